@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title BAID: what runs, and which keys speak for an agent
+/// @notice Commitment and version chain after arXiv 2606.17368 eq. 9-10, signers after ERC-7913.
+/// A signer is valid for at most one agent and one purpose, ever; history before a compromise stays valid.
+interface IBindings {
+    event CommitmentUpdated(
+        uint256 indexed agentId,
+        uint64 indexed version,
+        bytes32 head,
+        bytes32 commitment,
+        bytes signature
+    );
+    event SignerBound(
+        uint256 indexed agentId,
+        bytes32 indexed signerHash,
+        bytes32 indexed purpose,
+        bytes signer,
+        uint48 validFrom,
+        uint48 validUntil
+    );
+    /// @param invalidFrom what the signer signed at or after this second (Unix) does not count
+    event SignerRevoked(uint256 indexed agentId, bytes32 indexed signerHash, uint48 invalidFrom);
+
+    error BindingsNotAuthorized(uint256 agentId, address caller);
+    error BindingsZeroCommitment(uint256 agentId);
+    error BindingsWrongVersion(uint256 agentId, uint64 expected, uint64 given);
+    error BindingsExpired(uint48 deadline, uint256 now_);
+    error BindingsBadSignature(uint256 agentId, address owner);
+    error BindingsBadProof(uint256 agentId, bytes32 signerHash);
+    error BindingsMalformedSigner(uint256 length);
+    error BindingsUnknownPurpose(bytes32 purpose);
+    error BindingsBadWindow(uint48 validFrom, uint48 validUntil, uint256 now_);
+    error BindingsSignerTaken(bytes32 signerHash, uint256 agentId);
+    error BindingsUnknownSigner(uint256 agentId, bytes32 signerHash);
+    error BindingsAlreadyRevoked(bytes32 signerHash, uint48 invalidFrom);
+    error BindingsBadCompromiseTime(uint48 compromisedAt, uint48 validFrom, uint256 now_);
+
+    /// @notice What an agent is registered with, in one transaction.
+    /// @param commitment BAID (eq. 9); zero = none
+    /// @param signer ERC-7913 bytes of the first LOG signer; its proof signs SignerBinding with agentId 0
+    struct InitialBinding {
+        bytes32 commitment;
+        bytes signer;
+        uint48 validFrom;
+        uint48 validUntil;
+        uint48 deadline;
+        bytes proof;
+    }
+
+    /// @notice Registers the caller's agent with its commitment and its first LOG signer.
+    function registerBound(
+        string calldata agentURI,
+        InitialBinding calldata binding
+    ) external returns (uint256 agentId);
+
+    /// @notice Advances the version chain: C(v+1) = keccak256(C(v), delta, keccak256(signature)).
+    /// @param version the version that this update creates; 1 sets the first commitment
+    /// @param signature the owner's over BindingUpdate (ECDSA or ERC-1271); anyone may relay it
+    function updateCommitment(
+        uint256 agentId,
+        uint64 version,
+        bytes32 delta,
+        uint48 deadline,
+        bytes calldata signature
+    ) external;
+
+    /// @notice Binds a signer. The caller is the owner or approved; `proof` is the new signer's over SignerBinding.
+    /// @param signer ERC-7913 bytes: an address of 20 bytes, or a verifier of 20 bytes and its key
+    /// @param validFrom first second (Unix) of validity, at or after now; 0 = now
+    /// @param validUntil first second (Unix) of invalidity; 0 = no end
+    function bindSigner(
+        uint256 agentId,
+        bytes calldata signer,
+        bytes32 purpose,
+        uint48 validFrom,
+        uint48 validUntil,
+        uint48 deadline,
+        bytes calldata proof
+    ) external;
+
+    /// @notice Ends one signer now and binds its successor for the same purpose, from now, in one transaction.
+    function rotateSigner(
+        uint256 agentId,
+        bytes32 oldSignerHash,
+        bytes calldata newSigner,
+        uint48 validUntil,
+        uint48 deadline,
+        bytes calldata proof
+    ) external;
+
+    /// @notice Revokes a signer: what it signed at or after `compromisedAt` does not count, what came before does.
+    /// @param compromisedAt second (Unix) within the signer's validity, not in the future; 0 = now
+    function revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) external;
+
+    /// @notice True if the signer spoke for this agent and purpose at that second (Unix).
+    function isSignerValidAt(
+        uint256 agentId,
+        bytes32 signerHash,
+        bytes32 purpose,
+        uint256 time
+    ) external view returns (bool);
+
+    /// @notice The agent of a signer, past ones included; 0 = never bound.
+    function agentOfSigner(bytes32 signerHash) external view returns (uint256);
+
+    /// @notice The stored record of a signer; all zero = never bound. validUntil 0 = no end, invalidFrom 0 = not revoked.
+    function signerOf(
+        bytes32 signerHash
+    ) external view returns (uint256 agentId, bytes32 purpose, uint48 validFrom, uint48 validUntil, uint48 invalidFrom);
+
+    /// @notice Current commitment (eq. 9), version (0 = none) and head of the version chain (eq. 10).
+    function commitmentOf(uint256 agentId) external view returns (bytes32 commitment, uint64 version, bytes32 head);
+
+    /// @notice True if these four open the agent's current commitment: keccak256(abi.encode(cp, configDigest, userId, salt)).
+    function verifyOpening(
+        uint256 agentId,
+        bytes32 cp,
+        bytes32 configDigest,
+        bytes32 userId,
+        bytes32 salt
+    ) external view returns (bool);
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {TopicRoot} from "../libraries/Types.sol";
+
+/// @notice What a candidate was struck for.
+enum Fault {
+    None,
+    Row,
+    Sum,
+    Edge,
+    Seat,
+    Prior,
+    Unavailable
+}
+
+/// @title Reputation epochs: commit, challenge, finalize
+/// @notice A bonded publisher commits, for the epoch s that has just closed, one Merkle root per topic over the exact
+/// integer fixed point of EigenTrust. Any wrong row, sum, seat or prior is refuted in one transaction against the
+/// ledger's own slots, with zero tolerance; the publisher is slashed and the challenger paid.
+/// Committing is open in the first third of s + 1, challenging until s + 1 ends; then the first candidate that stands is
+/// finalized by anyone.
+/// @dev Leaf, most significant first: agent32 | score64 | cum64 | prior48 | rowSum48. Position = seat. Parent =
+/// keccak256(left, right); missing leaves of a level are zero words. Scores sum to 2^62.
+///   F_j = ((65536 - A)·Σ_i w_ij·⌊t_i / W_i⌋ >> 16) + (multiplier·prior_j >> shift), A = ALPHA.
+interface IReputationEpochs {
+    event EpochCommitted(
+        uint32 indexed epoch,
+        uint256 indexed candidateId,
+        uint32 indexed publisher,
+        bytes32 closingBlockHash,
+        TopicRoot[] topics,
+        bytes leaves
+    );
+    event CandidateStruck(
+        uint256 indexed candidateId,
+        Fault indexed fault,
+        address indexed challenger,
+        uint32 publisher,
+        uint256 slashed,
+        uint256 reward
+    );
+    event LeavesRequested(
+        uint256 indexed candidateId,
+        uint64 indexed topic,
+        uint256 chunk,
+        address requester,
+        uint48 answerBy
+    );
+    event LeavesAnswered(uint256 indexed candidateId, uint64 indexed topic, uint256 chunk, uint256[] leaves);
+    event EpochFinalized(uint32 indexed epoch, uint256 indexed candidateId, uint32 indexed publisher);
+
+    error ReputationEpochsNotAuthorized(uint32 publisher, address caller);
+    error ReputationEpochsCommitClosed(uint256 epoch, uint256 closedAt, uint256 now_);
+    error ReputationEpochsTooManyCandidates(uint256 epoch, uint256 max);
+    error ReputationEpochsBadTopics(uint64 topic);
+    error ReputationEpochsBadLambda(uint64 topic, uint64 multiplier, uint8 shift);
+    error ReputationEpochsNotChallengeable(uint256 candidateId, uint256 epoch);
+    error ReputationEpochsStruck(uint256 candidateId);
+    error ReputationEpochsUnknownTopic(uint256 candidateId, uint64 topic);
+    error ReputationEpochsBadProof(uint256 candidateId, uint64 topic, uint256 index);
+    error ReputationEpochsBadChallenge(uint256 candidateId, uint64 topic, uint32 agentId);
+    error ReputationEpochsHolds(uint256 candidateId, uint64 topic, Fault fault, uint256 claimed, uint256 computed);
+    error ReputationEpochsNotFinalizable(uint256 epoch, uint256 notBefore, uint256 now_);
+    error ReputationEpochsNoCandidate(uint256 epoch);
+    error ReputationEpochsNotFinalized(uint64 topic, uint256 epoch, uint256 finalizedEpoch);
+    error ReputationEpochsScoreProof(uint64 topic, uint256 epoch, uint256 index);
+    error ReputationEpochsRequestOpen(uint256 candidateId, uint64 topic, uint256 chunk, uint48 answerBy);
+    error ReputationEpochsNoRequest(uint256 candidateId, uint64 topic, uint256 chunk);
+
+    /// @notice Commits a candidate for the last closed epoch; locks `publisherBond` of the publisher's stake.
+    /// @param topics ascending by topic, at most MAX_TOPICS, each with seats at the close of the epoch
+    /// @param closingBlockHash hash of the last block of the epoch, which readers compare with their own chain
+    /// @param leaves the packed leaves of all topics in their order, or empty when they are published elsewhere
+    function commit(
+        uint32 publisher,
+        bytes32 closingBlockHash,
+        TopicRoot[] calldata topics,
+        bytes calldata leaves
+    ) external returns (uint256 candidateId);
+
+    /// @notice Strikes a candidate whose row j is not F_j. j > 0.
+    /// @param leaves j and all its in-neighbours, ascending by seat
+    /// @param positions one uint16 a leaf: its index in the ledger's row, 0xffff for j
+    /// @param proof multiproof of the leaves, level by level from the left
+    function challengeRow(
+        uint256 candidateId,
+        uint64 topic,
+        uint32 agentId,
+        uint256[] calldata leaves,
+        bytes calldata positions,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Strikes a candidate in which cum(index) + score(index) is not cum(index + 1).
+    function challengeSum(
+        uint256 candidateId,
+        uint64 topic,
+        uint256 index,
+        uint256 leaf,
+        uint256 nextLeaf,
+        bytes32[] calldata proof,
+        bytes32[] calldata nextProof
+    ) external;
+
+    /// @notice Strikes a candidate whose first leaf is not clean dust (agent, cum, prior and row sum 0, score at most
+    /// 2^34) or whose last leaf does not end at 2^62.
+    function challengeEdge(
+        uint256 candidateId,
+        uint64 topic,
+        bool isLast,
+        uint256 leaf,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Strikes a candidate whose leaf at the agent's seat names another agent or another row sum than the ledger.
+    function challengeSeat(
+        uint256 candidateId,
+        uint64 topic,
+        uint32 agentId,
+        uint256 leaf,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Strikes a candidate whose prior for the agent is not its stake at the close of the epoch.
+    function challengePrior(
+        uint256 candidateId,
+        uint64 topic,
+        uint32 agentId,
+        uint256 leaf,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Asks the publisher to put 256 leaves on chain; unanswered in time, the candidate can be struck.
+    function requestLeaves(uint256 candidateId, uint64 topic, uint256 chunk) external;
+
+    function answerLeaves(
+        uint256 candidateId,
+        uint64 topic,
+        uint256 chunk,
+        uint256[] calldata leaves,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Strikes a candidate whose publisher left a request unanswered.
+    function strikeUnavailable(uint256 candidateId, uint64 topic, uint256 chunk) external;
+
+    /// @notice Finalizes the first standing candidate of an epoch, once its challenge period is over.
+    function finalize(uint32 epoch) external;
+
+    /// @notice Releases the bond of a candidate that stands, once its epoch is finalized or passed over.
+    function releaseBond(uint256 candidateId) external;
+
+    /// @notice Checks one score of the last finalized epoch of a topic.
+    /// @param query topic | epoch << 64 | index << 96
+    /// @return agentId the agent of the leaf
+    /// @return score its share of 2^62
+    function verifyScore(
+        uint256 query,
+        uint256 leaf,
+        bytes32[] calldata proof
+    ) external view returns (uint32 agentId, uint64 score);
+
+    /// @notice The last finalized root of a topic; epoch 0 = none.
+    function finalizedOf(
+        uint64 topic
+    ) external view returns (bytes32 root, uint32 epoch, uint32 leafCount, uint8 depth, uint256 candidateId);
+
+    /// @notice A candidate of the running or the last epochs, while its slot stands.
+    function candidateOf(
+        uint256 candidateId
+    ) external view returns (uint32 publisher, uint32 epoch, uint48 committedAt, Fault fault, bool isReleased);
+
+    function publisherBond() external view returns (uint256);
+}

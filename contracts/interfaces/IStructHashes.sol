@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {
+    AgentWalletSet,
+    Bid,
+    BindingUpdate,
+    Call,
+    Deal,
+    DealCancel,
+    LogHeader,
+    SignerBinding
+} from "../libraries/Types.sol";
+
+/// @title EIP-712 struct hashes of everything that is signed
+/// @notice Lets a contract, an auditor or a test hash each struct of Types.sol as the chain does.
+interface IStructHashes {
+    function hashDeal(Deal calldata deal) external pure returns (bytes32);
+    function hashDealCancel(DealCancel calldata cancel) external pure returns (bytes32);
+    function hashSignerBinding(SignerBinding calldata binding) external pure returns (bytes32);
+    function hashBindingUpdate(BindingUpdate calldata update) external pure returns (bytes32);
+    function hashAgentWalletSet(AgentWalletSet calldata walletSet) external pure returns (bytes32);
+    function hashLogHeader(LogHeader calldata header) external pure returns (bytes32);
+    function hashCall(Call calldata call) external pure returns (bytes32);
+    function hashBid(Bid calldata bid) external pure returns (bytes32);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IEpochClock} from "./IEpochClock.sol";
+
+/// @title Local trust by (topic, client, provider), double-buffered by epoch
+/// @notice During epoch s + 1 the state at the close of epoch s is readable on chain. Written by the settlement contracts
+/// only. Recording saturates and never reverts for what a stranger can cause: settlement must not block.
+/// Seats are dense per topic, from 1, in order of first appearance; seat 0 is dust.
+interface ITrustLedger is IEpochClock {
+    event RecordersSet(address[] recorders);
+    event Seated(uint64 indexed topic, uint32 indexed agentId, uint32 seat, uint256 epoch);
+    /// @dev Sums after the record; `weight` = max(satisfied - unsatisfied, 0) after saturation.
+    event Recorded(
+        uint64 indexed topic,
+        uint32 indexed client,
+        uint32 indexed provider,
+        uint48 satisfied,
+        uint48 unsatisfied,
+        uint48 weight,
+        uint256 epoch
+    );
+
+    error TrustLedgerNotRecorder(address caller);
+    error TrustLedgerNotDeployer(address caller);
+    error TrustLedgerRecordersSet();
+    error TrustLedgerZeroEpochLength();
+    error TrustLedgerZeroTopic();
+    error TrustLedgerNotAuthorized(uint32 agentId, address caller);
+
+    /// @notice Names the contracts that may record: once, by the deployer, then never again.
+    function setRecorders(address[] calldata recorders) external;
+
+    function isRecorder(address account) external view returns (bool);
+
+    /// @notice Adds one settled rating. Ignored for topic 0, zero agents, or client = provider.
+    function record(uint64 topic, uint32 client, uint32 provider, uint24 satisfied, uint24 unsatisfied) external;
+
+    /// @notice Takes a seat in a topic without a deal. The caller is authorized for the agent in the identity registry.
+    function join(uint64 topic, uint32 agentId) external;
+
+    /// @notice Seat (0 = none), row sum W and in-degree of an agent at the close of the last epoch.
+    /// @dev A seat that was taken during the running epoch is not below `seatsAt` yet.
+    function nodeAt(uint64 topic, uint32 agentId) external view returns (uint32 seat, uint48 rowSum, uint32 inDegree);
+
+    /// @notice Number of seats, dust seat included, at the close of the last epoch; 0 = the topic did not exist.
+    function seatsAt(uint64 topic) external view returns (uint32);
+
+    /// @notice In-edges [from, to) of an agent at the close of the last epoch, each as seat << 48 | weight.
+    function rowAt(
+        uint64 topic,
+        uint32 agentId,
+        uint256 from,
+        uint256 to
+    ) external view returns (uint256[] memory edges);
+
+    /// @notice Satisfied and unsatisfied sums as they stand now.
+    function pairOf(
+        uint64 topic,
+        uint32 client,
+        uint32 provider
+    ) external view returns (uint48 satisfied, uint48 unsatisfied);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {AgentWalletSet, Bid, BindingUpdate, Call, Deal, DealCancel, LogHeader, SignerBinding} from "./Types.sol";
+
+/// @notice EIP-712 typehashes and struct hashes. All fields are static, so a struct's ABI encoding is its EIP-712 encoding.
+library StructHash {
+    bytes32 internal constant DEAL_TYPEHASH = keccak256(
+        "Deal(uint256 clientAgentId,uint256 providerAgentId,uint64 topic,address token,uint256 price,uint256 providerBond,uint256 clientBond,uint48 submitBy,uint32 reviewPeriod,address arbiter,uint48 arbiterDeadline,bytes32 mechanismHash,bytes32 certificateHash,bytes32 specHash,bytes32 splitsRoot,uint32 epoch,address hook,uint256 salt)"
+    );
+    bytes32 internal constant DEAL_CANCEL_TYPEHASH = keccak256("DealCancel(bytes32 dealId)");
+    bytes32 internal constant SIGNER_BINDING_TYPEHASH = keccak256(
+        "SignerBinding(uint256 agentId,address owner,bytes32 signerHash,bytes32 purpose,uint48 validFrom,uint48 validUntil,uint48 deadline)"
+    );
+    bytes32 internal constant BINDING_UPDATE_TYPEHASH = keccak256(
+        "BindingUpdate(uint256 agentId,uint64 version,bytes32 previous,bytes32 delta,uint48 deadline)"
+    );
+    bytes32 internal constant AGENT_WALLET_SET_TYPEHASH = keccak256(
+        "AgentWalletSet(uint256 agentId,address newWallet,address owner,uint256 deadline)"
+    );
+    bytes32 internal constant LOG_HEADER_TYPEHASH = keccak256(
+        "LogHeader(uint8 version,uint8 kind,address log,uint40 seq,bytes32 prev,bytes32 bodyHash,uint32 bodyLength,uint48 timeMs,uint24 ttl,uint128 tags,bytes32 sketch)"
+    );
+    bytes32 internal constant CALL_TYPEHASH = keccak256(
+        "Call(uint256 clientAgentId,uint64 topic,bytes32 specHash,bytes32 mechanismHash,address token,uint256 reservePrice,uint48 bidByMs,uint48 submitBy,uint32 reviewPeriod,uint256 salt)"
+    );
+    bytes32 internal constant BID_TYPEHASH = keccak256(
+        "Bid(bytes32 callId,uint256 providerAgentId,uint256 price,uint64 quality,uint48 validUntil,uint256 salt)"
+    );
+
+    function hash(Deal memory deal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DEAL_TYPEHASH, deal));
+    }
+
+    function hash(DealCancel memory cancel) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DEAL_CANCEL_TYPEHASH, cancel));
+    }
+
+    function hash(SignerBinding memory binding) internal pure returns (bytes32) {
+        return keccak256(abi.encode(SIGNER_BINDING_TYPEHASH, binding));
+    }
+
+    function hash(BindingUpdate memory update) internal pure returns (bytes32) {
+        return keccak256(abi.encode(BINDING_UPDATE_TYPEHASH, update));
+    }
+
+    function hash(AgentWalletSet memory walletSet) internal pure returns (bytes32) {
+        return keccak256(abi.encode(AGENT_WALLET_SET_TYPEHASH, walletSet));
+    }
+
+    function hash(LogHeader memory header) internal pure returns (bytes32) {
+        return keccak256(abi.encode(LOG_HEADER_TYPEHASH, header));
+    }
+
+    function hash(Call memory call) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CALL_TYPEHASH, call));
+    }
+
+    function hash(Bid memory bid) internal pure returns (bytes32) {
+        return keccak256(abi.encode(BID_TYPEHASH, bid));
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+// Every struct that somebody signs or hashes is defined here and nowhere else. The ABI carries its fields;
+// `npm run generate` derives the EIP-712 types and the TypeScript types from it, and a freshness check fails on drift.
+// Fields are static: dynamic content is hashed first.
+
+/// @notice A deal, as both parties sign it. Its EIP-712 struct hash is the dealId.
+/// @dev Domain: ("SuretyDealEscrow", "1", chainId, DealEscrow).
+struct Deal {
+    /// The agent that pays.
+    uint256 clientAgentId;
+    /// The agent that delivers and is paid.
+    uint256 providerAgentId;
+    /// Topic of the local trust that this deal moves; 0 moves none.
+    uint64 topic;
+    /// The ERC-20 in which the price is paid.
+    address token;
+    /// Price in the token's smallest unit.
+    uint256 price;
+    /// Bond of the provider, in the token's smallest unit.
+    uint256 providerBond;
+    /// Bond of the client, in the token's smallest unit.
+    uint256 clientBond;
+    /// Last second (Unix) at which the provider may submit.
+    uint48 submitBy;
+    /// Seconds after submission in which the client may object; silence then pays the provider.
+    uint32 reviewPeriod;
+    /// Who rules on a dispute; zero = nobody.
+    address arbiter;
+    /// Last second (Unix) for a ruling.
+    uint48 arbiterDeadline;
+    /// Hash of the mechanism (the leader's published rules) that led to this deal.
+    bytes32 mechanismHash;
+    /// Hash of the certificate that the award was optimal under those rules.
+    bytes32 certificateHash;
+    /// Hash of what is to be delivered.
+    bytes32 specHash;
+    /// Merkle root of an N-way split of the price; zero = all to the provider.
+    bytes32 splitsRoot;
+    /// The finalized reputation epoch on which the parties relied; 0 = none.
+    uint32 epoch;
+    /// Contract that is told of the deal's steps; zero = none.
+    address hook;
+    /// Makes two deals with the same terms different.
+    uint256 salt;
+}
+
+/// @notice Both parties' consent to end a deal with everything returned.
+/// @dev Domain of DealEscrow.
+struct DealCancel {
+    bytes32 dealId;
+}
+
+/// @notice A new signer's proof that it exists and agrees to speak for an agent.
+/// @dev Domain of IdentityRegistry. agentId 0 = the agent that `owner` registers in the same transaction.
+struct SignerBinding {
+    uint256 agentId;
+    address owner;
+    /// keccak256 of the ERC-7913 signer bytes.
+    bytes32 signerHash;
+    /// What the signer may do, a left-aligned ASCII word: "LOG", "TRANSPORT", "OPERATOR", "RECOVERY".
+    bytes32 purpose;
+    uint48 validFrom;
+    uint48 validUntil;
+    /// Last second (Unix) at which this proof may be used.
+    uint48 deadline;
+}
+
+/// @notice The owner's signature over one step of the version chain (BAID, arXiv 2606.17368 eq. 10).
+/// @dev Domain of IdentityRegistry.
+struct BindingUpdate {
+    uint256 agentId;
+    /// Version that this update creates.
+    uint64 version;
+    /// Head of the version chain before the update, C(v).
+    bytes32 previous;
+    /// The new commitment (eq. 9).
+    bytes32 delta;
+    uint48 deadline;
+}
+
+/// @notice The consent of a new agent wallet, exactly as ERC-8004 v2.0.0 defines it.
+/// @dev Domain of IdentityRegistry, ("ERC8004IdentityRegistry", "1").
+struct AgentWalletSet {
+    uint256 agentId;
+    address newWallet;
+    address owner;
+    uint256 deadline;
+}
+
+/// @notice Header of one entry of a signed sequential log.
+/// @dev Domain: ("SuretyLog", "1", chainId, IdentityRegistry). The binary form is in contracts/protocol/log.
+struct LogHeader {
+    uint8 version;
+    uint8 kind;
+    /// The log's id: the address of its only signer.
+    address log;
+    /// 0 for the first entry, then one more each.
+    uint40 seq;
+    /// Digest of the entry before; zero for the first.
+    bytes32 prev;
+    /// sha2-256 of the body.
+    bytes32 bodyHash;
+    uint32 bodyLength;
+    /// Unix milliseconds by the author's clock; never used for order.
+    uint48 timeMs;
+    /// Seconds after which a declaration or intent has expired.
+    uint24 ttl;
+    /// Four uint32 skill ids, most significant first.
+    uint128 tags;
+    /// 256-bit SimHash of the body's meaning.
+    bytes32 sketch;
+}
+
+/// @notice A client's call for proposals. Its EIP-712 struct hash is the callId.
+/// @dev Domain: ("SuretyNegotiation", "1", chainId, DealEscrow).
+struct Call {
+    uint256 clientAgentId;
+    uint64 topic;
+    bytes32 specHash;
+    bytes32 mechanismHash;
+    address token;
+    /// No award above this price.
+    uint256 reservePrice;
+    /// Last Unix millisecond at which a bid counts.
+    uint48 bidByMs;
+    uint48 submitBy;
+    uint32 reviewPeriod;
+    uint256 salt;
+}
+
+/// @notice A provider's sealed bid on a call. Its EIP-712 struct hash is the bidId.
+/// @dev Domain of Call.
+struct Bid {
+    bytes32 callId;
+    uint256 providerAgentId;
+    /// The least that the provider would accept, in the token's smallest unit.
+    uint256 price;
+    /// Quality that the provider offers, in the units of the call's mechanism.
+    uint64 quality;
+    uint48 validUntil;
+    uint256 salt;
+}
+
+/// @notice One topic of a committed epoch: root of the leaves, and λ = multiplier / 2^shift.
+struct TopicRoot {
+    uint64 topic;
+    bytes32 root;
+    uint64 multiplier;
+    uint8 shift;
+}

@@ -1,0 +1,63 @@
+import { getAddress, isAddress, type Address } from "viem";
+import { SuretyError } from "./errors.ts";
+
+/** Where one deployment of Surety stands on one chain. Written by `surety deploy`, read by every other part. */
+export interface Deployment {
+  readonly chainId: number;
+  /** Block from which an indexer has to read. */
+  readonly deployedAtBlock: number;
+  readonly contracts: {
+    readonly identityRegistry: Address;
+    readonly stakeVault: Address;
+    readonly dealEscrow: Address;
+    readonly trustLedger: Address;
+    readonly reputationEpochs: Address;
+    readonly structHashes: Address;
+    /** The ERC-20 in which deals of the local scenarios are paid and stake is held. */
+    readonly token: Address;
+  };
+}
+
+const contractNames = [
+  "identityRegistry",
+  "stakeVault",
+  "dealEscrow",
+  "trustLedger",
+  "reputationEpochs",
+  "structHashes",
+  "token",
+] as const satisfies readonly (keyof Deployment["contracts"])[];
+
+/** @param text the JSON of a deployment file @throws SuretyError DEPLOYMENT_INVALID */
+export function parseDeployment(text: string): Deployment {
+  const fail = (detail: string, cause?: unknown) =>
+    new SuretyError("DEPLOYMENT_INVALID", `The deployment file is not valid: ${detail}.`, {
+      values: { detail },
+      next: "Write it again with `surety deploy`.",
+      cause,
+    });
+  let json: Record<string, unknown>;
+  try {
+    json = JSON.parse(text) as Record<string, unknown>;
+  } catch (cause) {
+    throw fail("it is not JSON", cause);
+  }
+  const { chainId, deployedAtBlock } = json;
+  if (!Number.isSafeInteger(chainId) || (chainId as number) < 1) throw fail("chainId is not a positive integer");
+  if (!Number.isSafeInteger(deployedAtBlock) || (deployedAtBlock as number) < 0) {
+    throw fail("deployedAtBlock is not a block number");
+  }
+  const given = (json["contracts"] ?? {}) as Record<string, unknown>;
+  const contracts = Object.fromEntries(
+    contractNames.map((name) => {
+      const address = given[name];
+      if (typeof address !== "string" || !isAddress(address)) throw fail(`contracts.${name} is not an address`);
+      return [name, getAddress(address)];
+    }),
+  );
+  return {
+    chainId: chainId as number,
+    deployedAtBlock: deployedAtBlock as number,
+    contracts: contracts as Deployment["contracts"],
+  };
+}

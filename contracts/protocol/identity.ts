@@ -1,0 +1,29 @@
+import { concat, encodeAbiParameters, keccak256, stringToHex, type Hex } from "viem";
+
+/** Purposes of a signer: left-aligned ASCII words, as in IBindings. */
+export const purposes = {
+  log: stringToHex("LOG", { size: 32 }),
+  transport: stringToHex("TRANSPORT", { size: 32 }),
+  operator: stringToHex("OPERATOR", { size: 32 }),
+  recovery: stringToHex("RECOVERY", { size: 32 }),
+} as const;
+
+/** What a BAID commitment opens to. */
+export interface CommitmentOpening {
+  /** Typed code commitment: first byte 1 = file manifest, 2 = OCI digest, 3 = RISC Zero image, 4 = SP1 key, 5 = TEE. */
+  readonly codeCommitment: Hex;
+  readonly configDigest: Hex;
+  readonly userId: Hex;
+  readonly salt: Hex;
+}
+
+/** baid = H(CP, H(Config), userId, salt) (arXiv 2606.17368 eq. 9), over abi.encode of four words. */
+export function commitmentOf({ codeCommitment, configDigest, userId, salt }: CommitmentOpening): Hex {
+  const word = { type: "bytes32" } as const;
+  return keccak256(encodeAbiParameters([word, word, word, word], [codeCommitment, configDigest, userId, salt]));
+}
+
+/** Head of the version chain (eq. 10): C(v+1) = H(C(v), delta, H(signature)); C(1) is the first commitment itself. */
+export function nextHead(head: Hex, delta: Hex, signature: Hex): Hex {
+  return keccak256(concat([head, delta, keccak256(signature)]));
+}

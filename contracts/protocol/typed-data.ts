@@ -1,0 +1,60 @@
+import { hashDomain, hashStruct, keccak256, concat, type Address, type Hex } from "viem";
+import { structTypes, type Structs } from "./generated/structs.ts";
+
+export interface Domain {
+  readonly name: string;
+  readonly version: string;
+  readonly chainId: number;
+  readonly verifyingContract: Address;
+}
+
+/** Contracts under whose domains the structs are signed. */
+export interface DomainContracts {
+  readonly chainId: number;
+  readonly identityRegistry: Address;
+  readonly dealEscrow: Address;
+}
+
+const domainTypes = [
+  { name: "name", type: "string" },
+  { name: "version", type: "string" },
+  { name: "chainId", type: "uint256" },
+  { name: "verifyingContract", type: "address" },
+];
+
+/** Which domain each struct is signed under; see the notes in contracts/libraries/Types.sol. */
+const domainOfStruct = {
+  Deal: ["SuretyDealEscrow", "dealEscrow"],
+  DealCancel: ["SuretyDealEscrow", "dealEscrow"],
+  SignerBinding: ["ERC8004IdentityRegistry", "identityRegistry"],
+  BindingUpdate: ["ERC8004IdentityRegistry", "identityRegistry"],
+  AgentWalletSet: ["ERC8004IdentityRegistry", "identityRegistry"],
+  LogHeader: ["SuretyLog", "identityRegistry"],
+  Call: ["SuretyNegotiation", "dealEscrow"],
+  Bid: ["SuretyNegotiation", "dealEscrow"],
+} as const satisfies Record<keyof Structs, readonly [string, "identityRegistry" | "dealEscrow"]>;
+
+export function domainOf(struct: keyof Structs, contracts: DomainContracts): Domain {
+  const [name, contract] = domainOfStruct[struct];
+  return { name, version: "1", chainId: contracts.chainId, verifyingContract: contracts[contract] };
+}
+
+/** EIP-712 hashStruct of one of our structs. For a Deal it is the dealId, for a Call the callId, for a Bid the bidId. */
+export function structHash<K extends keyof Structs>(struct: K, value: Structs[K]): Hex {
+  // viem types `data` per literal type map; ours is keyed by a generic, so the relation is kept by Structs instead.
+  return hashStruct({ primaryType: struct as never, types: structTypes as never, data: value as never });
+}
+
+/** EIP-712 digest that a signer of one of our structs signs. */
+export function typedDataDigest<K extends keyof Structs>(
+  struct: K,
+  value: Structs[K],
+  contracts: DomainContracts,
+): Hex {
+  const domain = domainOf(struct, contracts);
+  const separator = hashDomain({
+    domain: { ...domain, chainId: BigInt(domain.chainId) } as never,
+    types: { EIP712Domain: domainTypes },
+  });
+  return keccak256(concat(["0x1901", separator, structHash(struct, value)]));
+}

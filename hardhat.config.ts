@@ -1,0 +1,71 @@
+import { createRequire } from "node:module";
+import hardhatIgnitionViem from "@nomicfoundation/hardhat-ignition-viem";
+import hardhatKeystore from "@nomicfoundation/hardhat-keystore";
+import hardhatNetworkHelpers from "@nomicfoundation/hardhat-network-helpers";
+import hardhatVerify from "@nomicfoundation/hardhat-verify";
+import hardhatViem from "@nomicfoundation/hardhat-viem";
+import hardhatViemAssertions from "@nomicfoundation/hardhat-viem-assertions";
+import { configVariable, defineConfig } from "hardhat/config";
+
+const require = createRequire(import.meta.url);
+const { version } = require("solc/package.json") as { version: string };
+
+// The compiler comes from npm, so that a build needs no download. NATIVE_SOLC=1 lets Hardhat fetch the native one.
+const solc = {
+  version,
+  ...(process.env["NATIVE_SOLC"] === "1" ? {} : { path: require.resolve("solc/soljson.js") }),
+};
+
+const isNightly = process.env["SURETY_PROFILE"] === "nightly";
+const evmVersion = "osaka";
+
+/** What the local networks share. Blocks of one second may share a timestamp with the transactions that fill them. */
+const localNetwork = {
+  type: "edr-simulated",
+  chainType: "l1",
+  hardfork: evmVersion,
+  allowBlocksWithSameTimestamp: true,
+} as const;
+
+export default defineConfig({
+  plugins: [
+    hardhatIgnitionViem,
+    hardhatKeystore,
+    hardhatNetworkHelpers,
+    hardhatVerify,
+    hardhatViem,
+    hardhatViemAssertions,
+  ],
+  solidity: {
+    profiles: {
+      default: { ...solc, settings: { evmVersion, optimizer: { enabled: true, runs: 200 } } },
+      production: { ...solc, settings: { evmVersion, viaIR: true, optimizer: { enabled: true, runs: 10_000 } } },
+    },
+  },
+  paths: {
+    sources: "./contracts",
+    tests: { solidity: "./test/invariants", mocha: "./test" },
+    ignition: "./scripts/ignition",
+  },
+  // The nightly profile runs a hundred times as many calls; see test/README.md.
+  test: {
+    solidity: {
+      fuzz: { runs: isNightly ? 25_600 : 256 },
+      invariant: { runs: isNightly ? 1_000 : 10, depth: isNightly ? 500 : 100, failOnRevert: true },
+    },
+  },
+  networks: {
+    // `npx hardhat node` and every test's own chain.
+    node: localNetwork,
+    default: localNetwork,
+    // A chain that `npx hardhat node` serves in another terminal.
+    localhost: { type: "http", chainType: "l1", url: process.env["SURETY_RPC_URL"] ?? "http://127.0.0.1:8545" },
+    // Any EVM network: set both in the keystore, `npx hardhat keystore set SURETY_RPC_URL`.
+    remote: {
+      type: "http",
+      chainType: "generic",
+      url: configVariable("SURETY_RPC_URL"),
+      accounts: [configVariable("SURETY_DEPLOYER_KEY")],
+    },
+  },
+});
