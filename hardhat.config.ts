@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import hardhatIgnitionViem from "@nomicfoundation/hardhat-ignition-viem";
 import hardhatKeystore from "@nomicfoundation/hardhat-keystore";
+import hardhatMocha from "@nomicfoundation/hardhat-mocha";
 import hardhatNetworkHelpers from "@nomicfoundation/hardhat-network-helpers";
 import hardhatVerify from "@nomicfoundation/hardhat-verify";
 import hardhatViem from "@nomicfoundation/hardhat-viem";
@@ -31,6 +32,7 @@ export default defineConfig({
   plugins: [
     hardhatIgnitionViem,
     hardhatKeystore,
+    hardhatMocha,
     hardhatNetworkHelpers,
     hardhatVerify,
     hardhatViem,
