@@ -4,5 +4,7 @@ export * from "./generated/abis.ts";
 export * from "./generated/structs.ts";
 export * from "./identity.ts";
 export * from "./keys.ts";
+export * from "./proof/header.ts";
+export * from "./proof/trie.ts";
 export * from "./topic.ts";
 export * from "./typed-data.ts";
