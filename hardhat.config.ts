@@ -19,6 +19,8 @@ const solc = {
 
 const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const evmVersion = "osaka";
+// The auditor proves storage slots, so it has to know where each variable lies.
+const outputSelection = { "*": { "*": ["storageLayout"] } };
 
 /** What the local networks share. Blocks of one second may share a timestamp with the transactions that fill them. */
 const localNetwork = {
@@ -40,8 +42,11 @@ export default defineConfig({
   ],
   solidity: {
     profiles: {
-      default: { ...solc, settings: { evmVersion, optimizer: { enabled: true, runs: 200 } } },
-      production: { ...solc, settings: { evmVersion, viaIR: true, optimizer: { enabled: true, runs: 10_000 } } },
+      default: { ...solc, settings: { evmVersion, outputSelection, optimizer: { enabled: true, runs: 200 } } },
+      production: {
+        ...solc,
+        settings: { evmVersion, outputSelection, viaIR: true, optimizer: { enabled: true, runs: 10_000 } },
+      },
     },
   },
   paths: {

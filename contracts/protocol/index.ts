@@ -1,6 +1,7 @@
 export * from "./deployment.ts";
 export * from "./errors.ts";
 export * from "./generated/abis.ts";
+export * from "./generated/layouts.ts";
 export * from "./generated/structs.ts";
 export * from "./identity.ts";
 export * from "./keys.ts";
