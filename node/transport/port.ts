@@ -1,0 +1,72 @@
+import type { Verdict } from "#protocol";
+
+/** A libp2p peer id as text (`16Uiu2HA…`); `peerIdOf` and `addressOfPeerId` in #protocol relate it to an address. */
+export type PeerName = string;
+
+/** What a stranger sent, judged. Accepted messages are relayed, ignored ones are dropped, rejected ones cost the sender. */
+export type Validator = (message: Uint8Array, from: PeerName) => Promise<Verdict<unknown>>;
+
+/**
+ * Answers one request. `accept(bytes)` is sent as the answer; `ignore` and `reject` travel as their code, so that the
+ * asker learns why. A throw is our fault: the asker sees REMOTE_FAILED and nothing of the error.
+ * @param signal aborts when the asker has gone, the answer is late or the transport stops
+ */
+export type Responder = (request: Uint8Array, from: PeerName, signal: AbortSignal) => Promise<Verdict<Uint8Array>>;
+
+export interface ServeOptions {
+  /** A longer request is refused before a byte of it is buffered. Default 64 KiB. */
+  readonly maxRequestBytes?: number;
+  /** Requests of one peer that are worked on at once; the next ones are refused with BUSY. Default 16. */
+  readonly maxConcurrentPerPeer?: number;
+  /** Default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+export interface RequestOptions {
+  readonly signal: AbortSignal;
+  /** A longer answer is refused before a byte of it is buffered. Default 1 MiB. */
+  readonly maxResponseBytes?: number;
+}
+
+/**
+ * How a node reaches others. Everything that the network or a stranger can cause is a Verdict, never a throw:
+ * `ignore` PEER_UNREACHABLE, PEER_NAME_INVALID, REQUEST_ABORTED, REQUEST_LIMIT, REMOTE_BUSY, REMOTE_FAILED,
+ * REMOTE_IGNORED, REMOTE_REJECTED, STREAM_BROKEN; `reject` FRAME_TOO_LARGE, FRAME_INVALID.
+ * (REMOTE_* carry the other side's code and detail in `detail`.)
+ */
+export interface Transport {
+  readonly peerId: PeerName;
+  /** @throws SuretyError TRANSPORT_LISTEN_FAILED */
+  start(): Promise<void>;
+  /** Closes every connection and port. Ends what is under way with REQUEST_ABORTED. Idempotent. */
+  stop(): Promise<void>;
+  /** Multiaddrs under which this node can be dialled, each ending in its peer id. Empty before `start`. */
+  addresses(): string[];
+  /** Peers with an open connection. */
+  peers(): PeerName[];
+  /**
+   * @param target a multiaddr that ends in a peer id, or a peer id whose address is known
+   * @returns the peer's id
+   */
+  dial(target: string, signal: AbortSignal): Promise<Verdict<PeerName>>;
+  /** Remembers where a peer can be dialled, so that `dial` and `request` work by its id alone. */
+  learnAddresses(peer: PeerName, multiaddrs: readonly string[]): Promise<Verdict<PeerName>>;
+  disconnect(peer: PeerName): Promise<void>;
+  /** One frame there, one frame back. Dials if there is no connection. @param target as in `dial` */
+  request(target: string, protocol: string, body: Uint8Array, options: RequestOptions): Promise<Verdict<Uint8Array>>;
+  /** @param protocol `/surety/<name>/<major>`; one responder each @throws SuretyError PROTOCOL_SERVED */
+  serve(protocol: string, responder: Responder, options?: ServeOptions): Promise<void>;
+  /** @returns to how many peers it went; 0 when nobody listens */
+  publish(topic: string, message: Uint8Array): Promise<number>;
+  /** One validator a topic. @returns ends the subscription @throws SuretyError TOPIC_SUBSCRIBED */
+  subscribe(topic: string, validator: Validator): () => void;
+  /** @returns removes the listener */
+  onPeerConnected(listener: (peer: PeerName) => void): () => void;
+  /** @returns removes the listener */
+  onPeerDisconnected(listener: (peer: PeerName) => void): () => void;
+  /** A peer that began to listen to a topic; from then on `publish` reaches it. @returns removes the listener */
+  onPeerSubscribed(listener: (peer: PeerName, topic: string) => void): () => void;
+}
+
+/** Name and major version of a protocol: `/surety/<name>/<major>`. */
+export const protocolId = (name: string, major = 1): string => `/surety/${name}/${major}`;
