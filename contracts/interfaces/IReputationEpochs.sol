@@ -18,8 +18,9 @@ enum Fault {
 /// @notice A bonded publisher commits, for the epoch s that has just closed, one Merkle root per topic over the exact
 /// integer fixed point of EigenTrust. Any wrong row, sum, seat or prior is refuted in one transaction against the
 /// ledger's own slots, with zero tolerance; the publisher is slashed and the challenger paid.
-/// Committing is open in the first third of s + 1, challenging until s + 1 ends; then the first candidate that stands is
-/// finalized by anyone.
+/// Committing is open in the first third of s + 1, requesting leaves in the first two thirds, challenging until s + 1 ends;
+/// from s + 2 on anyone finalizes, topic by topic, the first candidate that stands and has the topic: who leaves a topic
+/// out hinders nobody who has it.
 /// @dev Leaf, most significant first: agent32 | score64 | cum64 | prior48 | rowSum48. Position = seat. Parent =
 /// keccak256(left, right); missing leaves of a level are zero words. Scores sum to 2^62.
 ///   F_j = ((65536 - A)·Σ_i w_ij·⌊t_i / W_i⌋ >> 16) + (multiplier·prior_j >> shift), A = ALPHA.
@@ -45,10 +46,26 @@ interface IReputationEpochs {
         uint64 indexed topic,
         uint256 chunk,
         address requester,
+        uint256 fee,
         uint48 answerBy
     );
     event LeavesAnswered(uint256 indexed candidateId, uint64 indexed topic, uint256 chunk, uint256[] leaves);
-    event EpochFinalized(uint32 indexed epoch, uint256 indexed candidateId, uint32 indexed publisher);
+    event RequestFeeReclaimed(
+        uint256 indexed candidateId,
+        uint64 indexed topic,
+        uint256 chunk,
+        address indexed requester,
+        uint256 fee
+    );
+    event TopicFinalized(
+        uint64 indexed topic,
+        uint32 indexed epoch,
+        uint256 indexed candidateId,
+        uint32 publisher,
+        bytes32 root,
+        uint32 leafCount
+    );
+    event BondReleased(uint256 indexed candidateId, uint32 indexed publisher);
 
     error ReputationEpochsNotAuthorized(uint32 publisher, address caller);
     error ReputationEpochsCommitClosed(uint256 epoch, uint256 closedAt, uint256 now_);
@@ -62,13 +79,25 @@ interface IReputationEpochs {
     error ReputationEpochsBadChallenge(uint256 candidateId, uint64 topic, uint32 agentId);
     error ReputationEpochsHolds(uint256 candidateId, uint64 topic, Fault fault, uint256 claimed, uint256 computed);
     error ReputationEpochsNotFinalizable(uint256 epoch, uint256 notBefore, uint256 now_);
-    error ReputationEpochsNoCandidate(uint256 epoch);
+    error ReputationEpochsNoCandidate(uint256 epoch, uint64 topic);
+    error ReputationEpochsAlreadyFinalized(uint64 topic, uint256 epoch, uint256 finalizedEpoch);
     error ReputationEpochsNotFinalized(uint64 topic, uint256 epoch, uint256 finalizedEpoch);
     error ReputationEpochsScoreProof(uint64 topic, uint256 epoch, uint256 index);
-    error ReputationEpochsRequestOpen(uint256 candidateId, uint64 topic, uint256 chunk, uint48 answerBy);
+    error ReputationEpochsRequestsOpen(uint256 candidateId, uint256 count);
     error ReputationEpochsNoRequest(uint256 candidateId, uint64 topic, uint256 chunk);
+    error ReputationEpochsAlreadyRequested(uint256 candidateId, uint64 topic, uint256 chunk);
+    error ReputationEpochsRequestsClosed(uint256 candidateId, uint256 closedAt, uint256 now_);
+    error ReputationEpochsFeeTooLow(uint256 given, uint256 required);
+    error ReputationEpochsAnswerTooLate(uint256 candidateId, uint256 answerBy, uint256 now_);
+    error ReputationEpochsAnswerNotDue(uint256 candidateId, uint256 answerBy, uint256 now_);
+    error ReputationEpochsFeeHeld(uint256 candidateId, uint64 topic, uint256 chunk);
+    error ReputationEpochsFeeNotPaid(address to, uint256 fee);
+    error ReputationEpochsBondHeld(uint256 candidateId);
+    error ReputationEpochsZeroAddress();
 
-    /// @notice Commits a candidate for the last closed epoch; locks `publisherBond` of the publisher's stake.
+    /// @notice Commits a candidate for the last closed epoch; locks `publisherBond` of the publisher's stake. The caller is
+    /// the publisher's owner, approved for it, or the address of one of its LOG signers.
+    /// @dev candidateId = epoch << 32 | order of committing.
     /// @param topics ascending by topic, at most MAX_TOPICS, each with seats at the close of the epoch
     /// @param closingBlockHash hash of the last block of the epoch, which readers compare with their own chain
     /// @param leaves the packed leaves of all topics in their order, or empty when they are published elsewhere
@@ -79,7 +108,7 @@ interface IReputationEpochs {
         bytes calldata leaves
     ) external returns (uint256 candidateId);
 
-    /// @notice Strikes a candidate whose row j is not F_j. j > 0.
+    /// @notice Strikes a candidate whose row j is not F_j, for an agent with a seat j > 0.
     /// @param leaves j and all its in-neighbours, ascending by seat
     /// @param positions one uint16 a leaf: its index in the ledger's row, 0xffff for j
     /// @param proof multiproof of the leaves, level by level from the left
@@ -122,7 +151,7 @@ interface IReputationEpochs {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Strikes a candidate whose prior for the agent is not its stake at the close of the epoch.
+    /// @notice Strikes a candidate whose prior for the agent is not min(stake at the close of the epoch, 2^48 - 1).
     function challengePrior(
         uint256 candidateId,
         uint64 topic,
@@ -131,9 +160,13 @@ interface IReputationEpochs {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Asks the publisher to put 256 leaves on chain; unanswered in time, the candidate can be struck.
-    function requestLeaves(uint256 candidateId, uint64 topic, uint256 chunk) external;
+    /// @notice Asks for the leaves [256·chunk, 256·chunk + 256) of a topic on chain. The value sent, at least `requestFee()`,
+    /// pays whoever answers; left unanswered, the candidate can be struck and the fee taken back. A chunk can be asked for once.
+    function requestLeaves(uint256 candidateId, uint64 topic, uint256 chunk) external payable;
 
+    /// @notice Answers a request and takes its fee. Anyone who has the leaves may.
+    /// @param leaves the chunk's leaves up to the last seat, without padding
+    /// @param proof siblings from the chunk's subtree up to the root
     function answerLeaves(
         uint256 candidateId,
         uint64 topic,
@@ -142,13 +175,17 @@ interface IReputationEpochs {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Strikes a candidate whose publisher left a request unanswered.
+    /// @notice Strikes a candidate that left a request unanswered; possible until its epoch's slot is used again.
     function strikeUnavailable(uint256 candidateId, uint64 topic, uint256 chunk) external;
 
-    /// @notice Finalizes the first standing candidate of an epoch, once its challenge period is over.
-    function finalize(uint32 epoch) external;
+    /// @notice Pays the fee of an unanswered request of a struck candidate back to its requester, who calls.
+    function reclaimFee(uint256 candidateId, uint64 topic, uint256 chunk) external;
 
-    /// @notice Releases the bond of a candidate that stands, once its epoch is finalized or passed over.
+    /// @notice Finalizes each topic with the first candidate of the epoch that stands and has it. Refuses while that
+    /// candidate has unanswered requests: it is due to be struck.
+    function finalize(uint32 epoch, uint64[] calldata topics) external;
+
+    /// @notice Releases the bond of a candidate that stands, from two epochs after its own, with no request unanswered.
     function releaseBond(uint256 candidateId) external;
 
     /// @notice Checks one score of the last finalized epoch of a topic.
@@ -166,10 +203,26 @@ interface IReputationEpochs {
         uint64 topic
     ) external view returns (bytes32 root, uint32 epoch, uint32 leafCount, uint8 depth, uint256 candidateId);
 
-    /// @notice A candidate of the running or the last epochs, while its slot stands.
+    /// @notice A candidate of the running or the last epochs, while its slot stands; all zero = unknown.
     function candidateOf(
         uint256 candidateId
-    ) external view returns (uint32 publisher, uint32 epoch, uint48 committedAt, Fault fault, bool isReleased);
+    )
+        external
+        view
+        returns (uint32 publisher, uint32 epoch, uint48 committedAt, Fault fault, bool isReleased, uint32 openRequests);
 
+    /// @notice One topic of a candidate, while its slot stands; leafCount 0 = the candidate does not have the topic.
+    function topicOf(
+        uint256 candidateId,
+        uint64 topic
+    ) external view returns (bytes32 root, uint64 multiplier, uint8 shift, uint32 leafCount, uint8 depth);
+
+    /// @notice How many candidates were committed for an epoch, struck ones included, and how many of them stand.
+    function candidateCountOf(uint32 epoch) external view returns (uint32 committed, uint32 standing);
+
+    /// @notice What a request costs at this block's base fee, in wei: twice the gas of an answer.
+    function requestFee() external view returns (uint256);
+
+    /// @notice In the stake token's smallest unit.
     function publisherBond() external view returns (uint256);
 }

@@ -6,11 +6,14 @@ import {IEpochClock} from "./IEpochClock.sol";
 /// @title Local trust by (topic, client, provider), double-buffered by epoch
 /// @notice During epoch s + 1 the state at the close of epoch s is readable on chain. Written by the settlement contracts
 /// only. Recording saturates and never reverts for what a stranger can cause: settlement must not block.
-/// Seats are dense per topic, from 1, in order of first appearance; seat 0 is dust.
+/// Weight of a pair w = max(satisfied - unsatisfied, 0); row sum W = Σ w over the client's pairs, at most 2^24. What would
+/// lift W above that bound is taken off `satisfied`, so that both equations always hold of what is stored.
+/// Seats are dense per topic, from 1, in order of first appearance (the client before the provider); seat 0 is dust.
 interface ITrustLedger is IEpochClock {
     event RecordersSet(address[] recorders);
     event Seated(uint64 indexed topic, uint32 indexed agentId, uint32 seat, uint256 epoch);
-    /// @dev Sums after the record; `weight` = max(satisfied - unsatisfied, 0) after saturation.
+    /// @dev Sums after the record; `weight` = max(satisfied - unsatisfied, 0) after saturation. The provider's in-edges are
+    /// listed in the order in which their weight first exceeded 0, and stay listed.
     event Recorded(
         uint64 indexed topic,
         uint32 indexed client,
@@ -46,13 +49,14 @@ interface ITrustLedger is IEpochClock {
     /// @notice Number of seats, dust seat included, at the close of the last epoch; 0 = the topic did not exist.
     function seatsAt(uint64 topic) external view returns (uint32);
 
-    /// @notice In-edges [from, to) of an agent at the close of the last epoch, each as seat << 48 | weight.
+    /// @notice Seat and in-degree of an agent, and its in-edges [from, min(to, inDegree)), at the close of the last epoch.
+    /// @dev An edge is seat << 48 | weight, in the order of listing; a weight may be 0.
     function rowAt(
         uint64 topic,
         uint32 agentId,
         uint256 from,
         uint256 to
-    ) external view returns (uint256[] memory edges);
+    ) external view returns (uint32 seat, uint32 inDegree, uint256[] memory edges);
 
     /// @notice Satisfied and unsatisfied sums as they stand now.
     function pairOf(

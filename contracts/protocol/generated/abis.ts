@@ -901,6 +901,14 @@ export const dealEscrowAbi = [
 export const trustLedgerAbi = [
   {
     inputs: [
+      { internalType: "uint256", name: "epochLength_", type: "uint256" },
+      { internalType: "address", name: "registry", type: "address" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
       { internalType: "uint32", name: "agentId", type: "uint32" },
       { internalType: "address", name: "caller", type: "address" },
     ],
@@ -1038,7 +1046,11 @@ export const trustLedgerAbi = [
       { internalType: "uint256", name: "to", type: "uint256" },
     ],
     name: "rowAt",
-    outputs: [{ internalType: "uint256[]", name: "edges", type: "uint256[]" }],
+    outputs: [
+      { internalType: "uint32", name: "seat", type: "uint32" },
+      { internalType: "uint32", name: "inDegree", type: "uint32" },
+      { internalType: "uint256[]", name: "edges", type: "uint256[]" },
+    ],
     stateMutability: "view",
     type: "function",
   },
@@ -1337,6 +1349,42 @@ export const stakeVaultAbi = [
 export const reputationEpochsAbi = [
   {
     inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint256", name: "finalizedEpoch", type: "uint256" },
+    ],
+    name: "ReputationEpochsAlreadyFinalized",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "chunk", type: "uint256" },
+    ],
+    name: "ReputationEpochsAlreadyRequested",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint256", name: "answerBy", type: "uint256" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "ReputationEpochsAnswerNotDue",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint256", name: "answerBy", type: "uint256" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "ReputationEpochsAnswerTooLate",
+    type: "error",
+  },
+  {
+    inputs: [
       { internalType: "uint256", name: "candidateId", type: "uint256" },
       { internalType: "uint64", name: "topic", type: "uint64" },
       { internalType: "uint32", name: "agentId", type: "uint32" },
@@ -1368,12 +1416,42 @@ export const reputationEpochsAbi = [
     type: "error",
   },
   {
+    inputs: [{ internalType: "uint256", name: "candidateId", type: "uint256" }],
+    name: "ReputationEpochsBondHeld",
+    type: "error",
+  },
+  {
     inputs: [
       { internalType: "uint256", name: "epoch", type: "uint256" },
       { internalType: "uint256", name: "closedAt", type: "uint256" },
       { internalType: "uint256", name: "now_", type: "uint256" },
     ],
     name: "ReputationEpochsCommitClosed",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "chunk", type: "uint256" },
+    ],
+    name: "ReputationEpochsFeeHeld",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "to", type: "address" },
+      { internalType: "uint256", name: "fee", type: "uint256" },
+    ],
+    name: "ReputationEpochsFeeNotPaid",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "given", type: "uint256" },
+      { internalType: "uint256", name: "required", type: "uint256" },
+    ],
+    name: "ReputationEpochsFeeTooLow",
     type: "error",
   },
   {
@@ -1388,7 +1466,10 @@ export const reputationEpochsAbi = [
     type: "error",
   },
   {
-    inputs: [{ internalType: "uint256", name: "epoch", type: "uint256" }],
+    inputs: [
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+    ],
     name: "ReputationEpochsNoCandidate",
     type: "error",
   },
@@ -1438,11 +1519,18 @@ export const reputationEpochsAbi = [
   {
     inputs: [
       { internalType: "uint256", name: "candidateId", type: "uint256" },
-      { internalType: "uint64", name: "topic", type: "uint64" },
-      { internalType: "uint256", name: "chunk", type: "uint256" },
-      { internalType: "uint48", name: "answerBy", type: "uint48" },
+      { internalType: "uint256", name: "closedAt", type: "uint256" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
     ],
-    name: "ReputationEpochsRequestOpen",
+    name: "ReputationEpochsRequestsClosed",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint256", name: "count", type: "uint256" },
+    ],
+    name: "ReputationEpochsRequestsOpen",
     type: "error",
   },
   {
@@ -1474,6 +1562,16 @@ export const reputationEpochsAbi = [
     ],
     name: "ReputationEpochsUnknownTopic",
     type: "error",
+  },
+  { inputs: [], name: "ReputationEpochsZeroAddress", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "candidateId", type: "uint256" },
+      { indexed: true, internalType: "uint32", name: "publisher", type: "uint32" },
+    ],
+    name: "BondReleased",
+    type: "event",
   },
   {
     anonymous: false,
@@ -1515,16 +1613,6 @@ export const reputationEpochsAbi = [
   {
     anonymous: false,
     inputs: [
-      { indexed: true, internalType: "uint32", name: "epoch", type: "uint32" },
-      { indexed: true, internalType: "uint256", name: "candidateId", type: "uint256" },
-      { indexed: true, internalType: "uint32", name: "publisher", type: "uint32" },
-    ],
-    name: "EpochFinalized",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
       { indexed: true, internalType: "uint256", name: "candidateId", type: "uint256" },
       { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
       { indexed: false, internalType: "uint256", name: "chunk", type: "uint256" },
@@ -1540,9 +1628,35 @@ export const reputationEpochsAbi = [
       { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
       { indexed: false, internalType: "uint256", name: "chunk", type: "uint256" },
       { indexed: false, internalType: "address", name: "requester", type: "address" },
+      { indexed: false, internalType: "uint256", name: "fee", type: "uint256" },
       { indexed: false, internalType: "uint48", name: "answerBy", type: "uint48" },
     ],
     name: "LeavesRequested",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "candidateId", type: "uint256" },
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: false, internalType: "uint256", name: "chunk", type: "uint256" },
+      { indexed: true, internalType: "address", name: "requester", type: "address" },
+      { indexed: false, internalType: "uint256", name: "fee", type: "uint256" },
+    ],
+    name: "RequestFeeReclaimed",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "epoch", type: "uint32" },
+      { indexed: true, internalType: "uint256", name: "candidateId", type: "uint256" },
+      { indexed: false, internalType: "uint32", name: "publisher", type: "uint32" },
+      { indexed: false, internalType: "bytes32", name: "root", type: "bytes32" },
+      { indexed: false, internalType: "uint32", name: "leafCount", type: "uint32" },
+    ],
+    name: "TopicFinalized",
     type: "event",
   },
   {
@@ -1559,6 +1673,16 @@ export const reputationEpochsAbi = [
     type: "function",
   },
   {
+    inputs: [{ internalType: "uint32", name: "epoch", type: "uint32" }],
+    name: "candidateCountOf",
+    outputs: [
+      { internalType: "uint32", name: "committed", type: "uint32" },
+      { internalType: "uint32", name: "standing", type: "uint32" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [{ internalType: "uint256", name: "candidateId", type: "uint256" }],
     name: "candidateOf",
     outputs: [
@@ -1567,6 +1691,7 @@ export const reputationEpochsAbi = [
       { internalType: "uint48", name: "committedAt", type: "uint48" },
       { internalType: "enum Fault", name: "fault", type: "uint8" },
       { internalType: "bool", name: "isReleased", type: "bool" },
+      { internalType: "uint32", name: "openRequests", type: "uint32" },
     ],
     stateMutability: "view",
     type: "function",
@@ -1662,7 +1787,10 @@ export const reputationEpochsAbi = [
     type: "function",
   },
   {
-    inputs: [{ internalType: "uint32", name: "epoch", type: "uint32" }],
+    inputs: [
+      { internalType: "uint32", name: "epoch", type: "uint32" },
+      { internalType: "uint64[]", name: "topics", type: "uint64[]" },
+    ],
     name: "finalize",
     outputs: [],
     stateMutability: "nonpayable",
@@ -1689,10 +1817,28 @@ export const reputationEpochsAbi = [
     type: "function",
   },
   {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "chunk", type: "uint256" },
+    ],
+    name: "reclaimFee",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
     inputs: [{ internalType: "uint256", name: "candidateId", type: "uint256" }],
     name: "releaseBond",
     outputs: [],
     stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "requestFee",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
     type: "function",
   },
   {
@@ -1703,7 +1849,7 @@ export const reputationEpochsAbi = [
     ],
     name: "requestLeaves",
     outputs: [],
-    stateMutability: "nonpayable",
+    stateMutability: "payable",
     type: "function",
   },
   {
@@ -1715,6 +1861,22 @@ export const reputationEpochsAbi = [
     name: "strikeUnavailable",
     outputs: [],
     stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+    ],
+    name: "topicOf",
+    outputs: [
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      { internalType: "uint64", name: "multiplier", type: "uint64" },
+      { internalType: "uint8", name: "shift", type: "uint8" },
+      { internalType: "uint32", name: "leafCount", type: "uint32" },
+      { internalType: "uint8", name: "depth", type: "uint8" },
+    ],
+    stateMutability: "view",
     type: "function",
   },
   {

@@ -5,6 +5,6 @@ export const storageSlots = {
   identityRegistry: {},
   dealEscrow: {},
   stakeVault: {},
-  trustLedger: {},
+  trustLedger: { isRecorder: 0n, _hasRecorders: 1n, _seats: 2n, _nodes: 3n, _pairs: 4n, _inNeighbours: 5n },
   reputationEpochs: {},
 } as const;
