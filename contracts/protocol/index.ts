@@ -7,5 +7,6 @@ export * from "./identity.ts";
 export * from "./keys.ts";
 export * from "./proof/header.ts";
 export * from "./proof/trie.ts";
+export * from "./reputation/index.ts";
 export * from "./topic.ts";
 export * from "./typed-data.ts";

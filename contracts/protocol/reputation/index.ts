@@ -1,0 +1,4 @@
+export * from "./leaf.ts";
+export * from "./map.ts";
+export * from "./query.ts";
+export * from "./tree.ts";
