@@ -6,8 +6,10 @@ import {
     Bid,
     BindingUpdate,
     Call,
+    CallCancel,
     Deal,
     DealCancel,
+    Decline,
     LogHeader,
     SignerBinding
 } from "../libraries/Types.sol";
@@ -23,4 +25,6 @@ interface IStructHashes {
     function hashLogHeader(LogHeader calldata header) external pure returns (bytes32);
     function hashCall(Call calldata call) external pure returns (bytes32);
     function hashBid(Bid calldata bid) external pure returns (bytes32);
+    function hashDecline(Decline calldata decline) external pure returns (bytes32);
+    function hashCallCancel(CallCancel calldata cancel) external pure returns (bytes32);
 }

@@ -1,7 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {AgentWalletSet, Bid, BindingUpdate, Call, Deal, DealCancel, LogHeader, SignerBinding} from "./Types.sol";
+import {
+    AgentWalletSet,
+    Bid,
+    BindingUpdate,
+    Call,
+    CallCancel,
+    Deal,
+    DealCancel,
+    Decline,
+    LogHeader,
+    SignerBinding
+} from "./Types.sol";
 
 /// @notice EIP-712 typehashes and struct hashes. All fields are static, so a struct's ABI encoding is its EIP-712 encoding.
 library StructHash {
@@ -27,6 +38,10 @@ library StructHash {
     bytes32 internal constant BID_TYPEHASH = keccak256(
         "Bid(bytes32 callId,uint256 providerAgentId,uint256 price,uint64 quality,uint48 validUntil,uint256 salt)"
     );
+    bytes32 internal constant DECLINE_TYPEHASH = keccak256(
+        "Decline(bytes32 callId,bytes32 dealId,uint256 providerAgentId,uint8 reason)"
+    );
+    bytes32 internal constant CALL_CANCEL_TYPEHASH = keccak256("CallCancel(bytes32 callId)");
 
     function hash(Deal memory deal) internal pure returns (bytes32) {
         return keccak256(abi.encode(DEAL_TYPEHASH, deal));
@@ -58,5 +73,13 @@ library StructHash {
 
     function hash(Bid memory bid) internal pure returns (bytes32) {
         return keccak256(abi.encode(BID_TYPEHASH, bid));
+    }
+
+    function hash(Decline memory decline) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DECLINE_TYPEHASH, decline));
+    }
+
+    function hash(CallCancel memory cancel) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CALL_CANCEL_TYPEHASH, cancel));
     }
 }

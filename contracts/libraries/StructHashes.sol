@@ -3,7 +3,18 @@ pragma solidity 0.8.37;
 
 import {IStructHashes} from "../interfaces/IStructHashes.sol";
 import {StructHash} from "./StructHash.sol";
-import {AgentWalletSet, Bid, BindingUpdate, Call, Deal, DealCancel, LogHeader, SignerBinding} from "./Types.sol";
+import {
+    AgentWalletSet,
+    Bid,
+    BindingUpdate,
+    Call,
+    CallCancel,
+    Deal,
+    DealCancel,
+    Decline,
+    LogHeader,
+    SignerBinding
+} from "./Types.sol";
 
 /// @notice See IStructHashes.
 contract StructHashes is IStructHashes {
@@ -37,5 +48,13 @@ contract StructHashes is IStructHashes {
 
     function hashBid(Bid calldata bid) external pure returns (bytes32) {
         return StructHash.hash(bid);
+    }
+
+    function hashDecline(Decline calldata decline) external pure returns (bytes32) {
+        return StructHash.hash(decline);
+    }
+
+    function hashCallCancel(CallCancel calldata cancel) external pure returns (bytes32) {
+        return StructHash.hash(cancel);
     }
 }

@@ -143,6 +143,23 @@ struct Bid {
     uint256 salt;
 }
 
+/// @notice A provider's refusal: to bid on a call, or of an offer that came of its bid.
+/// @dev Domain of Call.
+struct Decline {
+    bytes32 callId;
+    /// The deal that is refused; zero = the call itself.
+    bytes32 dealId;
+    uint256 providerAgentId;
+    /// 0 unspecified, 1 not for me, 2 busy, 3 terms, 4 certificate, 5 too late. Informs the client; moves nothing.
+    uint8 reason;
+}
+
+/// @notice The client's end of a call without a deal for the receiver: withdrawn, or awarded to somebody else.
+/// @dev Domain of Call.
+struct CallCancel {
+    bytes32 callId;
+}
+
 /// @notice One topic of a committed epoch: root of the leaves, and λ = multiplier / 2^shift.
 struct TopicRoot {
     uint64 topic;

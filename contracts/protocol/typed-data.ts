@@ -32,6 +32,8 @@ const domainOfStruct = {
   LogHeader: ["SuretyLog", "identityRegistry"],
   Call: ["SuretyNegotiation", "dealEscrow"],
   Bid: ["SuretyNegotiation", "dealEscrow"],
+  Decline: ["SuretyNegotiation", "dealEscrow"],
+  CallCancel: ["SuretyNegotiation", "dealEscrow"],
 } as const satisfies Record<keyof Structs, readonly [string, "identityRegistry" | "dealEscrow"]>;
 
 export function domainOf(struct: keyof Structs, contracts: DomainContracts): Domain {

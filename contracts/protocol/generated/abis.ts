@@ -1984,6 +1984,20 @@ export const structHashesAbi = [
   {
     inputs: [
       {
+        components: [{ internalType: "bytes32", name: "callId", type: "bytes32" }],
+        internalType: "struct CallCancel",
+        name: "cancel",
+        type: "tuple",
+      },
+    ],
+    name: "hashCallCancel",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
         components: [
           { internalType: "uint256", name: "clientAgentId", type: "uint256" },
           { internalType: "uint256", name: "providerAgentId", type: "uint256" },
@@ -2024,6 +2038,25 @@ export const structHashesAbi = [
       },
     ],
     name: "hashDealCancel",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "callId", type: "bytes32" },
+          { internalType: "bytes32", name: "dealId", type: "bytes32" },
+          { internalType: "uint256", name: "providerAgentId", type: "uint256" },
+          { internalType: "uint8", name: "reason", type: "uint8" },
+        ],
+        internalType: "struct Decline",
+        name: "decline",
+        type: "tuple",
+      },
+    ],
+    name: "hashDecline",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",

@@ -39,6 +39,10 @@ export interface Call {
   salt: bigint;
 }
 
+export interface CallCancel {
+  callId: Hex;
+}
+
 export interface Deal {
   clientAgentId: bigint;
   providerAgentId: bigint;
@@ -62,6 +66,13 @@ export interface Deal {
 
 export interface DealCancel {
   dealId: Hex;
+}
+
+export interface Decline {
+  callId: Hex;
+  dealId: Hex;
+  providerAgentId: bigint;
+  reason: number;
 }
 
 export interface LogHeader {
@@ -123,6 +134,7 @@ export const structTypes = {
     { name: "reviewPeriod", type: "uint32" },
     { name: "salt", type: "uint256" },
   ],
+  CallCancel: [{ name: "callId", type: "bytes32" }],
   Deal: [
     { name: "clientAgentId", type: "uint256" },
     { name: "providerAgentId", type: "uint256" },
@@ -144,6 +156,12 @@ export const structTypes = {
     { name: "salt", type: "uint256" },
   ],
   DealCancel: [{ name: "dealId", type: "bytes32" }],
+  Decline: [
+    { name: "callId", type: "bytes32" },
+    { name: "dealId", type: "bytes32" },
+    { name: "providerAgentId", type: "uint256" },
+    { name: "reason", type: "uint8" },
+  ],
   LogHeader: [
     { name: "version", type: "uint8" },
     { name: "kind", type: "uint8" },
@@ -175,8 +193,10 @@ export interface Structs {
   Bid: Bid;
   BindingUpdate: BindingUpdate;
   Call: Call;
+  CallCancel: CallCancel;
   Deal: Deal;
   DealCancel: DealCancel;
+  Decline: Decline;
   LogHeader: LogHeader;
   SignerBinding: SignerBinding;
 }
