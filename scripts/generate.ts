@@ -10,7 +10,7 @@ const outputDir = join(root, "contracts/protocol/generated");
 
 /** Artifacts whose ABI other parts speak, by the name of the exported constant. */
 const CONTRACTS: Record<string, string[]> = {
-  identityRegistryAbi: ["identity/IdentityRegistry.sol/IdentityRegistry", "interfaces/IBindings.sol/IBindings"],
+  identityRegistryAbi: ["identity/IdentityRegistry.sol/IdentityRegistry"],
   dealEscrowAbi: ["settlement/DealEscrow.sol/DealEscrow", "interfaces/IDealEscrow.sol/IDealEscrow"],
   trustLedgerAbi: ["reputation/TrustLedger.sol/TrustLedger", "interfaces/ITrustLedger.sol/ITrustLedger"],
   stakeVaultAbi: ["stake/StakeVault.sol/StakeVault", "interfaces/IStakeVault.sol/IStakeVault"],

@@ -23,19 +23,20 @@ interface IBindings {
     /// @param invalidFrom what the signer signed at or after this second (Unix) does not count
     event SignerRevoked(uint256 indexed agentId, bytes32 indexed signerHash, uint48 invalidFrom);
 
-    error BindingsNotAuthorized(uint256 agentId, address caller);
     error BindingsZeroCommitment(uint256 agentId);
     error BindingsWrongVersion(uint256 agentId, uint64 expected, uint64 given);
     error BindingsExpired(uint48 deadline, uint256 now_);
     error BindingsBadSignature(uint256 agentId, address owner);
     error BindingsBadProof(uint256 agentId, bytes32 signerHash);
     error BindingsMalformedSigner(uint256 length);
+    error BindingsZeroSigner(uint256 length);
+    error BindingsNoVerifier(address verifier);
     error BindingsUnknownPurpose(bytes32 purpose);
     error BindingsBadWindow(uint48 validFrom, uint48 validUntil, uint256 now_);
     error BindingsSignerTaken(bytes32 signerHash, uint256 agentId);
     error BindingsUnknownSigner(uint256 agentId, bytes32 signerHash);
     error BindingsAlreadyRevoked(bytes32 signerHash, uint48 invalidFrom);
-    error BindingsBadCompromiseTime(uint48 compromisedAt, uint48 validFrom, uint256 now_);
+    error BindingsBadCompromiseTime(uint48 compromisedAt, uint48 validFrom, uint48 validUntil, uint256 now_);
 
     /// @notice What an agent is registered with, in one transaction.
     /// @param commitment BAID (eq. 9); zero = none
@@ -66,7 +67,7 @@ interface IBindings {
         bytes calldata signature
     ) external;
 
-    /// @notice Binds a signer. The caller is the owner or approved; `proof` is the new signer's over SignerBinding.
+    /// @notice Binds a signer. The caller is the owner or approved (else ERC721InsufficientApproval); `proof` is the new signer's over SignerBinding.
     /// @param signer ERC-7913 bytes: an address of 20 bytes, or a verifier of 20 bytes and its key
     /// @param validFrom first second (Unix) of validity, at or after now; 0 = now
     /// @param validUntil first second (Unix) of invalidity; 0 = no end
@@ -81,6 +82,7 @@ interface IBindings {
     ) external;
 
     /// @notice Ends one signer now and binds its successor for the same purpose, from now, in one transaction.
+    /// @param proof the new signer's over SignerBinding with the old one's purpose and validFrom 0
     function rotateSigner(
         uint256 agentId,
         bytes32 oldSignerHash,
@@ -91,7 +93,9 @@ interface IBindings {
     ) external;
 
     /// @notice Revokes a signer: what it signed at or after `compromisedAt` does not count, what came before does.
-    /// @param compromisedAt second (Unix) within the signer's validity, not in the future; 0 = now
+    /// A revocation is final: a second one is refused.
+    /// @param compromisedAt second (Unix) within the signer's validity, not in the future; 0 = now, which may lie
+    /// before the validity (the signer then never counts) but not after it
     function revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) external;
 
     /// @notice True if the signer spoke for this agent and purpose at that second (Unix).

@@ -2,7 +2,22 @@
 
 /** First storage slot of each variable, by contract. */
 export const storageSlots = {
-  identityRegistry: {},
+  identityRegistry: {
+    _name: 0n,
+    _symbol: 1n,
+    _owners: 2n,
+    _balances: 3n,
+    _tokenApprovals: 4n,
+    _operatorApprovals: 5n,
+    _nameFallback: 6n,
+    _versionFallback: 7n,
+    _lastAgentId: 8n,
+    _changes: 9n,
+    _metadata: 10n,
+    _signers: 11n,
+    _commitments: 12n,
+    _heads: 13n,
+  },
   dealEscrow: {},
   stakeVault: {},
   trustLedger: { isRecorder: 0n, _hasRecorders: 1n, _seats: 2n, _nodes: 3n, _pairs: 4n, _inNeighbours: 5n },
