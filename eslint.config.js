@@ -1,0 +1,84 @@
+import eslint from "@eslint/js";
+import globals from "globals";
+import tseslint from "typescript-eslint";
+
+const typescript = ["**/*.ts"];
+const generated = ["contracts/protocol/generated/**"];
+
+export default tseslint.config(
+  { ignores: ["node_modules/", "artifacts/", "cache/", "coverage/", "dist/", "types/", ".surety/", ...generated] },
+  eslint.configs.recommended,
+  { files: ["**/*.js"], languageOptions: { globals: globals.node } },
+  {
+    files: typescript,
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      "@typescript-eslint/consistent-type-imports": [
+        "error",
+        { fixStyle: "inline-type-imports", disallowTypeAnnotations: false },
+      ],
+      "@typescript-eslint/no-explicit-any": "error",
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
+      // Numbers, bigints and booleans read well in a template; objects do not.
+      "@typescript-eslint/restrict-template-expressions": [
+        "error",
+        { allowNumber: true, allowBoolean: true, allowNullish: true },
+      ],
+      "@typescript-eslint/restrict-plus-operands": ["error", { allowNumberAndString: true }],
+      // `() => list.push(x)` as a callback is clear enough.
+      "@typescript-eslint/no-confusing-void-expression": "off",
+      // A guard that the types call superfluous still guards against what a stranger sends.
+      "@typescript-eslint/no-unnecessary-condition": "off",
+      "@typescript-eslint/no-unnecessary-type-parameters": "off",
+      // An interface's method may be async because its other implementation awaits.
+      "@typescript-eslint/require-await": "off",
+      "@typescript-eslint/unbound-method": ["error", { ignoreStatic: true }],
+      // Hex strings are ASCII.
+      "@typescript-eslint/no-misused-spread": "off",
+      // tsc reports these, with the same exceptions.
+      "@typescript-eslint/no-unused-vars": "off",
+      "max-lines": ["error", { max: 500, skipComments: true, skipBlankLines: true }],
+      eqeqeq: "error",
+      "no-console": "error",
+    },
+  },
+  // Programs talk to people.
+  { files: ["scripts/**", "bench/**", "node/main.ts", "indexer/main.ts"], rules: { "no-console": "off" } },
+  {
+    // The pure mirror has no clock and no randomness, so that the same bytes come out everywhere and for ever.
+    files: ["contracts/protocol/**/*.ts"],
+    rules: {
+      "no-restricted-globals": [
+        "error",
+        ...["performance", "setTimeout", "setInterval", "setImmediate", "fetch", "process", "crypto", "Buffer"].map(
+          (name) => ({
+            name,
+            message: "#protocol is pure: no clock, no randomness, no I/O.",
+          }),
+        ),
+      ],
+      "no-restricted-properties": [
+        "error",
+        { object: "Date", property: "now", message: "#protocol has no clock: take the time as an argument." },
+        { object: "Math", property: "random", message: "#protocol has no randomness: take it as an argument." },
+      ],
+    },
+  },
+  {
+    files: ["test/**/*.ts"],
+    rules: {
+      // chai's assertions are expressions, and a test may build what the types forbid.
+      "@typescript-eslint/no-unused-expressions": "off",
+      "@typescript-eslint/no-non-null-assertion": "off",
+      "@typescript-eslint/no-unsafe-argument": "off",
+      "@typescript-eslint/no-unsafe-assignment": "off",
+      "@typescript-eslint/no-unsafe-member-access": "off",
+      "@typescript-eslint/no-unsafe-call": "off",
+      "@typescript-eslint/no-unsafe-return": "off",
+      "no-console": "off",
+    },
+  },
+);

@@ -1,0 +1,73 @@
+// `npm test`: builds the contracts, refuses stale generated files, runs the Solidity tests and mocha, and closes with one
+// line for each runner. `--nightly` raises the fuzz and invariant runs a hundredfold.
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { COUNTS_FILE_VARIABLE, isGreen, readCounts, summaryLine } from "./checks/counts.ts";
+import { findLeftovers, RUN_MARKER_VARIABLE } from "./checks/leftovers.ts";
+import { runTool } from "./checks/run-tool.ts";
+
+/** Two test files at a time: each may own a chain in its process, and small machines have two cores. */
+const MOCHA_JOBS = "2";
+/** How long a process may take to die after the runner that started it. */
+const LEFTOVER_GRACE_MS = 5_000;
+
+const runners: readonly (readonly [string, string, readonly string[]])[] = [
+  ["solidity", "node", ["scripts/checks/solidity-tests.ts"]],
+  [
+    "mocha",
+    "mocha",
+    ["--parallel", "--jobs", MOCHA_JOBS, "--reporter", "./scripts/checks/mocha-reporter.ts", "test/**/*.test.ts"],
+  ],
+];
+
+/** Waits until nothing of this run lives, at most the grace time. */
+async function awaitLeftovers(marker: string) {
+  const deadlineMs = performance.now() + LEFTOVER_GRACE_MS;
+  for (;;) {
+    const leftovers = findLeftovers(marker);
+    if (leftovers === undefined || leftovers.length === 0 || performance.now() > deadlineMs) return leftovers;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+async function runAll(countsDir: string): Promise<boolean> {
+  const marker = randomUUID();
+  const env = {
+    [RUN_MARKER_VARIABLE]: marker,
+    ...(process.argv.includes("--nightly") ? { SURETY_PROFILE: "nightly" } : {}),
+  };
+  const steps = [
+    ["hardhat", ["build"]],
+    ["node", ["scripts/generate.ts", "--check"]],
+  ] as const;
+  for (const [tool, args] of steps) {
+    const { exitCode } = await runTool(tool, args, { isStreamed: true, env });
+    if (exitCode !== 0) return false;
+  }
+  const lines: string[] = [];
+  let areGreen = true;
+  for (const [runner, tool, args] of runners) {
+    const countsPath = join(countsDir, `${runner}.json`);
+    const { exitCode } = await runTool(tool, args, {
+      isStreamed: true,
+      env: { ...env, [COUNTS_FILE_VARIABLE]: countsPath },
+    });
+    const counts = readCounts(countsPath);
+    areGreen &&= isGreen(counts, exitCode);
+    lines.push(summaryLine(runner, counts));
+  }
+  const leftovers = await awaitLeftovers(marker);
+  if (leftovers === undefined) console.log("test: leftover processes are looked for on Linux only");
+  for (const { pid, command } of leftovers ?? []) console.error(`test: left running: ${pid} ${command}`);
+  console.log(lines.join("\n"));
+  return areGreen && (leftovers ?? []).length === 0;
+}
+
+const countsDir = mkdtempSync(join(tmpdir(), "surety-test-"));
+try {
+  process.exitCode = (await runAll(countsDir)) ? 0 : 1;
+} finally {
+  rmSync(countsDir, { recursive: true, force: true });
+}
