@@ -5,6 +5,7 @@ export * from "./generated/layouts.ts";
 export * from "./generated/structs.ts";
 export * from "./identity.ts";
 export * from "./keys.ts";
+export * from "./log/index.ts";
 export * from "./negotiation/index.ts";
 export * from "./proof/header.ts";
 export * from "./proof/trie.ts";
