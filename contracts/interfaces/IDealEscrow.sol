@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {Deal} from "../libraries/Types.sol";
+import {IBindings} from "./IBindings.sol";
+import {ITrustLedger} from "./ITrustLedger.sol";
 
 /// @notice Where a deal stands. Open = signed at most, unknown to the chain.
 enum DealState {
@@ -47,11 +49,15 @@ interface IDealEscrow {
     event DealCompleted(bytes32 indexed dealId, address indexed payee, uint256 amount, int8 rating);
     event DealRefunded(bytes32 indexed dealId, address indexed payer, uint256 amount);
     event DealCancelled(bytes32 indexed dealId, address indexed payer, uint256 amount);
+    /// @dev The ledger promises not to refuse a record; should it do so, the money moves all the same.
+    event LocalTrustSkipped(bytes32 indexed dealId);
     event Credited(address indexed token, address indexed account, uint256 amount);
     event CreditWithdrawn(address indexed token, address indexed account, uint256 amount);
 
     error DealEscrowWrongState(bytes32 dealId, DealState current, DealState required);
+    error DealEscrowNotLive(bytes32 dealId, DealState current);
     error DealEscrowSelfDeal(uint256 agentId);
+    error DealEscrowAgentIdTooLarge(uint256 agentId, uint256 max);
     error DealEscrowUnsupportedTerm(bytes32 term);
     error DealEscrowInvalidSigner(uint256 agentId, bytes32 signerHash);
     error DealEscrowBadSignature(bytes32 dealId, uint256 agentId);
@@ -59,12 +65,14 @@ interface IDealEscrow {
     error DealEscrowTooLate(bytes32 dealId, uint256 deadline, uint256 now_);
     error DealEscrowTooEarly(bytes32 dealId, uint256 notBefore, uint256 now_);
     error DealEscrowBadReviewPeriod(uint32 given, uint32 max);
-    error DealEscrowBadSubmitBy(uint48 given, uint256 max);
+    error DealEscrowBadSubmitBy(uint48 given, uint256 min, uint256 max);
     error DealEscrowZeroPrice();
+    error DealEscrowBadToken(address token);
     error DealEscrowShortfall(address token, uint256 expected, uint256 received);
     error DealEscrowBadRating(int8 rating);
     error DealEscrowZeroDeliverable(bytes32 dealId);
     error DealEscrowNoCredit(address token, address account);
+    error DealEscrowLowGas(uint256 available, uint256 required);
 
     /// @notice Opens a deal that both sides signed; pulls the price from the caller by allowance.
     function open(Deal calldata deal, Party calldata client, Party calldata provider) external returns (bytes32 dealId);
@@ -77,19 +85,22 @@ interface IDealEscrow {
         Authorization calldata authorization
     ) external returns (bytes32 dealId);
 
-    /// @notice The provider delivers, at submitBy at the latest.
+    /// @notice The provider delivers, at submitBy at the latest. The caller speaks for the agent: a LOG signer valid now, its
+    /// owner or an approved account.
     function submit(Deal calldata deal, bytes32 deliverableHash) external;
 
-    /// @notice The client releases the price and rates the delivery, -100..100; 0 moves no local trust.
+    /// @notice The client releases the price and rates the delivery, -100..100; 0 moves no local trust. The provider's agent
+    /// wallet is paid, else its owner.
     function complete(Deal calldata deal, int8 rating) external;
 
-    /// @notice After the review period, anyone pays the provider: silence is acceptance.
+    /// @notice From reviewUntil on, anyone pays the provider: silence is acceptance.
     function release(Deal calldata deal) external;
 
     /// @notice After submitBy without a submission, anyone refunds the payer. The provider's local trust falls by 100.
     function refund(Deal calldata deal) external;
 
-    /// @notice Both sides cancel: before funding for ever, after it with everything returned to the payer.
+    /// @notice Both sides cancel by signatures over DealCancel: before funding for ever, after it with everything returned to
+    /// the payer.
     function cancel(Deal calldata deal, Party calldata client, Party calldata provider) external;
 
     /// @notice Before funding, either side takes its signature back for ever.
@@ -108,4 +119,10 @@ interface IDealEscrow {
 
     /// @notice What both parties sign.
     function digestOf(Deal calldata deal) external view returns (bytes32);
+
+    /// @notice The registry that knows the agents, their signers and their wallets.
+    function registry() external view returns (IBindings);
+
+    /// @notice Where settled deals move local trust.
+    function ledger() external view returns (ITrustLedger);
 }

@@ -1,3 +1,4 @@
+export * from "./deal.ts";
 export * from "./deployment.ts";
 export * from "./errors.ts";
 export * from "./generated/abis.ts";

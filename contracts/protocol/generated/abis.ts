@@ -683,6 +683,22 @@ export const identityRegistryAbi = [
 ] as const;
 
 export const dealEscrowAbi = [
+  {
+    inputs: [
+      { internalType: "contract IBindings", name: "registry_", type: "address" },
+      { internalType: "contract ITrustLedger", name: "ledger_", type: "address" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "max", type: "uint256" },
+    ],
+    name: "DealEscrowAgentIdTooLarge",
+    type: "error",
+  },
   { inputs: [{ internalType: "int8", name: "rating", type: "int8" }], name: "DealEscrowBadRating", type: "error" },
   {
     inputs: [
@@ -703,11 +719,13 @@ export const dealEscrowAbi = [
   {
     inputs: [
       { internalType: "uint48", name: "given", type: "uint48" },
+      { internalType: "uint256", name: "min", type: "uint256" },
       { internalType: "uint256", name: "max", type: "uint256" },
     ],
     name: "DealEscrowBadSubmitBy",
     type: "error",
   },
+  { inputs: [{ internalType: "address", name: "token", type: "address" }], name: "DealEscrowBadToken", type: "error" },
   {
     inputs: [
       { internalType: "uint256", name: "agentId", type: "uint256" },
@@ -718,10 +736,26 @@ export const dealEscrowAbi = [
   },
   {
     inputs: [
+      { internalType: "uint256", name: "available", type: "uint256" },
+      { internalType: "uint256", name: "required", type: "uint256" },
+    ],
+    name: "DealEscrowLowGas",
+    type: "error",
+  },
+  {
+    inputs: [
       { internalType: "address", name: "token", type: "address" },
       { internalType: "address", name: "account", type: "address" },
     ],
     name: "DealEscrowNoCredit",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "enum DealState", name: "current", type: "uint8" },
+    ],
+    name: "DealEscrowNotLive",
     type: "error",
   },
   {
@@ -785,6 +819,14 @@ export const dealEscrowAbi = [
     type: "error",
   },
   { inputs: [], name: "DealEscrowZeroPrice", type: "error" },
+  { inputs: [], name: "InvalidShortString", type: "error" },
+  { inputs: [], name: "ReentrancyGuardReentrantCall", type: "error" },
+  {
+    inputs: [{ internalType: "address", name: "token", type: "address" }],
+    name: "SafeERC20FailedOperation",
+    type: "error",
+  },
+  { inputs: [{ internalType: "string", name: "str", type: "string" }], name: "StringTooLong", type: "error" },
   {
     anonymous: false,
     inputs: [
@@ -881,6 +923,13 @@ export const dealEscrowAbi = [
       { indexed: false, internalType: "uint48", name: "reviewUntil", type: "uint48" },
     ],
     name: "DealSubmitted",
+    type: "event",
+  },
+  { anonymous: false, inputs: [], name: "EIP712DomainChanged", type: "event" },
+  {
+    anonymous: false,
+    inputs: [{ indexed: true, internalType: "bytes32", name: "dealId", type: "bytes32" }],
+    name: "LocalTrustSkipped",
     type: "event",
   },
   {
@@ -1023,6 +1072,21 @@ export const dealEscrowAbi = [
     type: "function",
   },
   {
+    inputs: [],
+    name: "eip712Domain",
+    outputs: [
+      { internalType: "bytes1", name: "fields", type: "bytes1" },
+      { internalType: "string", name: "name", type: "string" },
+      { internalType: "string", name: "version", type: "string" },
+      { internalType: "uint256", name: "chainId", type: "uint256" },
+      { internalType: "address", name: "verifyingContract", type: "address" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+      { internalType: "uint256[]", name: "extensions", type: "uint256[]" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [
       {
         components: [
@@ -1053,6 +1117,13 @@ export const dealEscrowAbi = [
     name: "hashDeal",
     outputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
     stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "ledger",
+    outputs: [{ internalType: "contract ITrustLedger", name: "", type: "address" }],
+    stateMutability: "view",
     type: "function",
   },
   {
@@ -1199,6 +1270,13 @@ export const dealEscrowAbi = [
     name: "refund",
     outputs: [],
     stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "contract IBindings", name: "", type: "address" }],
+    stateMutability: "view",
     type: "function",
   },
   {
@@ -1488,6 +1566,22 @@ export const trustLedgerAbi = [
 export const stakeVaultAbi = [
   {
     inputs: [
+      { internalType: "contract IERC20", name: "token_", type: "address" },
+      { internalType: "contract IERC8004Identity", name: "registry_", type: "address" },
+      { internalType: "contract IEpochClock", name: "clock_", type: "address" },
+      { internalType: "uint48", name: "unbondingDelay_", type: "uint48" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  { inputs: [], name: "ReentrancyGuardReentrantCall", type: "error" },
+  {
+    inputs: [{ internalType: "address", name: "token", type: "address" }],
+    name: "SafeERC20FailedOperation",
+    type: "error",
+  },
+  {
+    inputs: [
       { internalType: "uint32", name: "agentId", type: "uint32" },
       { internalType: "address", name: "module", type: "address" },
       { internalType: "uint256", name: "locked", type: "uint256" },
@@ -1506,6 +1600,11 @@ export const stakeVaultAbi = [
     type: "error",
   },
   { inputs: [], name: "StakeVaultModulesSet", type: "error" },
+  {
+    inputs: [{ internalType: "address", name: "account", type: "address" }],
+    name: "StakeVaultNoCredit",
+    type: "error",
+  },
   {
     inputs: [
       { internalType: "uint32", name: "agentId", type: "uint32" },
@@ -1555,11 +1654,39 @@ export const stakeVaultAbi = [
     type: "error",
   },
   {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+      { internalType: "uint256", name: "room", type: "uint256" },
+    ],
+    name: "StakeVaultTooMuch",
+    type: "error",
+  },
+  {
     inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
     name: "StakeVaultUnknownAgent",
     type: "error",
   },
   { inputs: [], name: "StakeVaultZeroAmount", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "account", type: "address" },
+      { indexed: true, internalType: "address", name: "to", type: "address" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "CreditWithdrawn",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "account", type: "address" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "Credited",
+    type: "event",
+  },
   {
     anonymous: false,
     inputs: [
@@ -1645,6 +1772,13 @@ export const stakeVaultAbi = [
   },
   {
     inputs: [{ internalType: "address", name: "account", type: "address" }],
+    name: "creditOf",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "address", name: "account", type: "address" }],
     name: "isModule",
     outputs: [{ internalType: "bool", name: "", type: "bool" }],
     stateMutability: "view",
@@ -1667,6 +1801,13 @@ export const stakeVaultAbi = [
     ],
     name: "lockOf",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "contract IERC8004Identity", name: "", type: "address" }],
     stateMutability: "view",
     type: "function",
   },
@@ -1755,6 +1896,13 @@ export const stakeVaultAbi = [
   {
     inputs: [{ internalType: "uint32", name: "agentId", type: "uint32" }],
     name: "withdraw",
+    outputs: [{ internalType: "uint256", name: "amount", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "address", name: "to", type: "address" }],
+    name: "withdrawCredit",
     outputs: [{ internalType: "uint256", name: "amount", type: "uint256" }],
     stateMutability: "nonpayable",
     type: "function",

@@ -18,8 +18,8 @@ export const storageSlots = {
     _commitments: 12n,
     _heads: 13n,
   },
-  dealEscrow: {},
-  stakeVault: {},
+  dealEscrow: { _nameFallback: 0n, _versionFallback: 1n, _progress: 2n, _credits: 3n },
+  stakeVault: { _stakes: 0n, _unbondings: 1n, _locked: 2n, _locks: 3n, _credits: 4n, _isModule: 5n, _hasModules: 6n },
   trustLedger: { isRecorder: 0n, _hasRecorders: 1n, _seats: 2n, _nodes: 3n, _pairs: 4n, _inNeighbours: 5n },
   reputationEpochs: {},
 } as const;
