@@ -9,13 +9,16 @@ export const MAX_ROW_SUM = 1n << 24n;
 /** Priors saturate here: p̃ = min(stake at the close, 2^48 - 1). */
 export const MAX_PRIOR = (1n << 48n) - 1n;
 
+/** The largest shift that an honest λ needs: λ ≥ α·S / Σp̃ > 2^59 / 2^80, and multiplier < 2^63. */
+export const MAX_SHIFT = 84;
+
 const ALPHA_BITS = 16n;
 
 /** λ = multiplier / 2^shift, the share of the prior that makes the scores sum to S; the same for all rows of a topic. */
 export interface Lambda {
   /** uint64, below 2^63. */
   readonly multiplier: bigint;
-  /** uint8. */
+  /** At most MAX_SHIFT. */
   readonly shift: number;
 }
 
