@@ -1,3 +1,5 @@
+export * from "./challenge.ts";
+export * from "./commit.ts";
 export * from "./leaf.ts";
 export * from "./map.ts";
 export * from "./query.ts";
