@@ -31,7 +31,12 @@ export interface Store {
    * joins that one (a synced one cannot join a relaxed one: STORE_DURABILITY). Rolls back when `work` throws.
    */
   transaction<T>(work: () => T, durability?: Durability): T;
-  /** Idempotent. */
+  /**
+   * Makes the caller the only holder of a name on this file, across processes, until it releases, closes or dies: the
+   * operating system drops the lock of a killed process. @throws SuretyError LEASE_HELD
+   */
+  lease(name: string): Lease;
+  /** Idempotent. Releases the leases. */
   close(): void;
 }
 

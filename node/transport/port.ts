@@ -8,7 +8,7 @@ export type Validator = (message: Uint8Array, from: PeerName) => Promise<Verdict
 
 /**
  * Answers one request. `accept(bytes)` is sent as the answer; `ignore` and `reject` travel as their code, so that the
- * asker learns why. A throw is our fault: the asker sees REMOTE_FAILED and nothing of the error.
+ * asker learns why. A throw is our fault: the asker sees REMOTE_FAILED and nothing of the error, which goes to `onFault`.
  * @param signal aborts when the asker has gone, the answer is late or the transport stops
  */
 export type Responder = (request: Uint8Array, from: PeerName, signal: AbortSignal) => Promise<Verdict<Uint8Array>>;
@@ -30,9 +30,9 @@ export interface RequestOptions {
 
 /**
  * How a node reaches others. Everything that the network or a stranger can cause is a Verdict, never a throw:
- * `ignore` PEER_UNREACHABLE, PEER_NAME_INVALID, REQUEST_ABORTED, REQUEST_LIMIT, REMOTE_BUSY, REMOTE_FAILED,
- * REMOTE_IGNORED, REMOTE_REJECTED, STREAM_BROKEN; `reject` FRAME_TOO_LARGE, FRAME_INVALID.
- * (REMOTE_* carry the other side's code and detail in `detail`.)
+ * `ignore` PEER_UNREACHABLE, PEER_NAME_INVALID, PROTOCOL_UNKNOWN, REQUEST_ABORTED, REQUEST_LIMIT, STREAM_BROKEN,
+ * REMOTE_BUSY, REMOTE_FAILED, REMOTE_IGNORED, REMOTE_REJECTED (the last two with the other side's `CODE: detail` in
+ * `detail`); `reject` FRAME_TOO_LARGE, FRAME_INVALID, PEER_MISMATCH.
  */
 export interface Transport {
   readonly peerId: PeerName;

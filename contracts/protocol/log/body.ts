@@ -165,3 +165,20 @@ function invalidBody(kind: KindName, detail: string, cause?: unknown): SuretyErr
     cause,
   });
 }
+
+/** The words of a body by which it is found: what the sketch and the full-text index are made of. */
+export function textOf<K extends KindName>({ kind, body }: { readonly kind: K; readonly body: Bodies[K] }): string {
+  const entry = { kind, body } as Body;
+  switch (entry.kind) {
+    case "declare":
+    case "update":
+      return [entry.body.name, entry.body.description, ...entry.body.topics, ...entry.body.skills].join("\n");
+    case "intent":
+      return [entry.body.topic, entry.body.description, ...entry.body.skills].join("\n");
+    case "mechanism":
+    case "summary":
+      return entry.body.topic;
+    default:
+      return "";
+  }
+}

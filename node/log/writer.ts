@@ -1,0 +1,170 @@
+import {
+  applyHeader,
+  bodyHashOf,
+  createLogState,
+  decodeLogHeader,
+  encodeBody,
+  encodeLogHeader,
+  kinds,
+  signLogHeader,
+  sketchOf,
+  SuretyError,
+  tagsOf,
+  textOf,
+  verifyLogHeader,
+  type Bodies,
+  type DomainContracts,
+  type KindName,
+  type LogHeader,
+  type LogState,
+  type Signer,
+  type VerifiedHeader,
+} from "#protocol";
+import type { Address } from "viem";
+import type { Store } from "../store/port.ts";
+import type { LogStore } from "./log-store.ts";
+
+/** Rounds of asking peers for own entries: 64 entries each, so a log of a million entries is restored. */
+const MAX_RESTORE_ROUNDS = 16_384;
+
+/** Who may know more of our own log than our disk does. */
+export interface OwnLogPeers {
+  /** Own headers from `fromSeq` on, as encoded by whoever holds them; from several peers, unordered, empty if none. */
+  fetchOwnHeaders(log: Address, fromSeq: number, signal: AbortSignal): Promise<readonly Uint8Array[]>;
+}
+
+/** An entry that is on disk and may be sent. */
+export interface OwnEntry {
+  readonly header: VerifiedHeader;
+  /** The canonical header, as it is gossiped. */
+  readonly headerBytes: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+/** The only writer of one log. */
+export interface LogWriter {
+  readonly log: Address;
+  /**
+   * Signs the next entry and returns once it is on disk; only then may it be sent, so that a crash cannot make this
+   * node sign the same seq twice. @throws SuretyError BODY_INVALID, HEADER_INVALID, WRITER_CLOSED
+   */
+  append<K extends KindName>(kind: K, body: Bodies[K], ttlSeconds: number): OwnEntry;
+  /** Gives the lease back. Idempotent. */
+  close(): void;
+}
+
+export interface LogWriterOptions {
+  readonly store: Store;
+  readonly logs: LogStore;
+  readonly signer: Signer;
+  readonly contracts: DomainContracts;
+  readonly peers: OwnLogPeers;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Takes the lease on the signer's log and asks peers for entries that a lost or old disk lacks, before anything is
+ * signed. @throws SuretyError LEASE_HELD, LOG_FORKED, LOG_BEHIND
+ */
+export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
+  const { store, logs, signer } = options;
+  const lease = store.lease(`log-${signer.address.toLowerCase()}`);
+  try {
+    await restoreOwnLog(options);
+  } catch (cause) {
+    lease.release();
+    throw cause;
+  }
+  let isClosed = false;
+  return {
+    log: signer.address,
+    append(kind, body, ttlSeconds) {
+      if (isClosed) throw writerClosed(signer.address);
+      const bytes = encodeBody(kind, body);
+      const timeMs = options.nowMs();
+      const content = { bodyHash: bodyHashOf(bytes), bodyLength: bytes.length, timeMs, ttl: ttlSeconds };
+      const header = signLogHeader(
+        { ...nextHeader(logs, signer), ...content, kind: kinds[kind], ...meaningOf(kind, body) },
+        signer,
+        options.contracts,
+      );
+      logs.appendOwn(header, bytes, timeMs);
+      return { header, headerBytes: encodeLogHeader(header), body: bytes };
+    },
+    close() {
+      isClosed = true;
+      lease.release();
+    },
+  };
+}
+
+function nextHeader(logs: LogStore, signer: Signer): Pick<LogHeader, "version" | "log" | "seq" | "prev"> {
+  const { nextSeq, head } = createLogState(signer.address, logs.headOf(signer.address));
+  return { version: 1, log: signer.address, seq: nextSeq, prev: head };
+}
+
+/** What lets others judge relevance before they pull the body. */
+function meaningOf<K extends KindName>(kind: K, body: Bodies[K]): Pick<LogHeader, "tags" | "sketch"> {
+  const skills = "skills" in body ? body.skills : [];
+  return { tags: tagsOf(skills), sketch: sketchOf(textOf({ kind, body })) };
+}
+
+/** Folds what peers hold of our log into our own copy, until they have nothing new. */
+async function restoreOwnLog({ logs, signer, contracts, peers, nowMs, signal }: LogWriterOptions): Promise<void> {
+  const log = signer.address;
+  const known = logs.forkOf(log);
+  if (known !== undefined) throw logForked(log, known.first.header.seq);
+  let state = createLogState(log, logs.headOf(log));
+  for (let round = 0; round < MAX_RESTORE_ROUNDS; round++) {
+    signal.throwIfAborted();
+    const fromSeq = state.nextSeq;
+    // The last own entry is asked for again: a peer that holds another one shows that this disk is an old copy.
+    for (const bytes of await peers.fetchOwnHeaders(log, Math.max(0, fromSeq - 1), signal)) {
+      state = foldOwn(state, bytes, logs, contracts, nowMs());
+    }
+    if (state.nextSeq === fromSeq) break;
+  }
+  if (state.pending.size > 0) throw logBehind(log, state);
+}
+
+function foldOwn(
+  state: LogState,
+  bytes: Uint8Array,
+  logs: LogStore,
+  contracts: DomainContracts,
+  nowMs: number,
+): LogState {
+  const decoded = decodeLogHeader(bytes);
+  const verified = decoded.kind === "accept" ? verifyLogHeader(decoded.value, contracts) : decoded;
+  // A peer can invent neither an entry of ours nor a gap: what we did not sign is passed over.
+  if (verified.kind !== "accept" || verified.value.header.log !== state.log) return state;
+  const step = applyHeader(state, verified.value, (seq) => logs.entryAt(state.log, seq)?.header);
+  for (const header of step.appended) logs.restoreOwn(header, nowMs);
+  if (step.fork !== undefined) {
+    logs.addFork(step.fork);
+    throw logForked(state.log, step.fork.second.header.seq);
+  }
+  return step.state;
+}
+
+function logForked(log: Address, seq: number): SuretyError {
+  return new SuretyError("LOG_FORKED", `Log ${log} has two different entries at seq ${seq}, both signed by its key.`, {
+    values: { log, seq },
+    next: "Bind a new LOG signer to the agent and revoke this one; anybody who holds both entries can have it slashed.",
+  });
+}
+
+function logBehind(log: Address, { nextSeq, pending }: LogState): SuretyError {
+  const newest = Math.max(...pending.keys());
+  return new SuretyError("LOG_BEHIND", `Peers hold entry ${newest} of log ${log}, but none gave entry ${nextSeq}.`, {
+    values: { log, nextSeq, newest },
+    next: "Connect to more peers and start again: writing now would fork the log.",
+    isRetryable: true,
+  });
+}
+
+function writerClosed(log: Address): SuretyError {
+  return new SuretyError("WRITER_CLOSED", `The writer of log ${log} was closed.`, { next: "Open the writer again." });
+}
