@@ -31,7 +31,7 @@ const textRules: readonly TextRule[] = [
   },
   {
     name: "registry host",
-    pattern: /https?:\/\/[^\s"'`]*(registry|npmjs|artifactory|nexus|verdaccio)|"resolved":|^\s*registry\s*=/,
+    pattern: /https?:\/\/[^\s"'`]*(registry|npmjs|artifactory|nexus|verdaccio)|"resolved":|^\s*(@[\w-]+:)?registry\s*=\s*http/,
     files: everyFile,
     allowed: thisFile,
   },

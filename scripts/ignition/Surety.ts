@@ -1,0 +1,41 @@
+import { buildModule } from "@nomicfoundation/hardhat-ignition/modules";
+import type {
+  IgnitionModuleBuilder,
+  NamedArtifactContractAtFuture,
+  NamedArtifactContractDeploymentFuture,
+} from "@nomicfoundation/ignition-core";
+
+/** What deals are paid in has to take EIP-3009 authorizations. */
+type TokenFuture =
+  NamedArtifactContractDeploymentFuture<"TestToken"> | NamedArtifactContractAtFuture<"IReceiveWithAuthorization">;
+
+/**
+ * Every contract but the token, wired once and for all: the ledger takes records from the escrow only, the vault is locked
+ * and slashed by the epochs only, and nobody can name others later.
+ */
+function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
+  const identityRegistry = m.contract("IdentityRegistry");
+  const trustLedger = m.contract("TrustLedger", [m.getParameter("epochLength"), identityRegistry]);
+  const stakeVault = m.contract("StakeVault", [token, identityRegistry, trustLedger, m.getParameter("unbondingDelay")]);
+  const dealEscrow = m.contract("DealEscrow", [identityRegistry, trustLedger]);
+  const reputationEpochs = m.contract("ReputationEpochs", [
+    trustLedger,
+    stakeVault,
+    identityRegistry,
+    m.getParameter("publisherBond"),
+  ]);
+  const structHashes = m.contract("StructHashes");
+  m.call(trustLedger, "setRecorders", [[dealEscrow]]);
+  m.call(stakeVault, "setModules", [[reputationEpochs]]);
+  return { identityRegistry, stakeVault, dealEscrow, trustLedger, reputationEpochs, structHashes, token };
+}
+
+/** Surety with a test token of its own: for chains on which nothing has value. */
+const Surety = buildModule("Surety", (m) => deployOn(m, m.contract("TestToken")));
+
+/** Surety on an ERC-20 that exists, given by the parameter `token`. */
+export const SuretyOnToken = buildModule("SuretyOnToken", (m) =>
+  deployOn(m, m.contractAt("IReceiveWithAuthorization", m.getParameter<string>("token"))),
+);
+
+export default Surety;
