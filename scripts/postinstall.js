@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -47,6 +47,9 @@ function isNativePartMissing() {
     return true;
   }
 }
+
+// Installed as a dependency, we leave other people's node_modules alone; scripts/bin.js finds the bundled Node by itself.
+if (basename(dirname(root)) === "node_modules") process.exit(0);
 
 const binary = findBundledNode();
 if (binary === undefined) {

@@ -31,7 +31,8 @@ const textRules: readonly TextRule[] = [
   },
   {
     name: "registry host",
-    pattern: /https?:\/\/[^\s"'`]*(registry|npmjs|artifactory|nexus|verdaccio)|"resolved":|^\s*(@[\w-]+:)?registry\s*=\s*http/,
+    pattern:
+      /https?:\/\/[^\s"'`]*(registry|npmjs|artifactory|nexus|verdaccio)|"resolved":|^\s*(@[\w-]+:)?registry\s*=\s*http/,
     files: everyFile,
     allowed: thisFile,
   },
