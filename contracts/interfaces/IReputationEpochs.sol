@@ -93,7 +93,8 @@ interface IReputationEpochs {
     error ReputationEpochsFeeHeld(uint256 candidateId, uint64 topic, uint256 chunk);
     error ReputationEpochsFeeNotPaid(address to, uint256 fee);
     error ReputationEpochsBondHeld(uint256 candidateId);
-    error ReputationEpochsZeroAddress();
+    error ReputationEpochsBadChunk(uint256 candidateId, uint64 topic, uint256 chunk);
+    error ReputationEpochsZeroBond();
 
     /// @notice Commits a candidate for the last closed epoch; locks `publisherBond` of the publisher's stake. The caller is
     /// the publisher's owner, approved for it, or the address of one of its LOG signers.
@@ -118,6 +119,29 @@ interface IReputationEpochs {
         uint32 agentId,
         uint256[] calldata leaves,
         bytes calldata positions,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Adds in-neighbours to a row that is too long for one transaction: the next leaves.length ones of the ledger's
+    /// row. What a challenger has added so far is kept under its own address.
+    /// @param leaves in-neighbours only, ascending by seat
+    /// @param positions one uint16 a leaf: its index in this part of the ledger's row
+    function addRowPart(
+        uint256 candidateId,
+        uint64 topic,
+        uint32 agentId,
+        uint256[] calldata leaves,
+        bytes calldata positions,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice Strikes a candidate whose row j is not F_j, after the caller has added the whole row in parts.
+    /// @param leaf the leaf of j
+    function challengeLongRow(
+        uint256 candidateId,
+        uint64 topic,
+        uint32 agentId,
+        uint256 leaf,
         bytes32[] calldata proof
     ) external;
 

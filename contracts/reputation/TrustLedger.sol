@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAgentAuthority} from "../interfaces/IAgentAuthority.sol";
 import {IEpochClock} from "../interfaces/IEpochClock.sol";
+import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
 
 /// @title Local trust, double-buffered by epoch
@@ -43,7 +43,7 @@ contract TrustLedger is ITrustLedger {
     uint256 public immutable genesis;
     /// @inheritdoc IEpochClock
     uint256 public immutable epochLength;
-    IAgentAuthority private immutable REGISTRY;
+    IERC8004Identity private immutable REGISTRY;
     address private immutable DEPLOYER;
 
     /// @inheritdoc ITrustLedger
@@ -61,7 +61,7 @@ contract TrustLedger is ITrustLedger {
         if (epochLength_ == 0) revert TrustLedgerZeroEpochLength();
         genesis = block.timestamp;
         epochLength = epochLength_;
-        REGISTRY = IAgentAuthority(registry);
+        REGISTRY = IERC8004Identity(registry);
         DEPLOYER = msg.sender;
     }
 

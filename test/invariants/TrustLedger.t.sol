@@ -94,11 +94,11 @@ contract TrustLedgerHandler {
         }
         require(log.topics[0] == ITrustLedger.Recorded.selector, "unknown event");
         (uint256 client, uint256 provider) = (uint256(log.topics[2]), uint256(log.topics[3]));
-        (uint48 satisfied, uint48 unsatisfied, uint48 weight, uint256 epoch) = abi.decode(
+        (uint48 satisfied, uint48 unsatisfied, uint48 weight, uint256 recordedIn) = abi.decode(
             log.data,
             (uint48, uint48, uint48, uint256)
         );
-        require(epoch == _epoch, "Recorded: epoch");
+        require(recordedIn == _epoch, "Recorded: epoch");
         require(satisfied >= fold.satisfied[client][provider], "satisfied fell");
         (fold.satisfied[client][provider], fold.unsatisfied[client][provider]) = (satisfied, unsatisfied);
         fold.weights[client][provider] = weight;

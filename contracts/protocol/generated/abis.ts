@@ -1912,6 +1912,16 @@ export const stakeVaultAbi = [
 export const reputationEpochsAbi = [
   {
     inputs: [
+      { internalType: "contract ITrustLedger", name: "ledger", type: "address" },
+      { internalType: "contract IStakeVault", name: "vault", type: "address" },
+      { internalType: "address", name: "registry", type: "address" },
+      { internalType: "uint256", name: "publisherBond_", type: "uint256" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
       { internalType: "uint64", name: "topic", type: "uint64" },
       { internalType: "uint256", name: "epoch", type: "uint256" },
       { internalType: "uint256", name: "finalizedEpoch", type: "uint256" },
@@ -1953,6 +1963,15 @@ export const reputationEpochsAbi = [
       { internalType: "uint32", name: "agentId", type: "uint32" },
     ],
     name: "ReputationEpochsBadChallenge",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "chunk", type: "uint256" },
+    ],
+    name: "ReputationEpochsBadChunk",
     type: "error",
   },
   {
@@ -2126,7 +2145,7 @@ export const reputationEpochsAbi = [
     name: "ReputationEpochsUnknownTopic",
     type: "error",
   },
-  { inputs: [], name: "ReputationEpochsZeroAddress", type: "error" },
+  { inputs: [], name: "ReputationEpochsZeroBond", type: "error" },
   {
     anonymous: false,
     inputs: [
@@ -2226,6 +2245,20 @@ export const reputationEpochsAbi = [
     inputs: [
       { internalType: "uint256", name: "candidateId", type: "uint256" },
       { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256[]", name: "leaves", type: "uint256[]" },
+      { internalType: "bytes", name: "positions", type: "bytes" },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+    ],
+    name: "addRowPart",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
       { internalType: "uint256", name: "chunk", type: "uint256" },
       { internalType: "uint256[]", name: "leaves", type: "uint256[]" },
       { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
@@ -2268,6 +2301,19 @@ export const reputationEpochsAbi = [
       { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
     ],
     name: "challengeEdge",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "candidateId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "leaf", type: "uint256" },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+    ],
+    name: "challengeLongRow",
     outputs: [],
     stateMutability: "nonpayable",
     type: "function",

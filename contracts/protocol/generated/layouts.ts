@@ -21,5 +21,5 @@ export const storageSlots = {
   dealEscrow: { _nameFallback: 0n, _versionFallback: 1n, _progress: 2n, _credits: 3n },
   stakeVault: { _stakes: 0n, _unbondings: 1n, _locked: 2n, _locks: 3n, _credits: 4n, _isModule: 5n, _hasModules: 6n },
   trustLedger: { isRecorder: 0n, _hasRecorders: 1n, _seats: 2n, _nodes: 3n, _pairs: 4n, _inNeighbours: 5n },
-  reputationEpochs: {},
+  reputationEpochs: { _finalized: 0n, _rounds: 1n, _candidates: 2n, _topics: 3n, _requests: 4n, _rowParts: 5n },
 } as const;
