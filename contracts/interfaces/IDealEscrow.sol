@@ -24,6 +24,7 @@ enum DealState {
 interface IDealEscrow {
     /// @notice One side's consent.
     /// @param signer ERC-7913 bytes of a LOG signer of the agent, valid now
+    /// @param signature the signer's over Deal or DealCancel; may be empty where the caller is the signer
     struct Party {
         bytes signer;
         bytes signature;
