@@ -1,0 +1,65 @@
+import { createPublicClient, defineChain, http, type Chain, type PublicClient, type Transport } from "viem";
+import { SuretyError, type Deployment } from "#protocol";
+import { withSignal } from "./clock.ts";
+
+/** viem's client of one chain. Anything that it can read, any stage can read; it sends nothing. */
+export type ChainClient = PublicClient<Transport, Chain>;
+
+/** An answer of an RPC server that takes longer is given up, and asked for again twice. */
+const RPC_TIMEOUT_MS = 10_000;
+const RPC_RETRIES = 2;
+
+/** A client for a URL (http or https) or for any transport of viem. No cache: a reader decides what is fresh. */
+export function createChainClient(rpc: string | Transport, chainId: number): ChainClient {
+  const chain = defineChain({
+    id: chainId,
+    name: `chain ${chainId}`,
+    nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 },
+    rpcUrls: { default: { http: typeof rpc === "string" ? [rpc] : [] } },
+  });
+  const transport = typeof rpc === "string" ? http(rpc, { timeout: RPC_TIMEOUT_MS, retryCount: RPC_RETRIES }) : rpc;
+  return createPublicClient({ chain, transport, cacheTime: 0 });
+}
+
+/**
+ * The client of a deployment, once it has answered for itself: the chain is the deployment's, and code stands where the
+ * escrow should be.
+ * @throws SuretyError CHAIN_UNREACHABLE (retryable), CHAIN_WRONG_ID, CHAIN_NOT_DEPLOYED
+ */
+export async function connectChain(
+  rpc: string | Transport,
+  deployment: Deployment,
+  signal: AbortSignal,
+): Promise<ChainClient> {
+  const client = createChainClient(rpc, deployment.chainId);
+  const address = deployment.contracts.dealEscrow;
+  const answers = Promise.all([client.getChainId(), client.getCode({ address })]);
+  const [chainId, code] = await withSignal(answers, signal).catch((cause: unknown) => {
+    throw unreachable(cause);
+  });
+  if (chainId !== deployment.chainId) {
+    throw new SuretyError("CHAIN_WRONG_ID", `The RPC server serves chain ${chainId}, not ${deployment.chainId}.`, {
+      values: { given: chainId, expected: deployment.chainId },
+      next: "Give the RPC URL and the deployment file of the same network.",
+    });
+  }
+  if (code === undefined) {
+    throw new SuretyError("CHAIN_NOT_DEPLOYED", `There is no contract at ${address} on chain ${chainId}.`, {
+      values: { address, chainId },
+      next: "Run `surety deploy` on this network; a local chain that was restarted has lost its contracts.",
+    });
+  }
+  return client;
+}
+
+/** An RPC failure that is no revert, as our error. An abort stays what it is. */
+export function unreachable(cause: unknown): unknown {
+  if (cause instanceof SuretyError || (cause instanceof Error && cause.name === "AbortError")) return cause;
+  const detail = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
+  return new SuretyError("CHAIN_UNREACHABLE", `The chain did not answer: ${detail}`, {
+    values: { detail },
+    next: "Check that the RPC URL is right and its server is up.",
+    isRetryable: true,
+    cause,
+  });
+}

@@ -1,0 +1,79 @@
+import type { Abi, Address, Hex, Log, TransactionReceipt } from "viem";
+
+/** Time and timers, injected so that tests own them. */
+export interface Clock {
+  /** Unix milliseconds. */
+  nowMs(): number;
+  /** Runs once after `delayMs`. @returns cancels it */
+  schedule(delayMs: number, run: () => void): () => void;
+}
+
+/** The latest block that we know, as far as anybody here needs it. */
+export interface Head {
+  readonly number: bigint;
+  readonly hash: Hex;
+  readonly parentHash: Hex;
+  /** Unix seconds: the only time that contracts know. */
+  readonly timestamp: number;
+}
+
+/** Heads of the chain, in the order seen. After a reorg a head's number may fall or stay: compare hashes. */
+export interface Heads {
+  latest(): Head;
+  /** Waits for a head that differs from `seen` (by hash). @throws SuretyError CHAIN_HEADS_STOPPED, or the signal's reason */
+  next(seen: Head, signal: AbortSignal): Promise<Head>;
+  /** @returns removes the listener */
+  subscribe(listener: (head: Head) => void): () => void;
+  /** Asks the chain now instead of at the next poll. */
+  refresh(signal: AbortSignal): Promise<Head>;
+  /** Ends timers and sockets. Idempotent. */
+  stop(): void;
+}
+
+/** One call of a contract that changes it. */
+export interface ContractCall {
+  readonly abi: Abi;
+  readonly address: Address;
+  readonly functionName: string;
+  readonly args: readonly unknown[];
+  readonly valueWei?: bigint;
+}
+
+export interface MinedTransaction {
+  readonly hash: Hex;
+  readonly blockNumber: bigint;
+  readonly gasUsed: bigint;
+  readonly logs: readonly Log[];
+  readonly receipt: TransactionReceipt;
+}
+
+/** Sends as one account. Calls are broadcast one after another with consecutive nonces; their receipts are awaited side by side. */
+export interface ChainSender {
+  readonly address: Address;
+  /**
+   * Tries the call against the latest state, broadcasts it and waits until it is mined; raises the fee when it is not
+   * mined in time. When the signal aborts, the transaction may still be mined: read the state again.
+   * @throws SuretyError CALL_REVERTED_* with the contract's error name and arguments; TRANSACTION_REPLACED (retryable)
+   * when another program used the nonce; SENDER_BUSY (retryable); CHAIN_UNREACHABLE (retryable)
+   */
+  send(call: ContractCall, signal: AbortSignal): Promise<MinedTransaction>;
+}
+
+/** What the stages ask the identity registry. Times are Unix seconds of the chain. */
+export interface IdentityReader {
+  /** Zero address: no such agent. */
+  ownerOf(agentId: bigint, signal: AbortSignal): Promise<Address>;
+  /** Agent of a signer, past ones included; 0n = never bound. */
+  agentOfSigner(signerHash: Hex, signal: AbortSignal): Promise<bigint>;
+  /** Whether the signer speaks for this agent and purpose at that second; default the latest block's. */
+  isSignerValidAt(query: SignerQuery, signal: AbortSignal): Promise<boolean>;
+}
+
+export interface SignerQuery {
+  readonly agentId: bigint;
+  readonly signerHash: Hex;
+  /** One of `purposes` in #protocol. */
+  readonly purpose: Hex;
+  /** Unix seconds. */
+  readonly time?: number;
+}
