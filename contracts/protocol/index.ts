@@ -10,6 +10,7 @@ export * from "./keys.ts";
 export * from "./log/index.ts";
 export * from "./negotiation/index.ts";
 export * from "./proof/header.ts";
+export * from "./proof/slots.ts";
 export * from "./proof/trie.ts";
 export * from "./reputation/index.ts";
 export * from "./topic.ts";

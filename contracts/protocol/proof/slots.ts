@@ -1,0 +1,77 @@
+import { encodeAbiParameters, getAddress, keccak256, numberToHex, type Address, type Hex } from "viem";
+import { storageSlots } from "../generated/layouts.ts";
+import { purposes } from "../identity.ts";
+
+// Where the contracts keep what an auditor proves, and how their words are packed (most significant last declared).
+
+/** Slot of a mapping's value (Solidity storage layout, "Mappings and Dynamic Arrays"): keccak256(key . slot). */
+export function mappingSlot(slot: bigint, key: bigint | Hex): Hex {
+  const word = typeof key === "bigint" ? numberToHex(key, { size: 32 }) : key;
+  return keccak256(
+    encodeAbiParameters([{ type: "bytes32" }, { type: "bytes32" }], [word, numberToHex(slot, { size: 32 })]),
+  );
+}
+
+/** The slot after one: the second word of a struct. */
+export const nextSlot = (slot: Hex): Hex => numberToHex(BigInt(slot) + 1n, { size: 32 });
+
+export const ownerSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._owners, agentId);
+export const changesSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._changes, agentId);
+export const commitmentSlot = (agentId: bigint): Hex =>
+  mappingSlot(storageSlots.identityRegistry._commitments, agentId);
+export const headSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._heads, agentId);
+export const signerSlot = (signerHash: Hex): Hex => mappingSlot(storageSlots.identityRegistry._signers, signerHash);
+export const stakeSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.stakeVault._stakes, agentId);
+/** First of two words: the root, then epoch, leaf count, depth and candidate. */
+export const finalizedSlot = (topic: bigint): Hex => mappingSlot(storageSlots.reputationEpochs._finalized, topic);
+
+/** Bits [offset, offset + width) of a word. */
+const bitsOf = (word: bigint, offset: number, width: number): bigint =>
+  (word >> BigInt(offset)) & ((1n << BigInt(width)) - 1n);
+
+export const addressOf = (word: bigint): Address => getAddress(numberToHex(bitsOf(word, 0, 160), { size: 20 }));
+
+/** IdentityRegistry.Changes: wallet160 | isWalletChanged8 | uriRevision24 | version64, least significant first. */
+export function decodeChanges(word: bigint): { wallet: Address | undefined; version: bigint } {
+  return {
+    wallet: bitsOf(word, 160, 8) === 0n ? undefined : addressOf(word),
+    version: bitsOf(word, 192, 64),
+  };
+}
+
+/** Purposes by their index in Signers.sol, from 1. */
+const purposeNames = Object.keys(purposes) as (keyof typeof purposes)[];
+
+export interface SignerRecord {
+  readonly agentId: bigint;
+  /** Undefined for an index that this version does not know. */
+  readonly purpose: keyof typeof purposes | undefined;
+  readonly validFrom: number;
+  /** 0 = no end. */
+  readonly validUntil: number;
+  /** 0 = not revoked. */
+  readonly invalidFrom: number;
+}
+
+/** SignerRecord: agentId104 | purposeIndex8 | validFrom48 | validUntil48 | invalidFrom48, least significant first. */
+export function decodeSignerRecord(word: bigint): SignerRecord {
+  return {
+    agentId: bitsOf(word, 0, 104),
+    purpose: purposeNames[Number(bitsOf(word, 104, 8)) - 1],
+    validFrom: Number(bitsOf(word, 112, 48)),
+    validUntil: Number(bitsOf(word, 160, 48)),
+    invalidFrom: Number(bitsOf(word, 208, 48)),
+  };
+}
+
+/** StakeVault.Stake: epoch32 | current112 | previous112, least significant first. */
+export const decodeStake = (word: bigint): bigint => bitsOf(word, 32, 112);
+
+/** Second word of ReputationEpochs.FinalizedTopic: epoch32 | leafCount32 | depth8 | candidateId64. */
+export function decodeFinalized(word: bigint): { epoch: number; leafCount: number; depth: number } {
+  return {
+    epoch: Number(bitsOf(word, 0, 32)),
+    leafCount: Number(bitsOf(word, 32, 32)),
+    depth: Number(bitsOf(word, 64, 8)),
+  };
+}

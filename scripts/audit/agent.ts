@@ -1,0 +1,107 @@
+import { keccak256, zeroAddress, type Hex, type PublicClient } from "viem";
+import { identityRegistryAbi, nextHead, stakeVaultAbi, type Deployment } from "#protocol";
+import { check, fails, holds, type Check } from "./checks.ts";
+import { readEvents } from "./logs.ts";
+
+/** Seconds since 1970 as a date that people read. */
+const dateOf = (seconds: number): string => (seconds === 0 ? "no end" : new Date(seconds * 1000).toISOString());
+
+/** Who owns an agent, which keys speak for it, and whether its version chain folds to the stored head. */
+export async function* auditAgent(
+  client: PublicClient,
+  deployment: Deployment,
+  agentId: bigint,
+): AsyncGenerator<Check, void, void> {
+  const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
+  const { number: blockNumber, timestamp } = await client.getBlock();
+  const at = { ...registry, blockNumber } as const;
+  const owner = await client.readContract({ ...at, functionName: "ownerOf", args: [agentId] }).catch(() => undefined);
+  if (owner === undefined) return yield fails("owner", `the registry ${registry.address} has no agent ${agentId}`);
+  yield holds("owner", `${owner} at block ${blockNumber}`);
+  const wallet = await client.readContract({ ...at, functionName: "getAgentWallet", args: [agentId] });
+  yield holds("wallet", wallet === zeroAddress ? "none; payments go to the owner" : wallet);
+
+  const range = { ...registry, args: { agentId }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock: blockNumber };
+  yield* auditSigners(client, at, agentId, timestamp, await readEvents(client, { ...range, eventName: "SignerBound" }));
+  yield* auditVersions(client, at, agentId, await readEvents(client, { ...range, eventName: "CommitmentUpdated" }));
+  if (agentId < 2n ** 32n) {
+    const [staked, locked] = await client.readContract({
+      abi: stakeVaultAbi,
+      address: deployment.contracts.stakeVault,
+      functionName: "stakeOf",
+      args: [Number(agentId)],
+      blockNumber,
+    });
+    yield check("stake", locked <= staked, `${staked} staked, ${locked} of it locked`);
+  }
+}
+
+interface Registry {
+  readonly abi: typeof identityRegistryAbi;
+  readonly address: Hex;
+  readonly blockNumber: bigint;
+}
+
+async function* auditSigners(
+  client: PublicClient,
+  registry: Registry,
+  agentId: bigint,
+  now: bigint,
+  bound: readonly { args: { signerHash: Hex; signer: Hex; purpose: Hex; validFrom: number; validUntil: number } }[],
+): AsyncGenerator<Check, void, void> {
+  if (bound.length === 0) yield holds("signers", "none: nobody can sign for this agent");
+  for (const { args } of bound) {
+    const name = `signer ${args.signer}`;
+    if (keccak256(args.signer) !== args.signerHash) {
+      return yield fails(name, `its bytes hash to ${keccak256(args.signer)}, the event says ${args.signerHash}`);
+    }
+    const [storedAgent, purpose, validFrom, validUntil, invalidFrom] = await client.readContract({
+      ...registry,
+      functionName: "signerOf",
+      args: [args.signerHash],
+    });
+    if (storedAgent !== agentId || purpose !== args.purpose || validFrom !== args.validFrom) {
+      return yield fails(name, `the stored record differs from its event: agent ${storedAgent}, from ${validFrom}`);
+    }
+    const isValid = await client.readContract({
+      ...registry,
+      functionName: "isSignerValidAt",
+      args: [agentId, args.signerHash, purpose, now],
+    });
+    const revoked = invalidFrom === 0 ? "" : `, revoked from ${dateOf(invalidFrom)}`;
+    const word = Buffer.from(purpose.slice(2), "hex").toString("ascii").replaceAll("\0", "");
+    yield holds(
+      name,
+      `${word}, ${isValid ? "valid" : "not valid"} now, from ${dateOf(validFrom)} to ${dateOf(validUntil)}${revoked}`,
+    );
+  }
+}
+
+/** Replays C(v+1) = H(C(v), delta, H(signature)) from the events and compares with storage. */
+async function* auditVersions(
+  client: PublicClient,
+  registry: Registry,
+  agentId: bigint,
+  updates: readonly { args: { version: bigint; head: Hex; commitment: Hex; signature: Hex } }[],
+): AsyncGenerator<Check, void, void> {
+  const [commitment, version, head] = await client.readContract({
+    ...registry,
+    functionName: "commitmentOf",
+    args: [agentId],
+  });
+  if (version === 0n) return yield holds("version chain", "no code commitment");
+  let computed: Hex = "0x";
+  for (const [index, { args }] of updates.entries()) {
+    computed = index === 0 ? args.commitment : nextHead(computed, args.commitment, args.signature);
+    if (args.version !== BigInt(index + 1) || args.head !== computed) {
+      return yield fails("version chain", `version ${index + 1} folds to ${computed}, the event says ${args.head}`);
+    }
+  }
+  const isSame =
+    computed === head && BigInt(updates.length) === version && updates.at(-1)?.args.commitment === commitment;
+  yield check(
+    "version chain",
+    isSame,
+    `${updates.length} versions fold to ${computed}; stored: version ${version}, ${head}`,
+  );
+}

@@ -1,0 +1,28 @@
+/** One thing that an auditor established, or found not to hold. */
+export interface Check {
+  readonly name: string;
+  readonly isOk: boolean;
+  /** What was compared with what, with the values. */
+  readonly detail: string;
+}
+
+export const holds = (name: string, detail: string): Check => ({ name, isOk: true, detail });
+export const fails = (name: string, detail: string): Check => ({ name, isOk: false, detail });
+export const check = (name: string, isOk: boolean, detail: string): Check => ({ name, isOk, detail });
+
+/** An audit's result: every check up to the first that fails, which ends it. */
+export interface Verdict {
+  readonly subject: string;
+  readonly isOk: boolean;
+  readonly checks: readonly Check[];
+}
+
+/** Runs checks in order and stops at the first that fails: what comes after would rest on it. */
+export async function runChecks(subject: string, checks: AsyncIterable<Check> | Iterable<Check>): Promise<Verdict> {
+  const done: Check[] = [];
+  for await (const next of checks) {
+    done.push(next);
+    if (!next.isOk) return { subject, isOk: false, checks: done };
+  }
+  return { subject, isOk: true, checks: done };
+}
