@@ -1,0 +1,46 @@
+import { InvalidArgumentError, Option, type Command } from "commander";
+import { isHex, type Hex } from "viem";
+import type { NetworkOptions } from "./network.ts";
+
+/** Options that every command on a chain has. */
+export function addNetworkOptions(command: Command, network = "localhost"): Command {
+  return command
+    .option("-n, --network <name>", "network, a folder of the data directory", network)
+    .option("--rpc-url <url>", "RPC endpoint; default: the network's own, $SURETY_RPC_URL, or a local Hardhat node")
+    .addOption(dataDirOption());
+}
+
+export function dataDirOption(): Option {
+  return new Option("--data-dir <dir>", "where deployments and state are kept")
+    .default(".surety")
+    .env("SURETY_DATA_DIR");
+}
+
+export function jsonOption(): Option {
+  return new Option("--json", "print one JSON object instead of text").default(false);
+}
+
+export type CommonOptions = NetworkOptions & { readonly json: boolean };
+
+/** commander argument parser: an ERC-721 token id. */
+export function parseAgentId(text: string): bigint {
+  if (!/^\d{1,78}$/.test(text) || BigInt(text) < 1n || BigInt(text) >= 2n ** 256n) {
+    throw new InvalidArgumentError("An agent id is a positive integer.");
+  }
+  return BigInt(text);
+}
+
+/** commander argument parser: 32 bytes in hex. */
+export function parseBytes32(text: string): Hex {
+  if (!isHex(text) || text.length !== 66) throw new InvalidArgumentError("Expected 0x and 64 hex digits.");
+  return text.toLowerCase() as Hex;
+}
+
+/** commander argument parser: an integer from `min` on. */
+export function parseInteger(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value) || value < min) throw new InvalidArgumentError(`Expected an integer ≥ ${min}.`);
+    return value;
+  };
+}

@@ -1,0 +1,97 @@
+import { Command, InvalidArgumentError } from "commander";
+import { getAddress, isAddress, type Address } from "viem";
+import { SuretyError } from "#protocol";
+import { runAction } from "../cli/action.ts";
+import { networkDir, rpcUrlOf } from "../cli/network.ts";
+import { addNetworkOptions, jsonOption, type CommonOptions } from "../cli/options.ts";
+import { defaultParameters, deploySurety } from "../deploy.ts";
+import { buildContracts } from "../devnet/chain.ts";
+
+interface DeployCommandOptions extends CommonOptions {
+  readonly epochLength: bigint;
+  readonly unbondingDelay: bigint;
+  readonly publisherBond: bigint;
+  readonly token?: Address;
+  readonly reset: boolean;
+}
+
+function parseUint(text: string): bigint {
+  if (!/^\d{1,77}$/.test(text)) throw new InvalidArgumentError("Expected a decimal integer.");
+  return BigInt(text);
+}
+
+function parseAddress(text: string): Address {
+  if (!isAddress(text)) throw new InvalidArgumentError("Expected an address.");
+  return getAddress(text);
+}
+
+export function deployCommand(): Command {
+  const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei } = defaultParameters;
+  return addNetworkOptions(new Command("deploy"))
+    .description("deploy every contract, or what an earlier run left to do; a second run sends nothing")
+    .option("--epoch-length <seconds>", "length of a reputation epoch", parseUint, epochLengthSeconds)
+    .option("--unbonding-delay <seconds>", "from unbonding to withdrawal of stake", parseUint, unbondingDelaySeconds)
+    .option("--publisher-bond <amount>", "bond of one candidate, smallest unit", parseUint, publisherBondWei)
+    .option("--token <address>", "ERC-20 with EIP-3009 for deals and stake; default: a test token", parseAddress)
+    .option("--reset", "forget a deployment of a chain that no longer exists", false)
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      "\nNetworks are those of hardhat.config.ts: localhost (`npx hardhat node`), or remote, whose URL and key are read from" +
+        "\nHardhat's keystore: npx hardhat keystore set SURETY_RPC_URL, npx hardhat keystore set SURETY_DEPLOYER_KEY",
+    )
+    .action((options: DeployCommandOptions) =>
+      runAction(options.json, async (terminal) => {
+        const { signal } = terminal;
+        terminal.progress("compiling");
+        await buildContracts();
+        const connection = await openNetwork(options);
+        try {
+          terminal.progress(`deploying to ${options.network}`);
+          const deployment = await deploySurety({
+            connection,
+            deploymentDir: networkDir(options),
+            isReset: options.reset,
+            signal,
+            parameters: {
+              epochLengthSeconds: options.epochLength,
+              unbondingDelaySeconds: options.unbondingDelay,
+              publisherBondWei: options.publisherBond,
+              ...(options.token === undefined ? {} : { token: options.token }),
+            },
+          });
+          return {
+            result: deployment,
+            lines: [
+              `deployed on chain ${deployment.chainId} from block ${deployment.deployedAtBlock}`,
+              ...Object.entries(deployment.contracts).map(([name, address]) => `  ${name.padEnd(17)} ${address}`),
+            ],
+          };
+        } finally {
+          await connection.close();
+        }
+      }),
+    );
+}
+
+/** A connection to a network of hardhat.config.ts; --rpc-url takes the place of an http network's own. */
+async function openNetwork(options: DeployCommandOptions) {
+  const { network } = await import("hardhat");
+  const url = options.network === "localhost" ? rpcUrlOf(options) : options.rpcUrl;
+  try {
+    return await network.create({
+      network: options.network,
+      ...(url === undefined ? {} : { override: { url } }),
+    });
+  } catch (cause) {
+    throw new SuretyError(
+      "USAGE_NETWORK",
+      `${options.network} is no network of hardhat.config.ts, or lacks its values.`,
+      {
+        values: { network: options.network, detail: cause instanceof Error ? cause.message : String(cause) },
+        next: "Use localhost, or set SURETY_RPC_URL and SURETY_DEPLOYER_KEY in Hardhat's keystore and use remote.",
+        cause,
+      },
+    );
+  }
+}
