@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+import { dirname, isAbsolute, resolve } from "node:path";
+import { isHex, type Hex } from "viem";
+import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+
+export const roles = ["publisher", "watcher"] as const;
+export type Role = (typeof roles)[number];
+
+/** One agent of a node process. */
+export interface AgentConfig {
+  readonly name: string;
+  /** The agent's secp256k1 key: owner, LOG signer and peer id. */
+  readonly key: Hex;
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[];
+  /** Multiaddrs of peers to begin with. */
+  readonly bootstrap: readonly string[];
+  readonly roles: readonly Role[];
+  /** Absolute path of a module that exports `createApplication`; undefined = an agent that only buys. */
+  readonly application: { readonly module: string; readonly options: unknown } | undefined;
+  /** Port of the local interface on loopback; 0 = any free one. */
+  readonly apiPort: number;
+}
+
+export interface NodeConfig {
+  readonly rpcUrl: string;
+  readonly deployment: Deployment;
+  /** GraphQL endpoint of an indexer from which scores are asked; they are believed on proof only. */
+  readonly graphqlUrl: string | undefined;
+  /** Where the agents keep their stores, one folder each. */
+  readonly dataDir: string;
+  readonly agents: readonly AgentConfig[];
+}
+
+/** Agents of one process: each has a host, a store and a few timers, 2 MB or so; beyond this, start another process. */
+const MAX_AGENTS = 64;
+
+/**
+ * Reads a node's configuration file: JSON, relative paths from its own folder, keys in files of their own.
+ * @throws SuretyError USAGE_CONFIG
+ */
+export function readConfig(path: string): NodeConfig {
+  const json = readJson(path, "configuration");
+  const at = (file: string) => (isAbsolute(file) ? file : resolve(dirname(path), file));
+  const agents = json["agents"];
+  if (!Array.isArray(agents) || agents.length === 0 || agents.length > MAX_AGENTS) {
+    throw invalid(path, `agents is not a list of 1 to ${MAX_AGENTS}`);
+  }
+  const graphqlUrl = json["graphqlUrl"];
+  return {
+    rpcUrl: textOf(json, "rpcUrl", path),
+    deployment: parseDeployment(readText(at(textOf(json, "deploymentFile", path)), "deployment")),
+    graphqlUrl: graphqlUrl === undefined ? undefined : textOf(json, "graphqlUrl", path),
+    dataDir: at(textOf(json, "dataDir", path)),
+    agents: agents.map((agent) => parseAgent(agent, path, at)),
+  };
+}
+
+function parseAgent(json: unknown, path: string, at: (file: string) => string): AgentConfig {
+  if (!isRecord(json)) throw invalid(path, "an agent is not an object");
+  const name = textOf(json, "name", path);
+  if (!/^[\w-]{1,64}$/.test(name)) throw invalid(path, `the name ${name} is not 1 to 64 letters, digits, - or _`);
+  const key = readText(at(textOf(json, "keyFile", path)), "key").trim();
+  if (!isHex(key) || key.length !== 66)
+    throw invalid(path, `the key file of ${name} does not hold 0x and 64 hex digits`);
+  const application = json["application"];
+  const apiPort = json["apiPort"] ?? 0;
+  if (!Number.isInteger(apiPort) || (apiPort as number) < 0 || (apiPort as number) > 65_535) {
+    throw invalid(path, `the apiPort of ${name} is not a port`);
+  }
+  return {
+    name,
+    key,
+    listen: listOf(json, "listen", path) ?? ["/ip4/127.0.0.1/tcp/0"],
+    bootstrap: listOf(json, "bootstrap", path) ?? [],
+    roles: parseRoles(listOf(json, "roles", path) ?? [], path),
+    application: isRecord(application)
+      ? { module: at(textOf(application, "module", path)), options: application["options"] }
+      : undefined,
+    apiPort: apiPort as number,
+  };
+}
+
+function parseRoles(names: readonly string[], path: string): Role[] {
+  const unknown = names.find((name) => !(roles as readonly string[]).includes(name));
+  if (unknown !== undefined) throw invalid(path, `${unknown} is no role; roles are ${roles.join(" and ")}`);
+  return names as Role[];
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new SuretyError("USAGE_CONFIG", `The ${what} file ${path} cannot be read.`, {
+      values: { path },
+      next: "Check the path in the node's configuration; relative paths start from its folder.",
+      cause,
+    });
+  }
+}
+
+function readJson(path: string, what: string): Record<string, unknown> {
+  const text = readText(path, what);
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(path, "it is not JSON", cause);
+  }
+  if (!isRecord(json)) throw invalid(path, "it is not an object");
+  return json;
+}
+
+function invalid(path: string, detail: string, cause?: unknown): SuretyError {
+  return new SuretyError("USAGE_CONFIG", `The node's configuration is not valid: ${detail}.`, {
+    values: { path, detail },
+    next: `Mend ${path}; node/README.md lists every field.`,
+    cause,
+  });
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function textOf(json: Record<string, unknown>, field: string, path: string): string {
+  const value = json[field];
+  if (typeof value !== "string" || value === "") throw invalid(path, `${field} is missing or no text`);
+  return value;
+}
+
+function listOf(json: Record<string, unknown>, field: string, path: string): string[] | undefined {
+  const value = json[field];
+  if (value === undefined) return undefined;
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+  throw invalid(path, `${field} is not a list of texts`);
+}

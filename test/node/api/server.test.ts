@@ -1,0 +1,47 @@
+import { expect } from "chai";
+import { startApi, type ApiServer } from "../../../node/api/server.ts";
+
+const token = "a-token";
+const authorized = { authorization: `Bearer ${token}` };
+
+describe("the node's local interface", () => {
+  let api: ApiServer;
+  before(async () => {
+    api = await startApi(
+      [
+        { method: "GET", path: "/health", isOpen: true, answer: () => ({ status: 200, body: { isOk: true } }) },
+        { method: "POST", path: "/echo", answer: ({ body }) => ({ status: 200, body: { body, amount: 2n ** 70n } }) },
+        { method: "GET", path: "/items/", answer: ({ url }) => ({ status: 200, body: url.pathname }) },
+      ],
+      { token },
+    );
+  });
+  after(() => api.stop());
+
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const response = await fetch(api.url + path, init);
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  };
+
+  it("answers open routes without a token and the others only with it", async () => {
+    expect(await ask("/health")).to.deep.equal({ status: 200, body: { isOk: true } });
+    for (const headers of [{}, { authorization: "Bearer b-token" }, { authorization: token }]) {
+      const { status, body } = await ask("/items/3", { headers });
+      expect(status).to.equal(401);
+      expect(body["error"]).to.have.property("code", "TOKEN_WRONG");
+    }
+    expect(await ask("/items/3", { headers: authorized })).to.deep.equal({ status: 200, body: "/items/3" });
+  });
+
+  it("writes 256-bit integers as decimal strings", async () => {
+    const { body } = await ask("/echo", { method: "POST", headers: authorized, body: '{"a":1}' });
+    expect(body).to.deep.equal({ body: { a: 1 }, amount: (2n ** 70n).toString() });
+  });
+
+  it("names what it refuses: unknown route, broken JSON, oversized body", async () => {
+    const post = (path: string, body: string) => ask(path, { method: "POST", headers: authorized, body });
+    expect((await post("/nowhere", "{}")).body["error"]).to.have.property("code", "ROUTE_UNKNOWN");
+    expect((await post("/echo", "{")).body["error"]).to.have.property("code", "BODY_NOT_JSON");
+    expect((await post("/echo", `"${"x".repeat(300_000)}"`)).body["error"]).to.have.property("code", "BODY_TOO_LARGE");
+  });
+});
