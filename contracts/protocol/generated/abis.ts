@@ -2444,10 +2444,10 @@ export const reputationEpochsAbi = [
     type: "function",
   },
   {
-    inputs: [{ internalType: "uint256", name: "baseFee", type: "uint256" }],
-    name: "requestFeeAt",
+    inputs: [],
+    name: "requestFee",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
-    stateMutability: "pure",
+    stateMutability: "view",
     type: "function",
   },
   {

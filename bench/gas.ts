@@ -1,0 +1,19 @@
+import { measureDeals } from "./gas/deals.ts";
+import { measureIdentity } from "./gas/identity.ts";
+import { measureReputation } from "./gas/reputation.ts";
+import { createRig } from "./gas/rig.ts";
+import { PRODUCTION } from "./harness/production.ts";
+import type { Bench } from "./harness/report.ts";
+
+/** Gas of every operation, whole transactions, on registries that others use already. Exact: each run gives the same. */
+export const bench: Bench = {
+  profile: PRODUCTION,
+  run: async () => {
+    const rig = await createRig();
+    try {
+      return [...(await measureIdentity(rig)), ...(await measureDeals(rig)), ...(await measureReputation(rig))];
+    } finally {
+      await rig.chain.close();
+    }
+  },
+};

@@ -1,0 +1,62 @@
+// `npm run bench -- NAME [--json] [--quick]`: one benchmark, as a table or as one JSON object. `--update` writes the committed
+// snapshot of its figures, `--check` fails where one has risen.
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { root } from "../scripts/checks/run-tool.ts";
+import { commitOf, describeMachine, renderTable, type Bench, type Report } from "./harness/report.ts";
+import { compare, snapshotOf, type Snapshot } from "./harness/snapshot.ts";
+
+const folder = join(root, "bench");
+const names = readdirSync(folder)
+  .filter((file) => file.endsWith(".ts") && file !== "main.ts")
+  .map((file) => file.slice(0, -".ts".length));
+const usage = `usage: npm run bench -- NAME [--json] [--quick] [--update | --check]\nbenchmarks: ${names.join(", ")}`;
+
+function readArguments() {
+  const flag = { type: "boolean", default: false } as const;
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { json: flag, quick: flag, update: flag, check: flag },
+  });
+  const [name] = positionals;
+  if (name === undefined || positionals.length > 1 || !names.includes(name)) throw new Error("name one benchmark");
+  return { name, ...values };
+}
+
+function checkSnapshot(path: string, current: Snapshot): number {
+  if (!existsSync(path)) {
+    console.error(`bench: there is no ${path}. Write it with --update.`);
+    return 1;
+  }
+  const { problems, falls } = compare(JSON.parse(readFileSync(path, "utf8")) as Snapshot, current);
+  for (const line of problems) console.error(`bench: ${line}`);
+  for (const line of falls) console.log(`bench: ${line}; commit it with --update`);
+  return problems.length === 0 ? 0 : 1;
+}
+
+async function main(): Promise<number> {
+  let args: ReturnType<typeof readArguments>;
+  try {
+    args = readArguments();
+  } catch (error) {
+    console.error(`bench: ${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    return 2;
+  }
+  const { bench } = (await import(`./${args.name}.ts`)) as { bench: Bench };
+  const results = await bench.run({ isQuick: args.quick });
+  const snapshotPath = join(folder, `${args.name}-snapshot.json`);
+  if (args.check) return checkSnapshot(snapshotPath, snapshotOf(results));
+  if (args.update) writeFileSync(snapshotPath, `${JSON.stringify(snapshotOf(results), null, 2)}\n`);
+  const report: Report = {
+    bench: args.name,
+    commit: commitOf(root),
+    machine: describeMachine(),
+    profile: bench.profile,
+    results,
+  };
+  console.log(args.json ? JSON.stringify(report, null, 2) : renderTable(report));
+  return 0;
+}
+
+process.exitCode = await main();
