@@ -5,7 +5,7 @@ import type { Signer } from "#protocol";
 /** One of our signers as viem's account, so that a wallet client can use it; the key stays inside the signer. */
 export function accountOf(signer: Signer): LocalAccount {
   const sign = (digest: `0x${string}`) => Promise.resolve(signer.sign(digest));
-  return toAccount({
+  const account: LocalAccount = toAccount({
     address: signer.address,
     sign: ({ hash }) => sign(hash),
     signMessage: ({ message }) => sign(hashMessage(message)),
@@ -15,5 +15,6 @@ export function accountOf(signer: Signer): LocalAccount {
       const digest = keccak256(serialize(transaction) as `0x${string}`);
       return Promise.resolve(serialize(transaction, parseSignature(signer.sign(digest))) as `0x${string}`);
     },
-  }) as LocalAccount;
+  });
+  return account;
 }

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { network } from "hardhat";
 import { http, custom } from "viem";
-import { SuretyError, type Deployment } from "#protocol";
+import { type SuretyError, type Deployment } from "#protocol";
 import { connectChain, createChainClient } from "../../../node/chain/connect.ts";
 import { watchHeads } from "../../../node/chain/heads.ts";
 

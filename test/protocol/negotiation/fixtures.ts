@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { toHex, type Hex } from "viem";
+import { toHex } from "viem";
 import {
   contentHashOf,
   createSigner,
@@ -71,7 +71,7 @@ export function signBid(bid: Bid): SignedBid {
 }
 
 /** Bids whose signatures play no part: for the award's arithmetic only. */
-export const unsigned = (bid: Bid): SignedBid => signedBidOf(bid, `0x${"00".repeat(65)}` as Hex);
+export const unsigned = (bid: Bid): SignedBid => signedBidOf(bid, `0x${"00".repeat(65)}`);
 
 /** Distinct bidders 2, 3, … with any price up to the reserve and any allowed quality. */
 export const rivals = (reservePrice: bigint) =>

@@ -1,0 +1,74 @@
+import type { Address, Hex } from "viem";
+import type { Call, Deal, Mechanism } from "#protocol";
+import type { PeerName } from "../transport/port.ts";
+
+/** An agent that is asked to bid, and where it is reached. */
+export interface Invitee {
+  readonly agentId: bigint;
+  readonly peer: PeerName;
+}
+
+/** What a client wants. Times: `biddingMs` is a span; `submitBy` is a Unix second of the chain's clock. */
+export interface CallRequest {
+  readonly topic: bigint;
+  /** What is to be delivered, at most MAX_SPEC_BYTES. */
+  readonly spec: Uint8Array;
+  readonly mechanism: Mechanism;
+  readonly token: Address;
+  /** No award above this price, in the token's smallest unit. */
+  readonly reservePrice: bigint;
+  readonly biddingMs: number;
+  readonly submitBy: number;
+  /** Seconds. */
+  readonly reviewPeriod: number;
+  /** At most MAX_BIDS. */
+  readonly invitees: readonly Invitee[];
+}
+
+/** A call as the provider's strategy sees it; its hashes and its signature are checked already. */
+export interface Invitation {
+  readonly callId: Hex;
+  readonly call: Call;
+  readonly mechanism: Mechanism;
+  readonly spec: Uint8Array;
+}
+
+/** Price: the least that the provider would accept; under a second price that is the best bid. */
+export interface Proposal {
+  readonly price: bigint;
+  readonly quality: bigint;
+}
+
+/** The provider's strategy. `undefined` declines. */
+export interface Bidder {
+  consider(invitation: Invitation, signal: AbortSignal): Promise<Proposal | undefined>;
+}
+
+/** One side's consent to a deal, as DealEscrow takes it. */
+export interface Consent {
+  /** ERC-7913 bytes: an address. */
+  readonly signer: Address;
+  readonly signature: Hex;
+}
+
+/** A deal that both sides signed: everything that settlement needs, whichever side we are. */
+export interface Agreement {
+  readonly role: "client" | "provider";
+  readonly callId: Hex;
+  readonly dealId: Hex;
+  readonly deal: Deal;
+  readonly client: Consent;
+  readonly provider: Consent;
+  /** The other side. */
+  readonly peer: PeerName;
+  readonly spec: Uint8Array;
+  /** Unix milliseconds of our clock. */
+  readonly agreedAtMs: number;
+}
+
+/** How a call ended for the client. */
+export type CallOutcome =
+  | { readonly kind: "agreed"; readonly agreement: Agreement }
+  | { readonly kind: "failed"; readonly callId: Hex; readonly code: CallFailure };
+
+export type CallFailure = "NO_BIDS" | "ALL_WINNERS_FAILED" | "WITHDRAWN";
