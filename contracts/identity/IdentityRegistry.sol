@@ -12,13 +12,16 @@ import {CodeStorage, IContentSource} from "../libraries/CodeStorage.sol";
 import {Signatures} from "../libraries/Signatures.sol";
 import {StructHash} from "../libraries/StructHash.sol";
 import {AgentWalletSet, BindingUpdate, SignerBinding} from "../libraries/Types.sol";
+import {AgentURI} from "./AgentURI.sol";
 import {SignerRecord, Signers} from "./Signers.sol";
+import {Chain, VersionChain} from "./VersionChain.sol";
 
 /// @title Agents: the ERC-8004 identity registry with BAID bindings
 /// @notice Nobody owns it, nobody upgrades it. See contracts/identity/README.md.
 contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSource, ERC721, EIP712 {
     using Signers for mapping(bytes32 signerHash => SignerRecord);
     using Signers for SignerRecord;
+    using VersionChain for Chain;
 
     /// @dev What changed since an agent was registered, in one slot; all zero until then, so registration writes none.
     struct Changes {
@@ -26,12 +29,8 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
         address wallet;
         bool isWalletChanged;
         uint24 uriRevision;
-        /// Version of the commitment from 2 on.
-        uint64 version;
     }
 
-    /// @notice Longest URI in bytes: a whole registration file as a data: URI fits (1.7 million gas).
-    uint256 public constant MAX_URI_LENGTH = 8_192;
     /// @dev ERC-8004 v2.0.0: a wallet's consent is fresh.
     uint256 private constant MAX_DEADLINE_DELAY = 5 minutes;
     string private constant WALLET_KEY = "agentWallet";
@@ -41,10 +40,7 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
     mapping(uint256 agentId => Changes) private _changes;
     mapping(uint256 agentId => mapping(string metadataKey => bytes)) private _metadata;
     mapping(bytes32 signerHash => SignerRecord) private _signers;
-    /// @dev Current commitment (eq. 9). At version 1 it is the head of the chain too.
-    mapping(uint256 agentId => bytes32) private _commitments;
-    /// @dev Head of the version chain (eq. 10) from version 2 on.
-    mapping(uint256 agentId => bytes32) private _heads;
+    mapping(uint256 agentId => Chain) private _chains;
 
     constructor() ERC721("AgentIdentity", "AGENT") EIP712("ERC8004IdentityRegistry", "1") {}
 
@@ -74,10 +70,8 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
     /// @inheritdoc IERC8004Identity
     function setAgentURI(uint256 agentId, string calldata newURI) external {
         _requireAuthorized(agentId);
-        _checkURI(newURI);
 
-        uint24 revision = ++_changes[agentId].uriRevision;
-        CodeStorage.write(_uriSalt(agentId, revision), bytes(newURI));
+        AgentURI.write(agentId, ++_changes[agentId].uriRevision, newURI);
 
         emit URIUpdated(agentId, newURI, msg.sender);
         emit MetadataUpdate(agentId);
@@ -137,7 +131,7 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
     /// @inheritdoc ERC721
     function tokenURI(uint256 agentId) public view override returns (string memory) {
         _requireOwned(agentId);
-        return string(CodeStorage.read(_uriSalt(agentId, _changes[agentId].uriRevision)));
+        return AgentURI.read(agentId, _changes[agentId].uriRevision);
     }
 
     /// @inheritdoc IContentSource
@@ -163,7 +157,7 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
     ) external returns (uint256 agentId) {
         agentId = _register(agentURI);
         if (binding.commitment != bytes32(0)) {
-            _commitments[agentId] = binding.commitment;
+            _chains[agentId].commitment = binding.commitment;
             emit CommitmentUpdated(agentId, 1, binding.commitment, binding.commitment, "");
         }
         SignerBinding memory first = SignerBinding({
@@ -188,30 +182,13 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
         bytes calldata signature
     ) external {
         address owner = _requireOwned(agentId);
-        if (delta == bytes32(0)) revert BindingsZeroCommitment(agentId);
-        (, uint64 current, bytes32 previous) = commitmentOf(agentId);
-        // INVARIANT: versions follow one another, so a signature counts once.
-        if (version != current + 1) revert BindingsWrongVersion(agentId, current + 1, version);
-        if (block.timestamp > deadline) revert BindingsExpired(deadline, block.timestamp);
-        BindingUpdate memory update = BindingUpdate({
-            agentId: agentId,
-            version: version,
-            previous: previous,
-            delta: delta,
-            deadline: deadline
-        });
+        BindingUpdate memory update = _chains[agentId].next(agentId, version, delta, deadline);
         // INVARIANT: only the owner's signature advances the chain, whoever relays it.
         if (!Signatures.isValid(owner, _hashTypedDataV4(StructHash.hash(update)), signature)) {
             revert BindingsBadSignature(agentId, owner);
         }
 
-        bytes32 head = delta;
-        _commitments[agentId] = delta;
-        if (version > 1) {
-            head = keccak256(abi.encode(previous, delta, keccak256(signature)));
-            _heads[agentId] = head;
-            _changes[agentId].version = version;
-        }
+        bytes32 head = _chains[agentId].advance(update, signature);
 
         emit CommitmentUpdated(agentId, version, head, delta, signature);
     }
@@ -295,11 +272,9 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
     }
 
     /// @inheritdoc IBindings
-    function commitmentOf(uint256 agentId) public view returns (bytes32 commitment, uint64 version, bytes32 head) {
-        commitment = _commitments[agentId];
-        if (commitment == bytes32(0)) return (commitment, 0, bytes32(0));
-        version = _changes[agentId].version;
-        return version == 0 ? (commitment, uint64(1), commitment) : (commitment, version, _heads[agentId]);
+    function commitmentOf(uint256 agentId) external view returns (bytes32 commitment, uint64 version, bytes32 head) {
+        (version, head) = _chains[agentId].tip();
+        commitment = _chains[agentId].commitment;
     }
 
     /// @inheritdoc IBindings
@@ -311,7 +286,7 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
         bytes32 salt
     ) external view returns (bool) {
         // Nobody knows a preimage of zero, so an agent without a commitment opens to nothing.
-        return _commitments[agentId] == keccak256(abi.encode(cp, configDigest, userId, salt));
+        return _chains[agentId].commitment == keccak256(abi.encode(cp, configDigest, userId, salt));
     }
 
     // ----------------------------------------------------------------- shared
@@ -324,11 +299,9 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
 
     /// @dev Everything of a registration but the receiver's hook, which comes after all effects and events.
     function _register(string memory agentURI) private returns (uint256 agentId) {
-        _checkURI(agentURI);
-
         agentId = ++_lastAgentId;
         _mint(msg.sender, agentId);
-        CodeStorage.write(_uriSalt(agentId, 0), bytes(agentURI));
+        AgentURI.write(agentId, 0, agentURI);
 
         emit Registered(agentId, agentURI, msg.sender);
         emit MetadataSet(agentId, WALLET_KEY, WALLET_KEY, abi.encodePacked(msg.sender));
@@ -385,15 +358,6 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IContentSour
     function _revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) private {
         uint48 invalidFrom = _signers.revoke(agentId, signerHash, compromisedAt);
         emit SignerRevoked(agentId, signerHash, invalidFrom);
-    }
-
-    function _checkURI(string memory agentURI) private pure {
-        uint256 length = bytes(agentURI).length;
-        if (length > MAX_URI_LENGTH) revert IdentityURITooLong(length, MAX_URI_LENGTH);
-    }
-
-    function _uriSalt(uint256 agentId, uint24 revision) private pure returns (bytes32) {
-        return bytes32((agentId << 24) | revision);
     }
 
     function _isWalletKey(string calldata metadataKey) private pure returns (bool) {
