@@ -3,11 +3,12 @@ import {
   addressOf,
   changesSlot,
   commitmentSlot,
-  decodeChanges,
   decodeFinalized,
   decodeHeader,
   decodeSignerRecord,
   decodeStake,
+  decodeVersion,
+  decodeWallet,
   finalizedSlot,
   headSlot,
   nextSlot,
@@ -20,6 +21,7 @@ import {
   storageWordOf,
   unpackLeaf,
   verifyProof,
+  versionSlot,
 } from "#protocol";
 import type { Bundle, BundledScore } from "./bundle.ts";
 import { check, fails, holds, type Check } from "./checks.ts";
@@ -38,7 +40,8 @@ export function slotsOf(
   const finalized = scores.map(({ topic }) => finalizedSlot(topic));
   return {
     identityRegistry: [
-      ...[ownerSlot(agentId), changesSlot(agentId), commitmentSlot(agentId), headSlot(agentId)],
+      ...[ownerSlot(agentId), changesSlot(agentId)],
+      ...[commitmentSlot(agentId), headSlot(agentId), versionSlot(agentId)],
       ...signers.map((signer) => signerSlot(keccak256(signer))),
     ],
     stakeVault: [stakeSlot(agentId)],
@@ -86,10 +89,10 @@ function storageOf(nodes: NodeSet, stateRoot: Hex, address: Address): Words {
 function* verifyIdentity({ agentId, signers }: Bundle, words: Words, timestamp: number): Generator<Check, void, void> {
   const owner = addressOf(words(ownerSlot(agentId)));
   yield check("owner", owner !== zeroAddress, owner === zeroAddress ? `agent ${agentId} does not exist` : owner);
-  const { wallet, version } = decodeChanges(words(changesSlot(agentId)));
-  yield holds("wallet", wallet ?? owner);
+  yield holds("wallet", decodeWallet(words(changesSlot(agentId))) ?? owner);
   const commitment = words(commitmentSlot(agentId));
   const head = words(headSlot(agentId));
+  const version = decodeVersion(words(versionSlot(agentId)));
   // At version 1 the commitment is the head, and neither version nor head is stored.
   const current = commitment === 0n ? 0n : version === 0n ? 1n : version;
   const isConsistent = version === 0n ? head === 0n : head !== 0n && version > 1n && commitment !== 0n;

@@ -302,13 +302,6 @@ export const identityRegistryAbi = [
     type: "event",
   },
   {
-    inputs: [],
-    name: "MAX_URI_LENGTH",
-    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
     inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
     name: "agentOfSigner",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],

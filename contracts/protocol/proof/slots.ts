@@ -17,9 +17,10 @@ export const nextSlot = (slot: Hex): Hex => numberToHex(BigInt(slot) + 1n, { siz
 
 export const ownerSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._owners, agentId);
 export const changesSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._changes, agentId);
-export const commitmentSlot = (agentId: bigint): Hex =>
-  mappingSlot(storageSlots.identityRegistry._commitments, agentId);
-export const headSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._heads, agentId);
+/** First of three words: commitment, head, version. */
+export const commitmentSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._chains, agentId);
+export const headSlot = (agentId: bigint): Hex => nextSlot(commitmentSlot(agentId));
+export const versionSlot = (agentId: bigint): Hex => nextSlot(headSlot(agentId));
 export const signerSlot = (signerHash: Hex): Hex => mappingSlot(storageSlots.identityRegistry._signers, signerHash);
 export const stakeSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.stakeVault._stakes, agentId);
 /** First of two words: the root, then epoch, leaf count, depth and candidate. */
@@ -31,13 +32,15 @@ const bitsOf = (word: bigint, offset: number, width: number): bigint =>
 
 export const addressOf = (word: bigint): Address => getAddress(numberToHex(bitsOf(word, 0, 160), { size: 20 }));
 
-/** IdentityRegistry.Changes: wallet160 | isWalletChanged8 | uriRevision24 | version64, least significant first. */
-export function decodeChanges(word: bigint): { wallet: Address | undefined; version: bigint } {
-  return {
-    wallet: bitsOf(word, 160, 8) === 0n ? undefined : addressOf(word),
-    version: bitsOf(word, 192, 64),
-  };
-}
+/**
+ * IdentityRegistry.Changes: wallet160 | isWalletChanged8 | uriRevision24, least significant first.
+ * @returns the wallet, or undefined where it is still the owner
+ */
+export const decodeWallet = (word: bigint): Address | undefined =>
+  bitsOf(word, 160, 8) === 0n ? undefined : addressOf(word);
+
+/** VersionChain.Chain, third word: version64. */
+export const decodeVersion = (word: bigint): bigint => bitsOf(word, 0, 64);
 
 /** Purposes by their index in Signers.sol, from 1. */
 const purposeNames = Object.keys(purposes) as (keyof typeof purposes)[];
