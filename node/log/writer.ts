@@ -20,7 +20,7 @@ import {
   type Signer,
   type VerifiedHeader,
 } from "#protocol";
-import type { Address } from "viem";
+import { zeroHash, type Address } from "viem";
 import type { Store } from "../store/port.ts";
 import type { LogStore } from "./log-store.ts";
 
@@ -112,41 +112,37 @@ function meaningOf<K extends KindName>(kind: K, body: Bodies[K]): Pick<LogHeader
 }
 
 /** Folds what peers hold of our log into our own copy, until they have nothing new. */
-async function restoreOwnLog({ logs, signer, contracts, peers, nowMs, signal }: LogWriterOptions): Promise<void> {
+async function restoreOwnLog(options: LogWriterOptions): Promise<void> {
+  const { logs, signer, peers, signal } = options;
   const log = signer.address;
-  const known = logs.forkOf(log);
-  if (known !== undefined) throw logForked(log, known.first.header.seq);
-  let state = createLogState(log, logs.headOf(log));
   for (let round = 0; round < MAX_RESTORE_ROUNDS; round++) {
     signal.throwIfAborted();
-    const fromSeq = state.nextSeq;
+    const before = logs.headOf(log);
     // The last own entry is asked for again: a peer that holds another one shows that this disk is an old copy.
-    for (const bytes of await peers.fetchOwnHeaders(log, Math.max(0, fromSeq - 1), signal)) {
-      state = foldOwn(state, bytes, logs, contracts, nowMs());
-    }
-    if (state.nextSeq === fromSeq) break;
+    const heard = await peers.fetchOwnHeaders(log, before?.header.seq ?? 0, signal);
+    const state = foldOwn(heard, options);
+    if (state.fork !== undefined) throw logForked(log, state.fork.second.header.seq);
+    if (state.head !== (before?.digest ?? zeroHash)) continue;
+    if (state.pending.size > 0) throw logBehind(log, state);
+    return;
   }
-  if (state.pending.size > 0) throw logBehind(log, state);
 }
 
-function foldOwn(
-  state: LogState,
-  bytes: Uint8Array,
-  logs: LogStore,
-  contracts: DomainContracts,
-  nowMs: number,
-): LogState {
-  const decoded = decodeLogHeader(bytes);
-  const verified = decoded.kind === "accept" ? verifyLogHeader(decoded.value, contracts) : decoded;
-  // A peer can invent neither an entry of ours nor a gap: what we did not sign is passed over.
-  if (verified.kind !== "accept" || verified.value.header.log !== state.log) return state;
-  const step = applyHeader(state, verified.value, (seq) => logs.entryAt(state.log, seq)?.header);
-  for (const header of step.appended) logs.restoreOwn(header, nowMs);
-  if (step.fork !== undefined) {
-    logs.addFork(step.fork);
-    throw logForked(state.log, step.fork.second.header.seq);
+/** Synchronous from reading the head to the last write: gossip may store entries of this log too. */
+function foldOwn(heard: readonly Uint8Array[], { logs, signer, contracts, nowMs }: LogWriterOptions): LogState {
+  const log = signer.address;
+  let state = createLogState(log, logs.headOf(log), logs.forkOf(log));
+  for (const bytes of heard) {
+    const decoded = decodeLogHeader(bytes);
+    const verified = decoded.kind === "accept" ? verifyLogHeader(decoded.value, contracts) : decoded;
+    // A peer can invent neither an entry of ours nor a gap: what we did not sign is passed over.
+    if (verified.kind !== "accept" || verified.value.header.log !== log) continue;
+    const step = applyHeader(state, verified.value, (seq) => logs.entryAt(log, seq)?.header);
+    for (const header of step.appended) logs.restoreOwn(header, nowMs());
+    if (step.fork !== undefined) logs.addFork(step.fork);
+    state = step.state;
   }
-  return step.state;
+  return state;
 }
 
 function logForked(log: Address, seq: number): SuretyError {

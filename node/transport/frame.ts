@@ -3,7 +3,7 @@ import { ignore, reject, accept, type Verdict } from "#protocol";
 /** First byte of an answer: what the responder thought of the request. */
 const STATUS = { accept: 0, ignore: 1, reject: 2, busy: 3, failed: 4 } as const;
 /** Longest `CODE: detail` that travels back; more would only serve to fill the asker's log. */
-const MAX_REASON_BYTES = 256;
+export const MAX_REASON_BYTES = 256;
 
 export const busyFrame: Uint8Array = Uint8Array.of(STATUS.busy);
 export const failedFrame: Uint8Array = Uint8Array.of(STATUS.failed);

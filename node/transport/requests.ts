@@ -2,7 +2,7 @@ import type { Connection, Libp2p, PeerId, Stream } from "@libp2p/interface";
 import { lpStream, type LengthPrefixedStream } from "@libp2p/utils";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { ignore, reject, SuretyError, type Verdict } from "#protocol";
-import { busyFrame, decodeAnswer, encodeAnswer, failedFrame } from "./frame.ts";
+import { busyFrame, decodeAnswer, encodeAnswer, failedFrame, MAX_REASON_BYTES } from "./frame.ts";
 import type { PeerName, RequestOptions, Responder, ServeOptions, Transport } from "./port.ts";
 
 const DEFAULT_MAX_REQUEST_BYTES = 65_536;
@@ -72,11 +72,14 @@ async function exchange(
   let stream: Stream | undefined;
   try {
     stream = await host.dialProtocol(target, protocol, { signal, maxOutboundStreams: MAX_OUTGOING_PER_PEER });
-    const frames = framesOf(stream, maxResponseBytes + 1);
+    // A refusal's reason may be longer than the answer that was hoped for.
+    const frames = framesOf(stream, 1 + Math.max(maxResponseBytes, MAX_REASON_BYTES));
     await frames.write(body, { signal });
     const frame = await frames.read({ signal });
     await stream.close({ signal });
-    return decodeAnswer(frame.subarray());
+    const verdict = decodeAnswer(frame.subarray());
+    if (verdict.kind !== "accept" || verdict.value.length <= maxResponseBytes) return verdict;
+    return reject("FRAME_TOO_LARGE", `an answer of ${verdict.value.length} bytes of at most ${maxResponseBytes}`);
   } catch (cause) {
     stream?.abort(cause instanceof Error ? cause : new Error("request failed"));
     return verdictOf(cause, signal, stream !== undefined);

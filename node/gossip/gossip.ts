@@ -1,0 +1,289 @@
+import type { Address } from "viem";
+import {
+  accept,
+  decodeBody,
+  matchBody,
+  ignore,
+  type DomainContracts,
+  type Fork,
+  type LogEntry,
+  type VerifiedHeader,
+  type Verdict,
+} from "#protocol";
+import type { LogStore } from "../log/log-store.ts";
+import type { OwnEntry } from "../log/writer.ts";
+import type { PeerName, Transport } from "../transport/port.ts";
+import { createBodies } from "./bodies.ts";
+import { createBudget } from "./budget.ts";
+import { createEmitter } from "./emitter.ts";
+import { createRouter, type HeardHeader, type RouterEffect } from "./router.ts";
+import { fetchEntries, fetchHeads, planRanges, serveLogs } from "./sync.ts";
+import { MAX_HEADS, MAX_RANGE } from "./wire.ts";
+
+/** The topic of all headers. */
+export const HEADERS_TOPIC = "/surety/headers/1";
+const REQUEST_TIMEOUT_MS = 10_000;
+const DEFAULT_SYNC_INTERVAL_MS = 30_000;
+/** Pages of heads and rounds of ranges in one synchronisation; the next one goes on. */
+const MAX_PAGES = 64;
+const MAX_ROUNDS_PER_LOG = 64;
+/** Bodies taken up again from the store at each synchronisation. */
+const MAX_BODILESS = 512;
+/** Rejected messages that a peer may cause: five at once, one a minute; beyond it the peer is cut off until it recovers. */
+const FAULT_BUDGET = { perSecond: 1 / 60, burst: 5, maxKeys: 1_000 };
+/** With this much work under way, a gap in the mesh starts no fetch: anti-entropy finds it again. */
+const MAX_TASKS = 256;
+
+/** Says which logs may speak; node.ts answers from the identity registry on chain. */
+export interface SignerPort {
+  /** @param timeMs the time that the header claims, Unix milliseconds */
+  isSignerValidAt(log: Address, timeMs: number, signal: AbortSignal): Promise<boolean>;
+}
+
+/** A judgement that went against a peer or an author, by name. */
+export interface Refusal {
+  readonly kind: "ignore" | "reject";
+  readonly code: string;
+  readonly detail: string;
+  /** The peer that sent it; the log's address where only its author is at fault. */
+  readonly from: string;
+}
+
+export interface GossipOptions {
+  readonly transport: Transport;
+  readonly logs: LogStore;
+  readonly contracts: DomainContracts;
+  readonly signers: SignerPort;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
+  /** Which bodies to pull; default all. */
+  readonly isWanted?: (header: VerifiedHeader) => boolean;
+  /** Default 30,000. */
+  readonly syncIntervalMs?: number;
+  readonly onFault?: (fault: unknown) => void;
+}
+
+/** Spreads own headers, judges and relays those of others, pulls bodies, and repairs what was missed. */
+export interface Gossip {
+  start(): Promise<void>;
+  /** Ends what is under way; nothing touches the store after it resolves. */
+  stop(): Promise<void>;
+  /** Sends an own entry, which the writer has put on disk. @returns number of peers it went to */
+  publish(entry: OwnEntry): Promise<number>;
+  /** Compares logs with a peer and fetches what is missing here; also runs on connect and periodically. */
+  syncWith(peer: PeerName, signal: AbortSignal): Promise<Verdict<PeerName>>;
+  /** For the log's writer at its start. */
+  fetchOwnHeaders(log: Address, fromSeq: number, signal: AbortSignal): Promise<readonly Uint8Array[]>;
+  /** A verified header was stored, in the order of its log. @returns removes the listener */
+  onHeader(listener: (header: VerifiedHeader) => void): () => void;
+  /** A stored header's body has arrived (own entries included). @returns removes the listener */
+  onEntry(listener: (entry: LogEntry) => void): () => void;
+  onFork(listener: (fork: Fork) => void): () => void;
+  onRefusal(listener: (refusal: Refusal) => void): () => void;
+}
+
+export function createGossip(options: GossipOptions): Gossip {
+  const { transport, logs, contracts, signers, nowMs } = options;
+  const onFault = options.onFault ?? (() => undefined);
+  const router = createRouter(logs, contracts);
+  const faults = createBudget(FAULT_BUDGET);
+  const tasks = new Set<Promise<void>>();
+  const syncing = new Map<PeerName, Promise<Verdict<PeerName>>>();
+  const stopping = new AbortController();
+  const ends: (() => void)[] = [];
+  const headerHeard = createEmitter<VerifiedHeader>(onFault);
+  const entryHeard = createEmitter<LogEntry>(onFault);
+  const forkFound = createEmitter<Fork>(onFault);
+  const refused = createEmitter<Refusal>(onFault);
+  let turn = 0;
+
+  /** Runs in the background; `stop` waits for it. */
+  function spawn(work: () => Promise<unknown>): void {
+    if (stopping.signal.aborted) return;
+    const task = work().then(
+      () => undefined,
+      (fault: unknown) => {
+        if (!stopping.signal.aborted) onFault(fault);
+      },
+    );
+    tasks.add(task);
+    void task.finally(() => tasks.delete(task));
+  }
+
+  const requestSignal = (): AbortSignal => AbortSignal.any([stopping.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
+
+  const bodies = createBodies({
+    transport,
+    logs,
+    stopSignal: stopping.signal,
+    requestSignal,
+    spawn,
+    onBody: deliver,
+    onVoid: (header, detail) => refused.emit({ kind: "reject", code: "BODY_LENGTH", detail, from: header.header.log }),
+    onPeerFault: (peer, code, detail) => refuse(peer, { kind: "reject", code, detail }),
+    onFault,
+  });
+
+  /** From frame to verdict: what the mesh relays is what this accepts. */
+  async function judge(heard: HeardHeader): Promise<Verdict<unknown>> {
+    if (!faults.has(heard.from, heard.nowMs))
+      return ignore("PEER_SHUNNED", `${heard.from} sent too much that was wrong`);
+    const verdict = await route(heard);
+    if (verdict.kind === "reject") refuse(heard.from, verdict);
+    else if (verdict.kind === "ignore") refused.emit({ ...verdict, from: heard.from });
+    return verdict;
+  }
+
+  async function route(heard: HeardHeader): Promise<Verdict<unknown>> {
+    const admitted = router.admit(heard);
+    if (admitted.kind !== "accept") return admitted;
+    const { log, timeMs } = admitted.value.header;
+    const isValid = await signers.isSignerValidAt(log, timeMs, requestSignal());
+    if (stopping.signal.aborted) return ignore("STOPPED", "the node is stopping");
+    const { verdict, effects } = router.conclude(admitted.value, isValid, heard);
+    for (const effect of effects) perform(effect, heard.isSolicited);
+    return verdict;
+  }
+
+  function perform(effect: RouterEffect, isSolicited: boolean): void {
+    switch (effect.kind) {
+      case "store":
+        logs.addHeaders(effect.headers, nowMs());
+        for (const header of effect.headers) announce(header, effect.from);
+        break;
+      case "evidence":
+        logs.addFork(effect.fork);
+        forkFound.emit(effect.fork);
+        break;
+      case "fetch":
+        // A range that we asked for goes on by itself; only news of the mesh starts a fetch.
+        if (!isSolicited && tasks.size < MAX_TASKS) spawn(() => fetchRange(effect.from, effect.log, effect.fromSeq));
+    }
+  }
+
+  function announce(header: VerifiedHeader, from: PeerName): void {
+    headerHeard.emit(header);
+    const { bodyHash } = header.header;
+    const body = logs.bodyOf(bodyHash);
+    if (body !== undefined) deliver(header, body, from);
+    else if (options.isWanted?.(header) ?? true) bodies.want(header, from);
+  }
+
+  /** The bytes are the author's own: if they do not decode, the author is at fault and not who sent them. */
+  function deliver(header: VerifiedHeader, bytes: Uint8Array, from: PeerName): void {
+    const matched = matchBody(header.header, bytes);
+    const body = matched.kind === "accept" ? decodeBody(header.header.kind, bytes) : matched;
+    if (body.kind === "accept") entryHeard.emit({ header, body: body.value });
+    else refused.emit({ ...body, from });
+  }
+
+  function refuse(peer: PeerName, { kind, code, detail }: Omit<Refusal, "from">): void {
+    refused.emit({ kind, code, detail, from: peer });
+    faults.take(peer, nowMs());
+    if (!faults.has(peer, nowMs())) spawn(() => transport.disconnect(peer));
+  }
+
+  /** Headers of one log from `fromSeq` on, until the peer has no more that are news. */
+  async function fetchRange(peer: PeerName, log: Address, fromSeq: number): Promise<void> {
+    for (let round = 0, next = fromSeq; round < MAX_ROUNDS_PER_LOG; round++) {
+      const range = await fetchEntries(transport, peer, { log, fromSeq: next }, MAX_RANGE, requestSignal());
+      if (range.kind === "reject") return refuse(peer, range);
+      if (range.kind !== "accept" || stopping.signal.aborted) return;
+      for (const bytes of range.value) await judge({ bytes, from: peer, isSolicited: true, nowMs: nowMs() });
+      const reached = (logs.headOf(log)?.header.seq ?? -1) + 1;
+      if (range.value.length < MAX_RANGE || reached <= next) return;
+      next = reached;
+    }
+  }
+
+  async function sync(peer: PeerName): Promise<Verdict<PeerName>> {
+    let after: Address | undefined;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const answer = await fetchHeads(transport, peer, after, requestSignal());
+      if (answer.kind === "reject") refuse(peer, answer);
+      if (answer.kind !== "accept") return answer;
+      if (stopping.signal.aborted) return ignore("STOPPED", "the node is stopping");
+      for (const { log, fromSeq } of planRanges(answer.value, logs)) await fetchRange(peer, log, fromSeq);
+      for (const header of logs.bodiless(MAX_BODILESS))
+        if (options.isWanted?.(header) ?? true) bodies.want(header, undefined);
+      for (const { log, seq } of answer.value) bodies.holds(peer, log, seq);
+      after = answer.value.at(-1)?.log;
+      if (answer.value.length < MAX_HEADS) return accept(peer);
+    }
+    return accept(peer);
+  }
+
+  /** One synchronisation with a peer at a time; who asks meanwhile waits for the same one. */
+  function syncOnce(peer: PeerName): Promise<Verdict<PeerName>> {
+    let running = syncing.get(peer);
+    if (running === undefined) {
+      running = sync(peer).finally(() => syncing.delete(peer));
+      syncing.set(peer, running);
+    }
+    return running;
+  }
+
+  function meet(peer: PeerName): void {
+    bodies.connected(peer);
+    spawn(() => syncOnce(peer));
+  }
+
+  /** Peers take turns, so each is compared with within (number of peers) rounds. */
+  function syncNext(): void {
+    const peers = transport.peers();
+    const peer = peers[turn++ % Math.max(1, peers.length)];
+    if (peer !== undefined) spawn(() => syncOnce(peer));
+  }
+
+  return {
+    async start() {
+      await serveLogs(transport, logs, (hash, signal) => bodies.bodySoon(hash, signal));
+      const validator = (bytes: Uint8Array, from: PeerName): Promise<Verdict<unknown>> =>
+        judge({ bytes, from, isSolicited: false, nowMs: nowMs() });
+      const timer = setInterval(syncNext, options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS);
+      timer.unref();
+      ends.push(
+        () => clearInterval(timer),
+        transport.subscribe(HEADERS_TOPIC, validator),
+        transport.onPeerConnected(meet),
+        transport.onPeerDisconnected((peer) => bodies.gone(peer)),
+      );
+      transport.peers().forEach(meet);
+    },
+    async stop() {
+      stopping.abort();
+      for (const end of ends.splice(0)) end();
+      await Promise.allSettled([...tasks, ...syncing.values()]);
+    },
+    async publish({ header, headerBytes, body }) {
+      headerHeard.emit(header);
+      deliver(header, body, transport.peerId);
+      return transport.publish(HEADERS_TOPIC, headerBytes);
+    },
+    syncWith: (peer, signal) => untilAborted(syncOnce(peer), signal),
+    async fetchOwnHeaders(log, fromSeq, signal) {
+      const bounded = AbortSignal.any([signal, requestSignal()]);
+      const asked = transport
+        .peers()
+        .map((peer) => fetchEntries(transport, peer, { log, fromSeq }, MAX_RANGE, bounded));
+      const answers = await Promise.all(asked);
+      return answers.flatMap((answer) => (answer.kind === "accept" ? answer.value : []));
+    },
+    onHeader: (listener) => headerHeard.on(listener),
+    onEntry: (listener) => entryHeard.on(listener),
+    onFork: (listener) => forkFound.on(listener),
+    onRefusal: (listener) => refused.on(listener),
+  };
+}
+
+async function untilAborted<T>(work: Promise<Verdict<T>>, signal: AbortSignal): Promise<Verdict<T>> {
+  const { promise, resolve } = Promise.withResolvers<Verdict<T>>();
+  const giveUp = (): void => resolve(ignore("REQUEST_ABORTED", "given up by the caller"));
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
+}

@@ -1,0 +1,51 @@
+import { encode } from "@ipld/dag-cbor";
+import { accept, decodeCanonical, MAX_HEADER_BYTES, MAX_SEQ, reject, schema, type Verdict } from "#protocol";
+
+/** Heads in one answer; more are asked for page by page. About 46 KB. */
+export const MAX_HEADS = 512;
+/** Headers in one answer: 16 KB, the bound of a batch. */
+export const MAX_RANGE = 64;
+/** Largest frame of these protocols. */
+export const MAX_SYNC_BYTES = 65_536;
+
+const { address, hash, integer, list, oneOf, record, variableBytes } = schema;
+
+const headsRequest = record({ after: variableBytes(20) });
+const headsAnswer = list(
+  record({ log: address, seq: integer(0, MAX_SEQ), digest: hash, state: oneOf("live", "forked") }),
+  MAX_HEADS,
+);
+const entriesRequest = record({ log: address, fromSeq: integer(0, MAX_SEQ), limit: integer(1, MAX_RANGE) });
+const header = variableBytes(MAX_HEADER_BYTES);
+const entriesAnswer = record({ headers: list(header, MAX_RANGE), evidence: list(header, 2) });
+
+/** Last entry of one log, as a peer holds it. */
+export type Head = schema.ValueOf<typeof headsAnswer>[number];
+
+/** A message of the synchronisation protocols: canonical dag-cbor, at most 64 KB. */
+export interface Message<T> {
+  encode(value: T): Uint8Array;
+  /** Rejects BODY_TOO_LARGE, BODY_ENCODING, BODY_NOT_CANONICAL, MESSAGE_SCHEMA. */
+  decode(bytes: Uint8Array): Verdict<T>;
+}
+
+function messageOf<T>(name: string, codec: schema.Codec<T>): Message<T> {
+  return {
+    encode: (value) => encode(codec.write(value)),
+    decode(bytes) {
+      const stored = decodeCanonical(bytes, MAX_SYNC_BYTES);
+      if (stored.kind !== "accept") return stored;
+      try {
+        return accept(codec.read(stored.value, name));
+      } catch (cause) {
+        if (cause instanceof schema.SchemaFault) return reject("MESSAGE_SCHEMA", cause.message);
+        throw cause;
+      }
+    },
+  };
+}
+
+/** `/surety/heads/1`: which logs a peer holds, and how far; `after` is the last address of the page before, or empty. */
+export const heads = { request: messageOf("heads", headsRequest), answer: messageOf("heads", headsAnswer) };
+/** `/surety/entries/1`: headers of one log from a seq on, and the two headers that prove its fork, if there is one. */
+export const entries = { request: messageOf("entries", entriesRequest), answer: messageOf("entries", entriesAnswer) };
