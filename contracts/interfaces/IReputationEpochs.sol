@@ -184,7 +184,7 @@ interface IReputationEpochs {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Asks for the leaves [256·chunk, 256·chunk + 256) of a topic on chain. The value sent, at least `requestFee()`,
+    /// @notice Asks for the leaves [256·chunk, 256·chunk + 256) of a topic on chain. The value sent, at least `requestFeeAt(block.basefee)`,
     /// pays whoever answers; left unanswered, the candidate can be struck and the fee taken back. A chunk can be asked for once.
     function requestLeaves(uint256 candidateId, uint64 topic, uint256 chunk) external payable;
 
@@ -244,8 +244,9 @@ interface IReputationEpochs {
     /// @notice How many candidates were committed for an epoch, struck ones included, and how many of them stand.
     function candidateCountOf(uint32 epoch) external view returns (uint32 committed, uint32 standing);
 
-    /// @notice What a request costs at this block's base fee, in wei: twice the gas of an answer.
-    function requestFee() external view returns (uint256);
+    /// @notice The least fee of a request, in wei, in a block of this base fee: twice the gas of an answer.
+    /// @param baseFee of the request's block, in wei; block.basefee reads 0 in an eth_call, so the caller names it
+    function requestFeeAt(uint256 baseFee) external pure returns (uint256);
 
     /// @notice In the stake token's smallest unit.
     function publisherBond() external view returns (uint256);

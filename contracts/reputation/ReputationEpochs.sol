@@ -287,7 +287,8 @@ contract ReputationEpochs is IReputationEpochs {
             revert ReputationEpochsRequestsClosed(candidateId, closesAt, block.timestamp);
         }
         if (chunk > (committed.leafCount - 1) / CHUNK) revert ReputationEpochsBadChunk(candidateId, topic, chunk);
-        if (msg.value < requestFee()) revert ReputationEpochsFeeTooLow(msg.value, requestFee());
+        uint256 fee = requestFeeAt(block.basefee);
+        if (msg.value < fee) revert ReputationEpochsFeeTooLow(msg.value, fee);
         Request storage request = _requests[_requestKey(candidateId, topic, chunk)];
         // INVARIANT: a chunk is asked for once, so what a publisher can be made to answer is bounded by its own leaves.
         if (request.requester != address(0)) revert ReputationEpochsAlreadyRequested(candidateId, topic, chunk);
@@ -428,8 +429,8 @@ contract ReputationEpochs is IReputationEpochs {
     }
 
     /// @inheritdoc IReputationEpochs
-    function requestFee() public view returns (uint256) {
-        return 2 * ANSWER_GAS * block.basefee;
+    function requestFeeAt(uint256 baseFee) public pure returns (uint256) {
+        return 2 * ANSWER_GAS * baseFee;
     }
 
     // ---- Committing ----

@@ -2437,10 +2437,10 @@ export const reputationEpochsAbi = [
     type: "function",
   },
   {
-    inputs: [],
-    name: "requestFee",
+    inputs: [{ internalType: "uint256", name: "baseFee", type: "uint256" }],
+    name: "requestFeeAt",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
-    stateMutability: "view",
+    stateMutability: "pure",
     type: "function",
   },
   {

@@ -1,0 +1,248 @@
+/**
+ * Every entity that the indexer derives from the chain. This table is THE definition: the SQL tables, the row types of
+ * the handlers, the GraphQL types with their filters, and the comparison of `verify` all come from it.
+ */
+
+/**
+ * Kinds of column.
+ * - int: at most 32 bits, a GraphQL Int. wide: at most 48 bits (Unix seconds, sums), a number here, a decimal string outside.
+ * - big: up to 256 bits, a bigint here, a decimal string outside. bytes: lower-case 0x hex. text: any string. flag: boolean.
+ */
+export type ColumnKind = "int" | "wide" | "big" | "bytes" | "text" | "flag";
+
+export interface Column {
+  readonly kind: ColumnKind;
+  readonly isNullable?: true;
+  /** The table whose id this column holds; GraphQL follows it. */
+  readonly refersTo?: string;
+  /** Sorted and filtered often. Columns that refer to a table are indexed anyway. */
+  readonly isIndexed?: true;
+}
+
+const int = { kind: "int" } as const;
+const wide = { kind: "wide" } as const;
+const big = { kind: "big" } as const;
+const bytes = { kind: "bytes" } as const;
+const text = { kind: "text" } as const;
+const nullableWide = { kind: "wide", isNullable: true } as const;
+const nullableBig = { kind: "big", isNullable: true } as const;
+const nullableBytes = { kind: "bytes", isNullable: true } as const;
+const nullableText = { kind: "text", isNullable: true } as const;
+const indexedWide = { kind: "wide", isIndexed: true } as const;
+const agent = { kind: "text", refersTo: "agents" } as const;
+const topic = { kind: "text", refersTo: "topics" } as const;
+const candidate = { kind: "text", refersTo: "candidates" } as const;
+
+export const tables = {
+  /** id = chainId:agentId, as agent0's subgraph has it. */
+  agents: {
+    id: text,
+    chainId: int,
+    agentId: { kind: "big", isIndexed: true },
+    owner: { kind: "bytes", isIndexed: true },
+    agentURI: text,
+    /** Null = none set, as after a transfer. */
+    agentWallet: nullableBytes,
+    /** BAID (eq. 9); null = none. */
+    commitment: nullableBytes,
+    /** Version of the commitment; 0 = none. */
+    version: big,
+    /** Head of the version chain (eq. 10). */
+    head: nullableBytes,
+    registeredAt: indexedWide,
+    registeredTx: bytes,
+    updatedAt: indexedWide,
+  },
+  /** id = agent:key. */
+  agentMetadatas: { id: text, agent, key: { kind: "text", isIndexed: true }, value: bytes, updatedAt: wide },
+  /** id = transaction:logIndex. */
+  transfers: { id: text, agent, from: bytes, to: bytes, blockNumber: indexedWide, timestamp: wide, transaction: bytes },
+  /** One step of an agent's version chain; id = agent:version. */
+  commitments: {
+    id: text,
+    agent,
+    version: big,
+    commitment: bytes,
+    head: bytes,
+    /** The owner's over BindingUpdate; empty for the first, which came with the registration. */
+    signature: bytes,
+    timestamp: wide,
+    transaction: bytes,
+  },
+  /** id = signerHash. */
+  signers: {
+    id: text,
+    agent,
+    /** ERC-7913 bytes. */
+    signer: bytes,
+    purpose: { kind: "bytes", isIndexed: true },
+    validFrom: indexedWide,
+    /** First second of invalidity; 0 = no end. */
+    validUntil: wide,
+    /** What it signed at or after this second does not count; null = not revoked. */
+    invalidFrom: nullableWide,
+    boundTx: bytes,
+    revokedTx: nullableBytes,
+  },
+  /** id = dealId. Terms are those of the Deal struct. */
+  deals: {
+    id: text,
+    client: agent,
+    provider: agent,
+    topic: big,
+    token: bytes,
+    price: { kind: "big", isIndexed: true },
+    providerBond: big,
+    clientBond: big,
+    submitBy: wide,
+    reviewPeriod: wide,
+    arbiter: bytes,
+    arbiterDeadline: wide,
+    mechanismHash: bytes,
+    certificateHash: bytes,
+    specHash: bytes,
+    splitsRoot: bytes,
+    epoch: wide,
+    hook: bytes,
+    salt: big,
+    /** Funded, Submitted, Completed, Refunded or Cancelled. */
+    state: { kind: "text", isIndexed: true },
+    payer: bytes,
+    fundedAt: indexedWide,
+    fundedTx: bytes,
+    deliverableHash: nullableBytes,
+    reviewUntil: nullableWide,
+    submittedAt: nullableWide,
+    submittedTx: nullableBytes,
+    endedAt: nullableWide,
+    endedTx: nullableBytes,
+    /** Who got the money: the provider's payee or the payer. */
+    payee: nullableBytes,
+    payout: nullableBig,
+    /** -100..100; 0 = completed without a rating; null = not completed. */
+    rating: { kind: "int", isNullable: true },
+  },
+  /** id = agent. Amounts in the stake token's smallest unit. */
+  stakes: {
+    id: text,
+    agent,
+    staked: { kind: "big", isIndexed: true },
+    locked: big,
+    unbonding: big,
+    withdrawableAt: wide,
+    slashed: big,
+    updatedAt: wide,
+  },
+  /** id = the topic as a decimal number. */
+  topics: {
+    id: text,
+    /** Seats as they stand now, dust seat included. */
+    seatCount: wide,
+    /** Epoch in which the last seat was taken, and how many there were when it began. */
+    seatEpoch: wide,
+    seatCountBefore: wide,
+    finalizedEpoch: nullableWide,
+    finalizedCandidate: { kind: "text", isNullable: true, refersTo: "candidates" },
+  },
+  /** id = topic:agentId. */
+  seats: { id: text, topic, agent, seat: indexedWide, epoch: wide },
+  /** Sums of ratings as they stand now; id = topic:client:provider. */
+  localTrusts: {
+    id: text,
+    topic,
+    client: agent,
+    provider: agent,
+    satisfied: wide,
+    unsatisfied: wide,
+    /** max(satisfied - unsatisfied, 0). */
+    weight: indexedWide,
+    epoch: wide,
+    updatedAt: wide,
+  },
+  /** id = number of the epoch that was scored. */
+  epochs: { id: text, number: indexedWide, candidateCount: int, standingCount: int, finalizedTopicCount: int },
+  /** id = candidateId. */
+  candidates: {
+    id: text,
+    epoch: { kind: "text", refersTo: "epochs" },
+    publisher: agent,
+    closingBlockHash: bytes,
+    /** standing, or struck. Whether a topic was finalized with it says topicRoots. */
+    state: { kind: "text", isIndexed: true },
+    /**
+     * announced: the leaves are published elsewhere. verified: they are here and hash to every root. mismatch: they do
+     * not. unavailable: struck because nobody could show them.
+     */
+    leavesState: { kind: "text", isIndexed: true },
+    /** Row, Sum, Edge, Seat, Prior or Unavailable; null = not struck. */
+    fault: nullableText,
+    challenger: nullableBytes,
+    slashed: nullableBig,
+    reward: nullableBig,
+    isBondReleased: { kind: "flag" },
+    committedBlock: wide,
+    committedAt: indexedWide,
+    committedTx: bytes,
+    struckTx: nullableBytes,
+  },
+  /** One topic of a candidate; id = candidateId:topic. */
+  topicRoots: {
+    id: text,
+    candidate,
+    topic,
+    epoch: indexedWide,
+    /** Position in the commit. */
+    position: int,
+    root: bytes,
+    /** λ = multiplier / 2^shift. */
+    multiplier: big,
+    shift: int,
+    leafCount: wide,
+    leavesState: text,
+    finalizedAt: nullableWide,
+    finalizedTx: nullableBytes,
+  },
+  /** One leaf of a verified topic; id = candidateId:topic:seat. */
+  scores: {
+    id: text,
+    candidate,
+    topic,
+    epoch: indexedWide,
+    seat: wide,
+    agent,
+    /** Share of 2^62. */
+    score: { kind: "big", isIndexed: true },
+    cum: big,
+    prior: wide,
+    rowSum: wide,
+    leaf: bytes,
+  },
+} as const satisfies Record<string, Readonly<Record<string, Column>>>;
+
+export type TableName = keyof typeof tables;
+export const tableNames = Object.keys(tables) as TableName[];
+
+/** Changes whenever stored rows would no longer mean the same: an older database is then rebuilt from the chain. */
+export const SCHEMA_VERSION = 1;
+
+type ValueOfKind = { int: number; wide: number; big: bigint; bytes: string; text: string; flag: boolean };
+type ValueOf<C> = C extends Column
+  ? ValueOfKind[C["kind"]] | (C extends { readonly isNullable: true } ? null : never)
+  : never;
+
+/** A row of one table. */
+export type Row<T extends TableName> = { readonly [K in keyof (typeof tables)[T]]: ValueOf<(typeof tables)[T][K]> };
+
+/** Indexes over several columns, for the look-ups that one column does not narrow down. */
+export const compositeIndexes: readonly { readonly table: TableName; readonly columns: readonly string[] }[] = [
+  { table: "scores", columns: ["candidate", "topic", "seat"] },
+  { table: "scores", columns: ["agent", "topic", "epoch"] },
+];
+
+export type Value = number | bigint | string | boolean | null;
+/** A row of whatever table, where the code is generic. */
+export type AnyRow = Readonly<Record<string, Value>>;
+
+export function columnsOf(table: TableName): Readonly<Record<string, Column>> {
+  return tables[table];
+}

@@ -1,0 +1,44 @@
+import type { TableName } from "../entities.ts";
+
+/** GraphQL names of each table: type, root field of one (absent = ids only), lists on other types. */
+export const entityNames: Record<TableName, { readonly type: string; readonly one?: string }> = {
+  agents: { type: "Agent", one: "agent" },
+  agentMetadatas: { type: "AgentMetadata", one: "agentMetadata" },
+  transfers: { type: "Transfer", one: "transfer" },
+  commitments: { type: "Commitment", one: "commitment" },
+  signers: { type: "Signer", one: "signer" },
+  deals: { type: "Deal", one: "deal" },
+  stakes: { type: "Stake", one: "stake" },
+  topics: { type: "Topic", one: "topic" },
+  seats: { type: "Seat", one: "seat" },
+  localTrusts: { type: "LocalTrust", one: "localTrust" },
+  epochs: { type: "Epoch", one: "epoch" },
+  candidates: { type: "Candidate", one: "candidate" },
+  topicRoots: { type: "TopicRoot", one: "topicRoot" },
+  // `score` asks for the proof of one agent's score instead.
+  scores: { type: "Score" },
+};
+
+/** Lists of rows that refer to a row: on type `of`, field `field` lists `table` where `column` is the row's id. */
+export const backReferences: readonly {
+  readonly of: TableName;
+  readonly field: string;
+  readonly table: TableName;
+  readonly column: string;
+}[] = [
+  { of: "agents", field: "metadata", table: "agentMetadatas", column: "agent" },
+  { of: "agents", field: "transfers", table: "transfers", column: "agent" },
+  { of: "agents", field: "versions", table: "commitments", column: "agent" },
+  { of: "agents", field: "signers", table: "signers", column: "agent" },
+  { of: "agents", field: "dealsAsClient", table: "deals", column: "client" },
+  { of: "agents", field: "dealsAsProvider", table: "deals", column: "provider" },
+  { of: "agents", field: "stakes", table: "stakes", column: "agent" },
+  { of: "agents", field: "seats", table: "seats", column: "agent" },
+  { of: "agents", field: "scores", table: "scores", column: "agent" },
+  { of: "topics", field: "seats", table: "seats", column: "topic" },
+  { of: "topics", field: "localTrusts", table: "localTrusts", column: "topic" },
+  { of: "topics", field: "roots", table: "topicRoots", column: "topic" },
+  { of: "epochs", field: "candidates", table: "candidates", column: "epoch" },
+  { of: "candidates", field: "topicRoots", table: "topicRoots", column: "candidate" },
+  { of: "candidates", field: "scores", table: "scores", column: "candidate" },
+];

@@ -1,0 +1,129 @@
+import {
+  GraphQLBoolean,
+  GraphQLError,
+  GraphQLID,
+  GraphQLInt,
+  GraphQLList,
+  GraphQLNonNull,
+  GraphQLObjectType,
+  GraphQLSchema,
+  GraphQLString,
+  type GraphQLFieldConfig,
+  type GraphQLFieldConfigMap,
+} from "graphql";
+import { columnsOf, tableNames, type AnyRow, type Column, type TableName } from "../entities.ts";
+import type { QueryContext } from "./context.ts";
+import { listArguments, rowQueryOf, scalarOf, type ListArguments } from "./filters.ts";
+import { backReferences, entityNames } from "./names.ts";
+import { bytesScalar } from "./scalars.ts";
+import { scoreField } from "./score.ts";
+
+type Arguments = Readonly<Record<string, unknown>>;
+type Field = GraphQLFieldConfig<AnyRow, QueryContext, Arguments>;
+
+/** The read-only schema, made of the same table of entities as the SQL. */
+export function createSchema(): GraphQLSchema {
+  const types = Object.fromEntries(
+    tableNames.map((table) => [table, objectType(table, (name) => types[name])]),
+  ) as Record<TableName, GraphQLObjectType<AnyRow, QueryContext>>;
+  const fields: GraphQLFieldConfigMap<unknown, QueryContext> = {};
+  for (const table of tableNames) {
+    const { one } = entityNames[table];
+    fields[table] = listField(types[table], table) as GraphQLFieldConfig<unknown, QueryContext>;
+    if (one !== undefined) fields[one] = oneField(types[table], table);
+  }
+  fields["score"] = scoreField(types.agents, types.candidates);
+  fields["_meta"] = { type: metaType, resolve: resolveMeta };
+  return new GraphQLSchema({ query: new GraphQLObjectType({ name: "Query", fields }) });
+}
+
+function objectType(
+  table: TableName,
+  typeOf: (table: TableName) => GraphQLObjectType<AnyRow, QueryContext> | undefined,
+): GraphQLObjectType<AnyRow, QueryContext> {
+  const known = (name: string) => typeOf(name as TableName) as GraphQLObjectType<AnyRow, QueryContext>;
+  return new GraphQLObjectType<AnyRow, QueryContext>({
+    name: entityNames[table].type,
+    fields: () => ({
+      ...Object.fromEntries(
+        Object.entries(columnsOf(table)).map(([name, column]) => [name, columnField(name, column, known)]),
+      ),
+      ...Object.fromEntries(
+        backReferences
+          .filter(({ of }) => of === table)
+          .map((reference) => [reference.field, listField(known(reference.table), reference.table, reference.column)]),
+      ),
+    }),
+  });
+}
+
+function columnField(
+  name: string,
+  column: Column,
+  typeOf: (table: string) => GraphQLObjectType<AnyRow, QueryContext>,
+): Field {
+  if (name === "id") return { type: new GraphQLNonNull(GraphQLID) };
+  if (column.refersTo !== undefined) {
+    const target = column.refersTo as TableName;
+    return {
+      type: typeOf(target),
+      // Null where nothing has that id, as for the agent of the dust seat.
+      resolve: (row, _args, { rows }) => (row[name] === null ? null : rows.get(target, row[name] as string)),
+    };
+  }
+  return { type: column.isNullable ? scalarOf(column) : new GraphQLNonNull(scalarOf(column)) };
+}
+
+/** @param column set = only rows whose column holds the parent's id */
+function listField(type: GraphQLObjectType<AnyRow, QueryContext>, table: TableName, column?: string): Field {
+  return {
+    type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
+    args: listArguments(table),
+    resolve: (row, args, { rows }) => {
+      const fixed = column === undefined ? [] : [{ column, comparison: "eq", value: row["id"] as string } as const];
+      return rows.find(rowQueryOf(table, args as unknown as ListArguments, fixed));
+    },
+  };
+}
+
+function oneField(
+  type: GraphQLObjectType<AnyRow, QueryContext>,
+  table: TableName,
+): GraphQLFieldConfig<unknown, QueryContext> {
+  return {
+    type,
+    args: { id: { type: new GraphQLNonNull(GraphQLID) } },
+    resolve: (_root, args: Arguments, { rows }) => rows.get(table, args["id"] as string),
+  };
+}
+
+const metaBlockType = new GraphQLObjectType({
+  name: "_Block_",
+  fields: {
+    number: { type: new GraphQLNonNull(GraphQLInt) },
+    hash: { type: new GraphQLNonNull(bytesScalar) },
+    parentHash: { type: new GraphQLNonNull(bytesScalar) },
+    timestamp: { type: new GraphQLNonNull(GraphQLInt) },
+  },
+});
+
+const metaType = new GraphQLObjectType({
+  name: "_Meta_",
+  fields: {
+    block: { type: new GraphQLNonNull(metaBlockType), description: "Every row of this answer is as of this block." },
+    deployment: { type: new GraphQLNonNull(GraphQLString), description: "CAIP-10 id of the identity registry." },
+    hasIndexingErrors: { type: new GraphQLNonNull(GraphQLBoolean) },
+    finalizedBlock: { type: new GraphQLNonNull(GraphQLInt), description: "Rows up to here cannot be undone." },
+  },
+});
+
+function resolveMeta(_root: unknown, _args: unknown, { deployment, status, rows }: QueryContext): unknown {
+  const { chain } = rows.snapshot;
+  if (chain === undefined) throw new GraphQLError("Nothing is indexed yet.", { extensions: { code: "INDEXER_EMPTY" } });
+  return {
+    block: chain.checkpoint,
+    deployment: `eip155:${deployment.chainId}:${deployment.contracts.identityRegistry.toLowerCase()}`,
+    hasIndexingErrors: status.trouble !== undefined,
+    finalizedBlock: chain.finalized,
+  };
+}

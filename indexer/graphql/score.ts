@@ -1,0 +1,218 @@
+import {
+  GraphQLBoolean,
+  GraphQLError,
+  GraphQLInt,
+  GraphQLList,
+  GraphQLNonNull,
+  GraphQLObjectType,
+  GraphQLString,
+  type GraphQLFieldConfig,
+} from "graphql";
+import { encodeFunctionData, type Hex } from "viem";
+import { LeafTree, packScoreQuery, reputationEpochsAbi } from "#protocol";
+import type { AnyRow, Row } from "../entities.ts";
+import type { Condition, RowQuery } from "../store/store.ts";
+import type { QueryContext } from "./context.ts";
+import { MAX_FIRST } from "./limits.ts";
+import { bigIntScalar, bytesScalar } from "./scalars.ts";
+
+/** Trees kept in memory. A tree of 4,096 leaves (what fits a commit's calldata) takes 260 KB and 20 ms to build. */
+const MAX_CACHED_TREES = 32;
+
+interface ScoreArguments {
+  readonly agentId: bigint;
+  readonly topic: bigint;
+  readonly epoch?: number | null;
+}
+
+type ObjectType = GraphQLObjectType<AnyRow, QueryContext>;
+
+/**
+ * `score(agentId, topic, epoch)`: one agent's score with all that `verifyScore` and an auditor need. Without an epoch it
+ * is the topic's last finalized one, the only one that the contract itself answers for.
+ */
+export function scoreField(
+  agentType: ObjectType,
+  candidateType: ObjectType,
+): GraphQLFieldConfig<unknown, QueryContext> {
+  const trees = new Map<Hex, LeafTree>();
+  return {
+    type: scoreProofType(agentType, candidateType),
+    args: {
+      agentId: { type: new GraphQLNonNull(bigIntScalar) },
+      topic: { type: new GraphQLNonNull(bigIntScalar) },
+      epoch: { type: GraphQLInt },
+    },
+    resolve: async (_root, args: ScoreArguments, context) => {
+      const root = await findRoot(context, args.topic, args.epoch ?? null);
+      if (root === undefined) return null;
+      const candidate = (await context.rows.get("candidates", root.candidate)) as Row<"candidates">;
+      requireVerified(root);
+      const agent = `${context.deployment.chainId}:${args.agentId}`;
+      const [score] = await find<"scores">(context, "scores", [
+        equal("candidate", root.candidate),
+        equal("topic", root.topic),
+        equal("agent", agent),
+      ]);
+      if (score === undefined || score.agent.endsWith(":0")) return null;
+      const tree = await treeOf(context, root, trees);
+      return scoreProof(context, { root, candidate, score, proof: tree.proof(score.seat) });
+    },
+  };
+}
+
+function scoreProofType(agentType: ObjectType, candidateType: ObjectType): GraphQLObjectType {
+  const big = new GraphQLNonNull(bigIntScalar);
+  const bytes = new GraphQLNonNull(bytesScalar);
+  const text = new GraphQLNonNull(GraphQLString);
+  return new GraphQLObjectType({
+    name: "ScoreProof",
+    fields: {
+      agent: { type: agentType },
+      candidate: { type: new GraphQLNonNull(candidateType) },
+      topic: { type: big },
+      epoch: { type: big },
+      score: { type: big, description: "Share of 2^62." },
+      prior: { type: big },
+      root: { type: bytes },
+      index: { type: big, description: "Position of the leaf = the agent's seat." },
+      leaf: { type: bytes, description: "agent32 | score64 | cum64 | prior48 | rowSum48." },
+      leafCount: { type: big },
+      proof: { type: new GraphQLNonNull(new GraphQLList(bytes)) },
+      query: { type: big, description: "topic | epoch << 64 | index << 96." },
+      proofCalldata: { type: bytes, description: "Call of ReputationEpochs.verifyScore, ready to send." },
+      contract: { type: bytes, description: "ReputationEpochs." },
+      finality: {
+        type: text,
+        description:
+          "finalized: verifyScore answers. superseded: a later epoch of the topic is finalized. standing: not finalized, it may yet be struck.",
+      },
+      isChainFinal: {
+        type: new GraphQLNonNull(GraphQLBoolean),
+        description: "The chain calls the commit's block final.",
+      },
+      publishedIn: { type: bytes, description: "Transaction of the commit." },
+      finalizedIn: { type: bytesScalar, description: "Transaction that finalized the topic." },
+    },
+  });
+}
+
+/** The root to answer from: of the asked epoch the finalized one, else the first that stands. */
+async function findRoot(
+  { rows }: QueryContext,
+  topic: bigint,
+  epoch: number | null,
+): Promise<Row<"topicRoots"> | undefined> {
+  const context = { rows };
+  if (epoch === null) {
+    const topicRow = await rows.get("topics", topic.toString());
+    if (topicRow === undefined || topicRow.finalizedCandidate === null) return undefined;
+    return rows.get("topicRoots", `${topicRow.finalizedCandidate}:${topic}`);
+  }
+  const roots = await find<"topicRoots">(context, "topicRoots", [
+    equal("topic", topic.toString()),
+    equal("epoch", epoch),
+  ]);
+  const finalized = roots.find(({ finalizedAt }) => finalizedAt !== null);
+  if (finalized !== undefined) return finalized;
+  const standing = await Promise.all(
+    roots.map(async (root) => [root, await rows.get("candidates", root.candidate)] as const),
+  );
+  // Ids of one epoch are as long as each other up to 2^32 candidates, but compare as numbers all the same.
+  return standing
+    .filter(([, candidate]) => candidate?.state === "standing")
+    .map(([root]) => root)
+    .sort((a, b) => (BigInt(a.candidate) < BigInt(b.candidate) ? -1 : 1))[0];
+}
+
+function requireVerified({ leavesState, root }: Row<"topicRoots">): void {
+  if (leavesState === "verified") return;
+  throw new GraphQLError(`The leaves of root ${root} are ${leavesState}: no score of it is shown.`, {
+    extensions: { code: "SCORE_NOT_VERIFIED", leavesState, root },
+  });
+}
+
+async function treeOf(
+  context: QueryContext,
+  { candidate, topic, root, leafCount }: Row<"topicRoots">,
+  trees: Map<Hex, LeafTree>,
+): Promise<LeafTree> {
+  const known = trees.get(root as Hex);
+  if (known !== undefined) return known;
+  const words: bigint[] = [];
+  while (words.length < leafCount) {
+    // By seat, a page at a time; not metered, since the caller asked for one score.
+    const seats = [{ column: "seat", comparison: "gte", value: words.length } as const];
+    const where: Condition[] = [equal("candidate", candidate), equal("topic", topic), ...seats];
+    const page = (await context.rows.snapshot.find(query("scores", where, "seat"))) as readonly Row<"scores">[];
+    if (page.length === 0) break;
+    for (const { leaf } of page) words.push(BigInt(leaf));
+  }
+  const tree = words.length === leafCount && leafCount > 0 ? new LeafTree(words) : undefined;
+  if (tree?.root !== root) {
+    throw new GraphQLError("The stored leaves do not hash to the committed root.", {
+      extensions: { code: "SCORE_ROOT_MISMATCH", root },
+    });
+  }
+  if (trees.size >= MAX_CACHED_TREES) trees.delete(trees.keys().next().value as Hex);
+  trees.set(root, tree);
+  return tree;
+}
+
+interface ScoreParts {
+  readonly root: Row<"topicRoots">;
+  readonly candidate: Row<"candidates">;
+  readonly score: Row<"scores">;
+  readonly proof: readonly Hex[];
+}
+
+async function scoreProof(context: QueryContext, { root, candidate, score, proof }: ScoreParts): Promise<unknown> {
+  const { rows, deployment } = context;
+  const word = packScoreQuery({ topic: BigInt(root.topic), epoch: root.epoch, index: score.seat });
+  const topic = await rows.get("topics", root.topic);
+  return {
+    agent: await rows.get("agents", score.agent),
+    candidate,
+    topic: BigInt(root.topic),
+    epoch: root.epoch,
+    score: score.score,
+    prior: score.prior,
+    root: root.root,
+    index: score.seat,
+    leaf: score.leaf,
+    leafCount: root.leafCount,
+    proof,
+    query: word,
+    proofCalldata: encodeFunctionData({
+      abi: reputationEpochsAbi,
+      functionName: "verifyScore",
+      args: [word, BigInt(score.leaf), proof],
+    }),
+    contract: deployment.contracts.reputationEpochs.toLowerCase(),
+    finality: finalityOf(root, topic),
+    isChainFinal: candidate.committedBlock <= (rows.snapshot.chain?.finalized ?? -1),
+    publishedIn: candidate.committedTx,
+    finalizedIn: root.finalizedTx,
+  };
+}
+
+function finalityOf(root: Row<"topicRoots">, topic: Row<"topics"> | undefined): string {
+  if (root.finalizedAt === null) return "standing";
+  return topic?.finalizedEpoch === root.epoch ? "finalized" : "superseded";
+}
+
+function equal(column: string, value: string | number): Condition {
+  return { column, comparison: "eq", value };
+}
+
+function query(table: "scores" | "topicRoots", where: readonly Condition[], orderBy: string): RowQuery {
+  return { table, where, orderBy, direction: "asc", first: MAX_FIRST, skip: 0 };
+}
+
+async function find<T extends "scores" | "topicRoots">(
+  { rows }: Pick<QueryContext, "rows">,
+  table: T,
+  where: readonly Condition[],
+): Promise<readonly Row<T>[]> {
+  return (await rows.find(query(table, where, "id"))) as unknown as readonly Row<T>[];
+}

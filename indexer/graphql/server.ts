@@ -1,0 +1,111 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createYoga } from "graphql-yoga";
+import type { Deployment } from "#protocol";
+import type { IndexerStatus } from "../status.ts";
+import type { Store } from "../store/store.ts";
+import { MAX_BODY_BYTES } from "./limits.ts";
+import { renderMetrics } from "./metrics.ts";
+import { limitPlugin, snapshotPlugin } from "./plugins.ts";
+import { createSchema } from "./schema.ts";
+
+/** Connections at once; each may hold a body of MAX_BODY_BYTES. */
+const MAX_CONNECTIONS = 512;
+/** A request that is not sent completely within this time is cut off. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+export interface ServerOptions {
+  readonly deployment: Deployment;
+  readonly store: Store;
+  readonly status: () => IndexerStatus;
+  /** Loopback unless told otherwise: an indexer is not an API for the world before somebody decides so. */
+  readonly host?: string;
+  /** 0 = any free one. */
+  readonly port?: number;
+  /** Origins of web pages that may ask; none unless told otherwise. */
+  readonly corsOrigins?: readonly string[];
+}
+
+export interface IndexerServer {
+  /** Base URL, without a path. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves /graphql, /health, /ready and /metrics. */
+export async function startServer(options: ServerOptions): Promise<IndexerServer> {
+  const counts = { requests: 0 };
+  const yoga = createYoga({
+    schema: createSchema(),
+    graphqlEndpoint: "/graphql",
+    // The root span of the answer is our status, not yoga's own endpoint.
+    healthCheckEndpoint: "/graphql/health",
+    landingPage: false,
+    graphiql: false,
+    logging: false,
+    multipart: false,
+    maxRequestBodySize: MAX_BODY_BYTES,
+    cors: options.corsOrigins === undefined ? false : { origin: [...options.corsOrigins], methods: ["GET", "POST"] },
+    plugins: [limitPlugin(), snapshotPlugin(options)],
+  });
+  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    counts.requests++;
+    if (answerStatus(options.status(), counts.requests, request, response)) return;
+    void yoga(request, response);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
+  const { address, port, family } = server.address() as AddressInfo;
+  return {
+    url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}`,
+    close: () => close(server),
+  };
+}
+
+/** @returns false = not a question about the status */
+function answerStatus(
+  status: IndexerStatus,
+  requestCount: number,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  const path = request.url?.split("?", 1)[0];
+  if (path === "/health") sendJson(response, status.fatal === undefined ? 200 : 503, describe(status));
+  else if (path === "/ready") sendJson(response, status.isReady ? 200 : 503, describe(status));
+  else if (path === "/metrics") send(response, 200, "text/plain; version=0.0.4", renderMetrics(status, requestCount));
+  else if (path !== "/graphql") sendJson(response, 404, { code: "NOT_FOUND", next: "Ask /graphql." });
+  else return false;
+  return true;
+}
+
+function describe(status: IndexerStatus): object {
+  const { sync, isReady, isServing, progress, etaSeconds, trouble, fatal, checkpoint, head, finalized, counts } =
+    status;
+  const blocks = { block: checkpoint?.number, hash: checkpoint?.hash, head: head?.number, finalized };
+  return { sync, isReady, isServing, progress, etaSeconds, ...blocks, trouble, fatal: fatal?.message, counts };
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  send(response, status, "application/json", JSON.stringify(body));
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { "content-type": type, "cache-control": "no-store" }).end(body);
+}
+
+function listen(server: Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

@@ -1,0 +1,24 @@
+import type { DecodedEvent } from "./decode.ts";
+import { identityFolds } from "./agents.ts";
+import { dealFolds } from "./deals.ts";
+import { epochFolds } from "./epochs.ts";
+import { ledgerFolds } from "./local-trust.ts";
+import type { EventPlace, RowChange, RowReader } from "./row-change.ts";
+import { stakeFolds } from "./stakes.ts";
+
+type UntypedFold = (args: unknown, place: EventPlace, rows: RowReader) => readonly RowChange[];
+
+const folds = {
+  identityRegistry: identityFolds,
+  stakeVault: stakeFolds,
+  dealEscrow: dealFolds,
+  trustLedger: ledgerFolds,
+  reputationEpochs: epochFolds,
+};
+
+/** Folds one event into the rows that it changes. Pure: the same events always give the same rows. */
+export function foldEvent(event: DecodedEvent, place: EventPlace, rows: RowReader): readonly RowChange[] {
+  // The decoder built `args` from the same ABI that types the folds.
+  const fold = (folds[event.contract] as Record<string, UntypedFold | undefined>)[event.name];
+  return fold === undefined ? [] : fold(event.args, place, rows);
+}

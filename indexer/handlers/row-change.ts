@@ -1,0 +1,31 @@
+import type { AnyRow, Row, TableName } from "../entities.ts";
+
+/** What a fold reads: the rows as they stand before the event. */
+export interface RowReader {
+  get<T extends TableName>(table: T, id: string): Row<T> | undefined;
+}
+
+/** One row as it stands after an event. Rows are never deleted by an event, only by its undoing. */
+export interface RowChange {
+  readonly table: TableName;
+  readonly row: AnyRow & { readonly id: string };
+}
+
+export function put<T extends TableName>(table: T, row: Row<T>): RowChange {
+  return { table, row: row };
+}
+
+/** Where on the chain an event stands. */
+export interface EventPlace {
+  readonly chainId: number;
+  readonly blockNumber: number;
+  /** Unix seconds. */
+  readonly timestamp: number;
+  readonly transaction: string;
+  readonly logIndex: number;
+}
+
+/** id of an agent as agent0's subgraph has it. */
+export function agentKey(place: Pick<EventPlace, "chainId">, agentId: bigint | number): string {
+  return `${place.chainId}:${agentId}`;
+}

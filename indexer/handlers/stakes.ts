@@ -1,0 +1,35 @@
+import type { Row } from "../entities.ts";
+import type { Folds } from "./event-types.ts";
+import { agentKey, put, type EventPlace, type RowReader } from "./row-change.ts";
+
+/** Events carry the stake after them; locks of all modules together and the unbonding amount are summed here. */
+export const stakeFolds: Folds<"stakeVault"> = {
+  Staked({ agentId, stake }, place, rows) {
+    return [put("stakes", { ...stakeOf(agentId, place, rows), staked: stake })];
+  },
+  UnbondingStarted({ agentId, amount, withdrawableAt, stake }, place, rows) {
+    const row = stakeOf(agentId, place, rows);
+    return [put("stakes", { ...row, staked: stake, unbonding: row.unbonding + amount, withdrawableAt })];
+  },
+  Withdrawn({ agentId }, place, rows) {
+    return [put("stakes", { ...stakeOf(agentId, place, rows), unbonding: 0n, withdrawableAt: 0 })];
+  },
+  Locked({ agentId, amount }, place, rows) {
+    const row = stakeOf(agentId, place, rows);
+    return [put("stakes", { ...row, locked: row.locked + amount })];
+  },
+  Unlocked({ agentId, amount }, place, rows) {
+    const row = stakeOf(agentId, place, rows);
+    return [put("stakes", { ...row, locked: row.locked - amount })];
+  },
+  Slashed({ agentId, amount, stake }, place, rows) {
+    const row = stakeOf(agentId, place, rows);
+    return [put("stakes", { ...row, staked: stake, locked: row.locked - amount, slashed: row.slashed + amount })];
+  },
+};
+
+function stakeOf(agentId: number, place: EventPlace, rows: RowReader): Row<"stakes"> {
+  const id = agentKey(place, agentId);
+  const fresh = { id, agent: id, staked: 0n, locked: 0n, unbonding: 0n, withdrawableAt: 0, slashed: 0n };
+  return { ...(rows.get("stakes", id) ?? fresh), updatedAt: place.timestamp };
+}

@@ -1,0 +1,157 @@
+import { join } from "node:path";
+import type { PublicClient } from "viem";
+import { SuretyError, type Deployment } from "#protocol";
+import { SCHEMA_VERSION } from "./entities.ts";
+import { startServer, type IndexerServer } from "./graphql/server.ts";
+import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
+import { StatusBoard, type IndexerStatus } from "./status.ts";
+import { createSqliteStore } from "./store/sqlite.ts";
+import type { Store } from "./store/store.ts";
+import { createSyncState, type SyncState } from "./sync/core.ts";
+import { runSync } from "./sync/driver.ts";
+import { watchHeads } from "./sync/heads.ts";
+import { createChainReader } from "./sync/rpc.ts";
+
+export { createSqliteStore } from "./store/sqlite.ts";
+export { verifyIndex, type Difference, type VerifyReport } from "./verify.ts";
+export type { IndexerStatus } from "./status.ts";
+export type { Store } from "./store/store.ts";
+
+/** Between two looks at the chain. A WebSocket's newHeads wake the indexer earlier. */
+const DEFAULT_POLL_INTERVAL_MS = 500;
+/** A head that was read longer ago than this many polls is not known to be the head: not ready. */
+const STALE_AFTER_POLLS = 20;
+
+export interface IndexerOptions {
+  /** Any viem public client; a WebSocket one is told of heads at once. */
+  readonly client: PublicClient;
+  readonly deployment: Deployment;
+  /** A store, or the folder in which the embedded one keeps its file. */
+  readonly store: Store | { readonly folder: string };
+  /** Default 127.0.0.1. */
+  readonly host?: string;
+  /** Default 0 = any free one. */
+  readonly port?: number;
+  readonly corsOrigins?: readonly string[];
+  readonly pollIntervalMs?: number;
+  /** Milliseconds, for freshness and the ETA only. Default Date.now. */
+  readonly now?: () => number;
+}
+
+/** An indexer in this process. */
+export interface Indexer {
+  /** Serves and indexes until the signal aborts or `stop`. @returns as soon as the server listens */
+  start(signal?: AbortSignal): Promise<void>;
+  /** Ends server and indexing; what is stored stays. */
+  stop(): Promise<void>;
+  /** Resolves when the indexer is ready. @throws what ended the indexing, or the signal's reason */
+  ready(signal?: AbortSignal): Promise<void>;
+  /** Resolves when the rows are as of that block: of that hash if one is given, of that number or a later one otherwise. */
+  reached(block: { readonly number: number; readonly hash?: string }, signal?: AbortSignal): Promise<void>;
+  status(): IndexerStatus;
+  /** Resolves when the indexing has ended: cleanly after `stop`, with the error that ended it otherwise. */
+  readonly ended: Promise<void>;
+  /** @throws SuretyError INDEXER_NOT_STARTED */
+  readonly graphqlUrl: string;
+  /** Base URL of /health, /ready and /metrics. @throws SuretyError INDEXER_NOT_STARTED */
+  readonly url: string;
+}
+
+/** Creates an indexer of one deployment on one chain. Nothing runs before `start`. */
+export function createIndexer(options: IndexerOptions): Indexer {
+  const { client, deployment, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
+  const store = "folder" in options.store ? openFolder(options.store.folder, deployment) : options.store;
+  const first = createSyncState(deployment.deployedAtBlock);
+  const board = new StatusBoard(first, options.now ?? Date.now, pollIntervalMs * STALE_AFTER_POLLS);
+  const stopping = new AbortController();
+  const ended = Promise.withResolvers<undefined>();
+  // Whoever does not ask for `ended` finds the error in status().fatal.
+  ended.promise.catch(() => {});
+  let server: IndexerServer | undefined;
+  let hasStarted = false;
+
+  async function index(signal: AbortSignal): Promise<void> {
+    const names = Object.keys(foldedAbis) as ContractName[];
+    const reader = createChainReader(
+      client,
+      names.map((name) => deployment.contracts[name]),
+    );
+    const heads = watchHeads(client, pollIntervalMs);
+    try {
+      const parts = {
+        ...{ reader, store, heads, decode: createDecoder(deployment.contracts) },
+        ...{ chainId: deployment.chainId, identity: identityOf(deployment) },
+        onState: (state: SyncState) => board.set(state),
+        onFailure: (error: unknown) => board.fail(error),
+      };
+      await runSync(parts, first, signal);
+    } catch (error) {
+      if (!signal.aborted) board.end(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      heads.close();
+    }
+  }
+
+  async function end(): Promise<void> {
+    await server?.close();
+    await store.close();
+    const { fatal } = board.read();
+    if (fatal === undefined) ended.resolve(undefined);
+    else ended.reject(fatal);
+  }
+
+  const startedServer = () => {
+    if (server !== undefined) return server;
+    throw new SuretyError("INDEXER_NOT_STARTED", "The indexer does not serve yet.", { next: "Await start() first." });
+  };
+  const forever = new AbortController().signal;
+  return {
+    async start(signal = forever) {
+      if (hasStarted) throw new SuretyError("INDEXER_STARTED", "An indexer starts once.", { next: "Create another." });
+      hasStarted = true;
+      server = await startServer({ ...options, store, status: () => board.read() });
+      void index(AbortSignal.any([signal, stopping.signal])).then(end);
+    },
+    async stop() {
+      stopping.abort();
+      if (hasStarted) await ended.promise.catch(() => {});
+      else await store.close();
+    },
+    ready: (signal = forever) => board.until(({ isReady }) => isReady, signal),
+    reached: ({ number, hash }, signal = forever) =>
+      board.until(({ isServing, checkpoint }) => {
+        if (!isServing || checkpoint === undefined) return false;
+        return hash === undefined ? checkpoint.number >= number : checkpoint.hash === hash;
+      }, signal),
+    status: () => board.read(),
+    ended: ended.promise,
+    get graphqlUrl() {
+      return `${startedServer().url}/graphql`;
+    },
+    get url() {
+      return startedServer().url;
+    },
+  };
+}
+
+/** Runs an indexer until the signal aborts; for a command's main function. @throws what ended the indexing */
+export async function runIndexer(
+  options: IndexerOptions & { readonly onListening?: (indexer: Indexer) => void },
+  signal: AbortSignal,
+): Promise<void> {
+  const indexer = createIndexer(options);
+  await indexer.start(signal);
+  options.onListening?.(indexer);
+  await indexer.ended;
+}
+
+function openFolder(folder: string, { chainId }: Deployment): Store {
+  return createSqliteStore({ path: join(folder, "indexer.sqlite"), chainId });
+}
+
+/** Rows mean something only for this chain, these contracts and this schema. */
+export function identityOf({ chainId, deployedAtBlock, contracts }: Deployment): string {
+  const names = Object.keys(foldedAbis) as ContractName[];
+  const addresses = names.map((name) => `${name}=${contracts[name].toLowerCase()}`);
+  return [`schema=${SCHEMA_VERSION}`, `chain=${chainId}`, `from=${deployedAtBlock}`, ...addresses].join(" ");
+}

@@ -1,0 +1,99 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { SuretyError } from "#protocol";
+import { columnsOf, type AnyRow, type Row, type TableName } from "../entities.ts";
+import { decodeChain, decodeRow, type SqlValue } from "./codec.ts";
+import { selectSql } from "./sql.ts";
+import type { RowQuery, Snapshot, StoredChain } from "./store.ts";
+
+/** Snapshots open at the same time. Each holds a connection (about 2 MB); more readers are refused and asked to retry. */
+const MAX_SNAPSHOTS = 16;
+
+/** Prepared statements a connection keeps. Queries differ by their filters only, so that few shapes recur. */
+const MAX_STATEMENTS = 256;
+
+/** Read-only connections, each with a transaction of its own: WAL gives every one the rows as of its first read. */
+export class SnapshotPool {
+  readonly #path: string;
+  readonly #idle: Reader[] = [];
+  readonly #taken = new Set<Reader>();
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  take(): Snapshot {
+    if (this.#taken.size >= MAX_SNAPSHOTS) {
+      throw new SuretyError("STORE_BUSY", `${MAX_SNAPSHOTS} queries are running already.`, {
+        values: { max: MAX_SNAPSHOTS },
+        next: "Ask again in a moment.",
+        isRetryable: true,
+      });
+    }
+    const reader = this.#idle.pop() ?? new Reader(new DatabaseSync(this.#path, { readOnly: true }));
+    this.#taken.add(reader);
+    return reader.begin(() => this.#giveBack(reader));
+  }
+
+  close(): void {
+    for (const reader of [...this.#idle, ...this.#taken]) reader.db.close();
+    this.#idle.length = 0;
+    this.#taken.clear();
+  }
+
+  #giveBack(reader: Reader): void {
+    if (this.#taken.delete(reader)) this.#idle.push(reader);
+  }
+}
+
+class Reader {
+  readonly db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(db: DatabaseSync) {
+    this.db = db;
+  }
+
+  begin(giveBack: () => void): Snapshot {
+    this.db.exec("BEGIN");
+    let isOpen = true;
+    // The first read fixes the block.
+    const chain: StoredChain | undefined = decodeChain(this.#statement("SELECT * FROM chain").get());
+    return {
+      chain,
+      get: <T extends TableName>(table: T, id: string) => {
+        const row = this.#statement(`SELECT * FROM "${table}" WHERE id = ?`).get(id);
+        return row === undefined ? undefined : (decode(table, row) as Row<T>);
+      },
+      find: (query: RowQuery) => {
+        const { text, values } = selectSql(query);
+        return this.#statement(text)
+          .all(...values)
+          .map((row) => decode(query.table, row));
+      },
+      scan: (table: TableName) => scan(this.db, table),
+      close: () => {
+        if (!isOpen) return;
+        isOpen = false;
+        this.db.exec("COMMIT");
+        giveBack();
+      },
+    };
+  }
+
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    if (this.#statements.size >= MAX_STATEMENTS) this.#statements.clear();
+    const statement = this.db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+}
+
+function* scan(db: DatabaseSync, table: TableName): Iterable<AnyRow> {
+  for (const row of db.prepare(`SELECT * FROM "${table}" ORDER BY id`).iterate()) yield decode(table, row);
+}
+
+function decode(table: TableName, row: unknown): AnyRow {
+  return decodeRow(columnsOf(table), row as Record<string, SqlValue>);
+}

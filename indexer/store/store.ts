@@ -1,0 +1,99 @@
+import type { Hex } from "viem";
+import type { AnyRow, Row, TableName, Value } from "../entities.ts";
+import type { DecodedEvent, RawLog } from "../handlers/decode.ts";
+
+/** A block as the sync core remembers it. */
+export interface BlockRef {
+  readonly number: number;
+  readonly hash: Hex;
+  readonly parentHash: Hex;
+  /** Unix seconds. */
+  readonly timestamp: number;
+}
+
+/** A block whose logs agree with its header. */
+export interface CheckedBlock {
+  readonly ref: BlockRef;
+  readonly events: readonly CheckedEvent[];
+}
+
+export interface CheckedEvent {
+  readonly log: RawLog;
+  /** Undefined = an event that the contract's ABI does not know; it is kept raw. */
+  readonly decoded: DecodedEvent | undefined;
+}
+
+/** Blocks that become visible together, in one transaction. */
+export interface BlockBatch {
+  /** Hash of the checkpoint that this batch follows: a guard against a second writer. */
+  readonly previousHash: Hex;
+  /** Ascending. With `isUndoable` every block is here; otherwise those with events are enough. */
+  readonly blocks: readonly CheckedBlock[];
+  /** The last block that the batch covers. */
+  readonly checkpoint: BlockRef;
+  /** Whether the rows' former states are kept, so that the blocks can be undone. */
+  readonly isUndoable: boolean;
+  /** Blocks up to here will not be undone any more: their undo log is dropped. */
+  readonly undoFloor: number;
+  /** Last block that the chain calls final. */
+  readonly finalized: number;
+}
+
+/** How far the stored rows have come. */
+export interface StoredChain {
+  /** Last block before the deployment; the chain is recognised by it. */
+  readonly anchor: BlockRef;
+  readonly checkpoint: BlockRef;
+  readonly undoFloor: number;
+  readonly finalized: number;
+}
+
+export type Comparison = "eq" | "not" | "gt" | "gte" | "lt" | "lte" | "in" | "not_in" | "contains" | "starts_with";
+
+export type Condition =
+  | { readonly column: string; readonly comparison: Comparison; readonly value: Value | readonly Value[] }
+  | { readonly and: readonly Condition[] }
+  | { readonly or: readonly Condition[] };
+
+export interface RowQuery {
+  readonly table: TableName;
+  readonly where: readonly Condition[];
+  readonly orderBy: string;
+  readonly direction: "asc" | "desc";
+  readonly first: number;
+  readonly skip: number;
+}
+
+/** The embedded engine answers at once, a database over a network later. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** The rows as of one block, however long the reader takes and whatever is written meanwhile. */
+export interface Snapshot {
+  readonly chain: StoredChain | undefined;
+  get<T extends TableName>(table: T, id: string): Awaitable<Row<T> | undefined>;
+  find(query: RowQuery): Awaitable<readonly AnyRow[]>;
+  /** All rows of a table in order of id, for comparisons. */
+  scan(table: TableName): Iterable<AnyRow> | AsyncIterable<AnyRow>;
+  close(): void;
+}
+
+/** Where rows live. Every writing call is atomic: after a kill at any point, all of it is there or nothing. */
+export interface Store {
+  /**
+   * @param identity names chain, deployment and schema; rows of another identity are dropped
+   * @returns the stored chain, undefined when there is none; `isForeign` when rows of another identity were dropped
+   */
+  open(identity: string): Promise<{ readonly chain: StoredChain | undefined; readonly isForeign: boolean }>;
+  /** Starts an empty chain at its anchor. */
+  begin(anchor: BlockRef): Promise<void>;
+  /** Hash of a block that can be returned to: from the undo floor to the checkpoint. */
+  hashAt(number: number): Promise<Hex | undefined>;
+  /** @throws SuretyError STORE_SECOND_WRITER when the checkpoint is not the one that the batch follows */
+  apply(batch: BlockBatch): Promise<void>;
+  /** Undoes every block above `number`, which is not below the undo floor. */
+  undoTo(number: number): Promise<BlockRef>;
+  /** Drops every row, event and block. */
+  wipe(): Promise<void>;
+  snapshot(): Awaitable<Snapshot>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,281 @@
+// Publisher and watcher on a chain with the real contracts, each with a key of its own: nobody tells them what to do.
+import { expect } from "chai";
+import { network } from "hardhat";
+import { bytesToHex, custom, numberToHex, type Hex } from "viem";
+import {
+  encodeLeaves,
+  LeafTree,
+  packLeaf,
+  packScoreQuery,
+  SCORE_SUM,
+  topicIdOf,
+  unpackLeaf,
+  type Deployment,
+  type Leaf,
+} from "#protocol";
+import { createChainClient } from "../../../node/chain/connect.ts";
+import { watchHeads } from "../../../node/chain/heads.ts";
+import { createSender } from "../../../node/chain/sender.ts";
+import type { Heads } from "../../../node/chain/port.ts";
+import { createReputationChain } from "../../../node/reputation/chain.ts";
+import { ReputationDriver, type DriverOptions, type RoleReport } from "../../../node/reputation/driver.ts";
+import { computeEpoch, type ComputedTopic } from "../../../node/reputation/engine.ts";
+import { graphsAtClose } from "../../../node/reputation/graph.ts";
+import {
+  deployWorld,
+  EPOCH_LENGTH,
+  goTo,
+  PUBLISHER_BOND,
+  registerAgents,
+  stake,
+} from "../../reputation-contracts/world.ts";
+import { testSigner } from "../chain/test-chain.ts";
+import { createRandom } from "./graphs.ts";
+
+const AGENTS = 12;
+const [PUBLISHER, RIVAL] = [AGENTS + 1, AGENTS + 2];
+/** Accounts of Hardhat's public test mnemonic, in the order of test/reputation-contracts/world.ts. */
+const signers = { publisher: 3, rival: 4, challenger: 5, stranger: 6 } as const;
+const topics = ["code_generation", "data_analysis"].map(topicIdOf).sort((a, b) => (a < b ? -1 : 1));
+const never = new AbortController().signal;
+
+/** Epoch 1 with ratings in two topics; what epoch 2 brings must not matter. */
+async function createScene() {
+  const chain = await network.create();
+  const world = await deployWorld(chain);
+  await registerAgents(world, world.accounts.owner, AGENTS);
+  await registerAgents(world, world.accounts.publisher, 1);
+  await registerAgents(world, world.accounts.rival, 1);
+  const random = createRandom(11);
+  const rate = async (topic: bigint, count: number) => {
+    for (let k = 0; k < count; k++) {
+      const [client, provider] = [1 + Math.floor(random() * AGENTS), 1 + Math.floor(random() ** 2 * AGENTS)];
+      const args = [topic, client, provider, Math.floor(random() * 101), Math.floor(random() * 50)] as const;
+      await world.ledger.write.record(args, { account: world.accounts.recorder });
+    }
+  };
+  for (const agentId of [1, 2, 5, 7]) await stake(world, agentId, BigInt(agentId) * 1_000n);
+  for (const agentId of [PUBLISHER, RIVAL]) await stake(world, agentId, 4n * PUBLISHER_BOND);
+  for (const topic of topics) await rate(topic, 50);
+  const deployment: Deployment = {
+    chainId: 31_337,
+    deployedAtBlock: 0,
+    contracts: {
+      identityRegistry: world.registry.address,
+      stakeVault: world.vault.address,
+      dealEscrow: world.accounts.recorder,
+      trustLedger: world.ledger.address,
+      reputationEpochs: world.epochs.address,
+      structHashes: world.accounts.recorder,
+      token: world.token.address,
+    },
+  };
+  const client = createChainClient(custom(chain.provider, { retryCount: 0 }), 31_337);
+  return { chain, world, client, deployment, rate };
+}
+
+type Scene = Awaited<ReturnType<typeof createScene>>;
+
+describe("publisher and watcher on a chain", function () {
+  this.timeout(60_000);
+  let scene: Scene;
+  let heads: Heads;
+  let reports: RoleReport[];
+  let running: Promise<void>[];
+  let stop: AbortController;
+  let waiting: (() => void)[];
+
+  beforeEach(async () => {
+    scene = await createScene();
+    heads = await watchHeads({ client: scene.client, pollIntervalMs: 10 }, never);
+    [reports, running, stop, waiting] = [[], [], new AbortController(), []];
+  });
+  afterEach(async () => {
+    stop.abort();
+    await Promise.all(running);
+    heads.stop();
+    await scene.chain.close();
+  });
+
+  const chainOf = (account: keyof typeof signers) => {
+    const { client, deployment } = scene;
+    const sender = createSender({ client, heads, signer: testSigner(signers[account]) });
+    return createReputationChain({ client, deployment, heads, sender });
+  };
+  const start = (account: keyof typeof signers, options: Omit<DriverOptions, "chain" | "onReport">) => {
+    const onReport = (report: RoleReport) => {
+      reports.push(report);
+      waiting.splice(0).forEach((wake) => wake());
+    };
+    running.push(new ReputationDriver({ chain: chainOf(account), onReport, ...options }).run(stop.signal));
+  };
+  /** Waits for the next report of this kind of effect; what failed instead fails the test. */
+  const reported = async (kind: RoleReport["effect"]["kind"], count = 1) => {
+    for (;;) {
+      const failed = reports.find(({ error }) => error !== undefined);
+      if (failed?.error !== undefined) throw failed.error;
+      if (reports.filter(({ effect }) => effect.kind === kind).length >= count) return;
+      await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+  };
+  const kindsOf = (role: RoleReport["role"]) =>
+    new Set(reports.filter((r) => r.role === role).map((r) => r.effect.kind));
+  const publisher = { agentId: PUBLISHER, rank: 0, isReleasing: true };
+
+  /** What an honest publisher of epoch 1 computes. */
+  const computeFirst = async () => {
+    const to = await scene.client.getBlockNumber();
+    const logs = await chainOf("rival").readLogs(0n, to, never);
+    const events = logs.flatMap((log) => (log.source === "trust" ? [log.event] : []));
+    return { graphs: graphsAtClose(events, 1), computed: await computeEpoch(graphsAtClose(events, 1)) };
+  };
+  const commitAs = async (agentId: number, account: Hex, given: readonly ComputedTopic[], leaves: Hex) => {
+    const roots = given.map(({ topic, root, multiplier, shift }) => ({ topic, root, multiplier, shift }));
+    await scene.world.epochs.write.commit([agentId, numberToHex(1, { size: 32 }), roots, leaves], { account });
+  };
+
+  it("folds events to exactly what the ledger says of every agent at the close", async () => {
+    const { world, rate } = scene;
+    // A saturating row: 2^24 - 1 twice is more than a row sum holds.
+    for (const provider of [2, 3]) {
+      await world.ledger.write.record([topics[0] as bigint, 1, provider, 2 ** 24 - 1, 0], {
+        account: world.accounts.recorder,
+      });
+    }
+    await goTo(world, 2n);
+    for (const topic of topics) await rate(topic, 20);
+    await stake(world, 9, 77n);
+    const { graphs } = await computeFirst();
+    for (const graph of graphs) {
+      expect(await world.ledger.read.seatsAt([graph.topic])).to.equal(graph.seatCount);
+      for (let seat = 1; seat < graph.seatCount; seat++) {
+        const agentId = graph.agentIds[seat] as number;
+        const [start, end] = [graph.inStart[seat] as number, graph.inStart[seat + 1] as number];
+        const node = [seat, graph.rowSums[seat], end - start];
+        expect(await world.ledger.read.nodeAt([graph.topic, agentId])).to.deep.equal(node);
+        const [, , edges] = await world.ledger.read.rowAt([graph.topic, agentId, 0n, 1n << 32n]);
+        const own = [...graph.inSeats.subarray(start, end)].map(
+          (client, k) => (BigInt(client) << 48n) | BigInt(graph.inWeights[start + k] as number),
+        );
+        expect(edges).to.deep.equal(own);
+        expect(await world.vault.read.stakeAt([agentId])).to.equal(BigInt(graph.priors[seat] as number));
+      }
+    }
+    expect(graphs.some(({ rowSums }) => rowSums.includes(2 ** 24))).to.equal(true);
+  });
+
+  it("commits an honest epoch, watches it in silence, finalizes it, and a marketplace verifies a score", async () => {
+    const { world } = scene;
+    start("publisher", { publisher });
+    start("challenger", { isWatching: true });
+    await goTo(world, 2n);
+    await reported("commit");
+    await reported("inspect");
+    await goTo(world, 3n);
+    await reported("finalize");
+    await reported("release");
+    expect([...kindsOf("watcher")].sort()).to.deep.equal(["compute", "inspect"]);
+    const { computed } = await computeFirst();
+    for (const { topic, tree, leaves } of computed) {
+      for (const [index, leaf] of leaves.entries()) {
+        const { agentId, score } = unpackLeaf(leaf);
+        const query = packScoreQuery({ topic, epoch: 1, index });
+        expect(await world.epochs.read.verifyScore([query, leaf, tree.proof(index)])).to.deep.equal([agentId, score]);
+      }
+    }
+    // Epoch 2 has the same graphs; its candidate may hold a bond by now, that of epoch 1 is free.
+    const [, , , , isReleased] = await world.epochs.read.candidateOf([1n << 32n]);
+    expect(isReleased).to.equal(true);
+  });
+
+  it("strikes a publisher that shifts 1% of one agent's score, and the second publisher's epoch is finalized", async () => {
+    const { world } = scene;
+    await goTo(world, 2n);
+    const { computed } = await computeFirst();
+    const forged = computed.map((topic, k) => (k === 0 ? shiftOnePercent(topic) : topic));
+    const leaves = bytesToHex(encodeLeaves(forged.flatMap((topic) => topic.leaves)));
+    await commitAs(PUBLISHER, world.accounts.publisher, forged, leaves);
+    const before = await world.token.read.balanceOf([world.accounts.challenger]);
+    start("challenger", { isWatching: true });
+    start("rival", { publisher: { ...publisher, agentId: RIVAL, rank: 1 } });
+    await reported("challenge");
+    const [, , , fault] = await world.epochs.read.candidateOf([1n << 32n]);
+    expect(fault).to.equal(1);
+    expect((await world.token.read.balanceOf([world.accounts.challenger])) - before).to.equal(PUBLISHER_BOND / 2n);
+    await goTo(world, 2n, 2n);
+    await reported("commit");
+    await goTo(world, 3n);
+    await reported("finalize");
+    for (const { topic, root } of computed) {
+      const [finalRoot, epoch, , , candidateId] = await world.epochs.read.finalizedOf([topic]);
+      expect([finalRoot, epoch, candidateId]).to.deep.equal([root, 1, (1n << 32n) + 1n]);
+    }
+  });
+
+  it("asks for leaves that nobody published, strikes when they do not come, and takes its fee back", async () => {
+    const { world } = scene;
+    await goTo(world, 2n);
+    const { computed } = await computeFirst();
+    const hidden = computed.map((topic) => ({ ...topic, root: `0x${"ab".repeat(32)}` as const }));
+    await commitAs(PUBLISHER, world.accounts.publisher, hidden, "0x");
+    start("challenger", { isWatching: true });
+    await reported("request");
+    await goTo(world, 2n, 3n);
+    await reported("strike");
+    const [, , , fault] = await world.epochs.read.candidateOf([1n << 32n]);
+    expect(fault).to.equal(6);
+    await reported("reclaim");
+    expect(await world.client.getBalance({ address: world.epochs.address })).to.equal(0n);
+  });
+
+  it("answers a request for leaves and stays in good standing; a driver that starts afterwards goes on from there", async () => {
+    const { world } = scene;
+    await goTo(world, 2n);
+    const { computed } = await computeFirst();
+    await commitAs(PUBLISHER, world.accounts.publisher, computed, "0x");
+    const candidateId = 1n << 32n;
+    const topic = topics[0] as bigint;
+    const value = 2n * (await chainOf("stranger").requestFeeWei(never));
+    await world.epochs.write.requestLeaves([candidateId, topic, 0n], { account: world.accounts.stranger, value });
+    start("publisher", { publisher });
+    start("challenger", { isWatching: true });
+    await reported("answer");
+    const [, , , fault, , openRequests] = await world.epochs.read.candidateOf([candidateId]);
+    expect([fault, openRequests]).to.deep.equal([0, 0]);
+    await goTo(world, 3n);
+    await reported("finalize");
+    expect(kindsOf("watcher")).not.to.include("challenge");
+    const commits = reports.filter(({ effect }) => effect.kind === "commit" && effect.epoch === 1);
+    expect(commits).to.deep.equal([]);
+    expect((await world.epochs.read.finalizedOf([topic]))[1]).to.equal(1);
+  });
+
+  it("names the last block before the close as the closing one", async () => {
+    const { world, client } = scene;
+    await goTo(world, 2n);
+    await world.networkHelpers.mine(3);
+    const head = await heads.refresh(never);
+    const hash = await chainOf("rival").closingHash(1, head, never);
+    const { number, timestamp } = await client.getBlock({ blockHash: hash });
+    const next = await client.getBlock({ blockNumber: number + 1n });
+    const closesAt = world.genesis + EPOCH_LENGTH;
+    expect(timestamp < closesAt && next.timestamp >= closesAt).to.equal(true);
+  });
+});
+
+/** 1% of the richest agent's score goes to the last one; sums and root are made to fit. */
+function shiftOnePercent(topic: ComputedTopic): ComputedTopic {
+  const leaves = topic.leaves.map(unpackLeaf);
+  const richest = leaves.reduce((best, leaf, seat) => (leaf.score > (leaves[best] as Leaf).score ? seat : best), 1);
+  const poor = richest === leaves.length - 1 ? 1 : leaves.length - 1;
+  const part = (leaves[richest] as Leaf).score / 100n;
+  let cum = 0n;
+  const forged = leaves.map((leaf, seat) => {
+    const score = leaf.score + (seat === poor ? part : 0n) - (seat === richest ? part : 0n);
+    cum += score;
+    return packLeaf({ ...leaf, score, cum: cum - score });
+  });
+  if (cum !== SCORE_SUM) throw new Error("the forgery has a wrong sum");
+  const tree = new LeafTree(forged);
+  return { ...topic, leaves: forged, tree, root: tree.root };
+}
