@@ -11,7 +11,6 @@ import {
 import {
   faults,
   reputationEpochsAbi,
-  requestFeeWei,
   stakeVaultAbi,
   startOfEpoch,
   SuretyError,
@@ -142,7 +141,12 @@ class ViemReputationChain implements ReputationChain {
 
   async requestFeeWei(signal: AbortSignal): Promise<bigint> {
     const { baseFeePerGas } = await ask(this.#client.getBlock({ blockTag: "latest" }), signal);
-    return requestFeeWei(baseFeePerGas ?? 0n);
+    const { reputationEpochs: address } = this.#contracts;
+    const args = [baseFeePerGas ?? 0n] as const;
+    return await ask(
+      this.#client.readContract({ address, abi: reputationEpochsAbi, functionName: "requestFeeAt", args }),
+      signal,
+    );
   }
 
   async send(call: RoleCall, signal: AbortSignal): Promise<bigint> {

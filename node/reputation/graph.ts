@@ -80,12 +80,7 @@ export class TrustFold {
   }
 
   #seat(event: TrustEvent & { kind: "seated" }): void {
-    const state = this.#topics.get(event.topic) ?? {
-      agentIds: [0],
-      seatOf: new Map(),
-      inEdges: [new Map()],
-      rowSums: [0],
-    };
+    const state = this.#topics.get(event.topic) ?? createTopicState();
     if (event.seat !== state.agentIds.length || state.seatOf.has(event.agentId)) throw outOfOrder(event);
     this.#topics.set(event.topic, state);
     state.seatOf.set(event.agentId, event.seat);
@@ -132,6 +127,11 @@ export class TrustFold {
       priors: Float64Array.from(state.agentIds, (agentId) => Number(priorOf(this.#stakes.get(agentId) ?? 0n))),
     };
   }
+}
+
+/** With the dust seat only. */
+function createTopicState(): TopicState {
+  return { agentIds: [0], seatOf: new Map(), inEdges: [new Map<number, number>()], rowSums: [0] };
 }
 
 function outOfOrder(event: TrustEvent): SuretyError {

@@ -15,17 +15,6 @@ export const CHUNK_LEAVES = 256;
 /** Height of a chunk's subtree. */
 export const CHUNK_DEPTH = 8;
 
-/** Gas that ReputationEpochs reckons for one answer (ANSWER_GAS). */
-export const ANSWER_GAS = 400_000n;
-
-/**
- * The contract's `requestFee` for a block with this base fee. Computed here since nodes answer an `eth_call` that names no
- * gas price with a base fee of 0, and thereby with a fee of 0.
- */
-export function requestFeeWei(baseFeePerGasWei: bigint): bigint {
-  return 2n * ANSWER_GAS * baseFeePerGasWei;
-}
-
 /** Epochs are time buckets: epoch e covers [genesis + (e - 1)·length, genesis + e·length) by block time. */
 export interface EpochClock {
   /** Unix seconds. */
