@@ -69,7 +69,7 @@ function decodeRevert(revertData: Hex): { name: string; args: Record<string, unk
     // Error(string) and Panic(uint256) are known to viem beside the ABI.
     const { errorName, args, abiItem } = decodeErrorResult({ abi: errorAbi, data: revertData });
     const inputs = (abiItem as { inputs?: readonly AbiParameter[] }).inputs ?? [];
-    const values = (args ?? []);
+    const values = args ?? [];
     return {
       name: errorName,
       args: Object.fromEntries(inputs.map((input, i) => [input.name || `arg${i}`, values[i]])),

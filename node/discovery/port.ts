@@ -1,0 +1,54 @@
+import type { Address, Hex } from "viem";
+import type { SignedHeader } from "#protocol";
+import type { PeerName } from "../transport/port.ts";
+
+/** Scores of finalized epochs; the reputation stage comes later, so node.ts supplies it. */
+export interface ScorePort {
+  /** @returns score of each agent in the topic, a fraction 0…1 of the topic's highest; absent = none yet */
+  scoresOf(topic: string, agentIds: readonly bigint[], signal: AbortSignal): Promise<ReadonlyMap<bigint, number>>;
+}
+
+/** The identity registry: whom a log speaks for. */
+export interface AgentPort {
+  /** @returns undefined if the log's signer speaks for nobody now */
+  agentOf(log: Address, signal: AbortSignal): Promise<bigint | undefined>;
+}
+
+export interface FindFilter {
+  /** `declare`: who offers; `intent`: who asks. Default `declare`. */
+  readonly kind?: "declare" | "intent";
+  readonly topic?: string;
+  /** At least one of these. */
+  readonly skills?: readonly string[];
+  /** Fraction 0…1, see ScorePort. */
+  readonly minScore?: number;
+  /** In the token's smallest unit. */
+  readonly maxPriceWei?: bigint;
+  /** Age of the newest entry of the declaration, by its author's clock. */
+  readonly maxAgeMs?: number;
+  /** 1…100, default 20. */
+  readonly limit?: number;
+}
+
+/** One agent that was found, with what is needed to check it: header, signature and body, and the log's agent on chain. */
+export interface Finding {
+  /** Digest of the declaration; what an update, a withdrawal or a negotiation cites. */
+  readonly declarationId: Hex;
+  readonly agentId: bigint;
+  readonly log: Address;
+  /** A stranger's words: label them as such before they reach a prompt. */
+  readonly name: string;
+  readonly description: string;
+  readonly topics: readonly string[];
+  readonly skills: readonly string[];
+  readonly priceWei: bigint;
+  readonly token: Address;
+  readonly peerId: PeerName;
+  readonly addresses: readonly string[];
+  /** rank = match × (floor + (1 − floor) · score) × liveness; all 0…1. */
+  readonly rank: number;
+  readonly match: number;
+  readonly score: number;
+  readonly liveness: number;
+  readonly evidence: { readonly header: SignedHeader; readonly digest: Hex; readonly body: Uint8Array };
+}
