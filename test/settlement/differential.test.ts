@@ -1,0 +1,283 @@
+// The contract and its TypeScript mirror, side by side on random sequences of events: the same state, the same error.
+import { expect } from "chai";
+import fc from "fast-check";
+import { ContractFunctionRevertedError, zeroAddress, zeroHash, type Address, type BaseError, type Hex } from "viem";
+import {
+  createDealProgress,
+  dealErrorCodeOf,
+  dealIdOf,
+  dealStates,
+  reduceDeal,
+  type Consent,
+  type Deal,
+  type DealEvent,
+  type DealProgress,
+} from "#protocol";
+import { createSettlement, DELIVERABLE, MAX_DELIVERY, MAX_REVIEW_PERIOD, PRICE, TOPIC } from "./fixture.ts";
+
+const isNightly = process.env["SURETY_PROFILE"] === "nightly";
+/** About 40 steps a run: some 2,400 in the ordinary profile, 80,000 in the nightly one. */
+const RUN_COUNT = isNightly ? 2_000 : 60;
+/** Above the dearest call with a record, so that no call needs an estimate. */
+const GAS = 900_000n;
+const FEE_BPS = 100n;
+
+const s = await createSettlement();
+const { escrow, token, client, provider, stranger, networkHelpers } = s;
+const feeToken = await s.viem.deployContract("HostileToken");
+for (const account of [client.account, stranger.address]) {
+  await feeToken.write.mint([account, 10n ** 15n]);
+  await feeToken.write.approve([escrow.address, 2n ** 256n - 1n], { account });
+}
+await feeToken.write.setFee([FEE_BPS]);
+
+const roles = { client: client.account, provider: provider.account, stranger: stranger.address } as const;
+type Role = keyof typeof roles;
+
+/** Mostly sound values, with the unsound ones that each check is there for. */
+const termsArbitrary = fc.record({
+  topic: fc.constantFrom(0n, TOPIC),
+  price: fc.oneof({ weight: 20, arbitrary: fc.constant(PRICE) }, { weight: 1, arbitrary: fc.constant(0n) }),
+  tokenKind: fc.oneof(
+    { weight: 20, arbitrary: fc.constant("sound" as const) },
+    { weight: 1, arbitrary: fc.constantFrom("fee" as const, "none" as const) },
+  ),
+  delivery: fc.oneof(
+    { weight: 20, arbitrary: fc.integer({ min: 1, max: 2_000 }) },
+    { weight: 1, arbitrary: fc.constantFrom(-1, 0, MAX_DELIVERY + 5_000_000) },
+  ),
+  reviewPeriod: fc.oneof(
+    { weight: 20, arbitrary: fc.integer({ min: 0, max: 500 }) },
+    { weight: 1, arbitrary: fc.constant(MAX_REVIEW_PERIOD + 1) },
+  ),
+  odd: fc.oneof(
+    { weight: 20, arbitrary: fc.constant({}) },
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom<Partial<Deal>>(
+        { providerBond: 1n },
+        { clientBond: 1n },
+        { arbiter: stranger.address },
+        { arbiterDeadline: 1 },
+        { splitsRoot: DELIVERABLE },
+        { hook: stranger.address },
+        { providerAgentId: client.agentId },
+        { clientAgentId: 2n ** 32n, topic: TOPIC },
+      ),
+    },
+  ),
+});
+
+const consentArbitrary: fc.Arbitrary<Consent> = fc.oneof(
+  { weight: 8, arbitrary: fc.constant("valid" as const) },
+  { weight: 1, arbitrary: fc.constantFrom("unknown-signer" as const, "bad-signature" as const) },
+);
+
+const stepArbitrary = fc.record({
+  kind: fc.constantFrom<DealEvent["kind"][]>(
+    ...(["open", "open", "submit", "submit", "complete", "complete"] as const),
+    ...(["release", "refund", "cancel", "withdrawOffer"] as const),
+  ),
+  dealIndex: fc.nat({ max: 3 }),
+  role: fc.constantFrom<Role[]>("client", "provider", "stranger"),
+  clientConsent: consentArbitrary,
+  providerConsent: consentArbitrary,
+  rating: fc.oneof(fc.integer({ min: -100, max: 100 }), fc.constantFrom(-128, -101, 101, 127)),
+  isEmpty: fc.boolean(),
+  /** Two steps of three are what the parties would do next; the others are anything. */
+  isSensible: fc.oneof({ weight: 2, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) }),
+  /** Seconds to pass, or the deal's own deadline with an offset of at most one second. */
+  clock: fc.oneof(
+    { weight: 3, arbitrary: fc.nat({ max: 100 }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        deadline: fc.constantFrom("submitBy" as const, "reviewUntil" as const),
+        offset: fc.constantFrom(-1, 0, 1),
+      }),
+    },
+  ),
+});
+type Step = typeof stepArbitrary extends fc.Arbitrary<infer T> ? T : never;
+
+/** What the parties would do next, with everything in order; only the clock stays as drawn. */
+function sensible(step: Step, { state }: DealProgress): Step {
+  const sound = { clientConsent: "valid", providerConsent: "valid", isEmpty: false } as const;
+  if (state === "Open") return { ...step, ...sound, kind: "open", role: "client" };
+  if (state === "Funded") return { ...step, ...sound, kind: "submit", role: "provider" };
+  const isSilent = typeof step.clock !== "number" && step.clock.deadline === "reviewUntil";
+  return { ...step, ...sound, kind: isSilent ? "release" : "complete", role: "client" };
+}
+
+async function draft({
+  tokenKind,
+  delivery,
+  odd,
+  ...terms
+}: typeof termsArbitrary extends fc.Arbitrary<infer T> ? T : never) {
+  const address = { sound: token.address, fee: feeToken.address, none: zeroAddress }[tokenKind];
+  const submitBy = (await networkHelpers.time.latest()) + delivery;
+  return s.draftDeal(client, provider, { ...terms, submitBy, token: address, ...odd });
+}
+
+async function secondOf({ clock }: Step, progress: DealProgress): Promise<number> {
+  const latest = await networkHelpers.time.latest();
+  if (typeof clock === "number") return latest + clock;
+  const deadline = clock.deadline === "submitBy" ? progress.deal.submitBy : progress.reviewUntil;
+  // A deadline far ahead is no place to jump to: the other deals of the run would all be late.
+  return deadline + clock.offset > latest + 5_000 ? latest : Math.max(latest, deadline + clock.offset);
+}
+
+/** A step as the mirror sees it. */
+function eventOf(step: Step, { deal }: DealProgress, time: number): DealEvent {
+  const consents = {
+    client: consentOf(deal.clientAgentId, step.clientConsent, client.agentId),
+    provider: consentOf(deal.providerAgentId, step.providerConsent, provider.agentId),
+  };
+  const isPaidInFull = deal.token !== feeToken.address;
+  const caller = {
+    isClient: step.role === "client" && deal.clientAgentId === client.agentId,
+    isProvider: step.role === (deal.providerAgentId === client.agentId ? "client" : "provider"),
+  };
+  switch (step.kind) {
+    case "open":
+      return {
+        kind: "open",
+        time,
+        ...consents,
+        payer: payer(step),
+        isTokenContract: deal.token !== zeroAddress,
+        received: isPaidInFull ? deal.price : deal.price - (deal.price * FEE_BPS) / 10_000n,
+      };
+    case "submit":
+      return { kind: "submit", time, caller, deliverableHash: step.isEmpty ? zeroHash : DELIVERABLE };
+    case "complete":
+      return { kind: "complete", time, caller, rating: step.rating };
+    case "cancel":
+      return { kind: "cancel", time, ...consents };
+    case "withdrawOffer":
+      return { kind: "withdrawOffer", time, caller };
+    default:
+      return { kind: step.kind, time };
+  }
+}
+
+/** Terms may name another agent than the one whose signer signs. */
+const consentOf = (agentId: bigint, consent: Consent, signing: bigint): Consent =>
+  agentId === signing ? consent : "unknown-signer";
+
+/** Who funds: the provider has no money. */
+const payer = ({ role }: Step): Address => (role === "stranger" ? stranger.address : client.account);
+
+/** The same step as the chain sees it. */
+async function send(step: Step, deal: Deal): Promise<Hex> {
+  const options = { account: roles[step.role], gas: GAS } as const;
+  const isOpen = step.kind === "open";
+  const [ofClient, ofProvider] = isOpen ? s.sign(deal, client, provider) : s.signCancel(deal, client, provider);
+  const consents = [spoil(ofClient, step.clientConsent), spoil(ofProvider, step.providerConsent)] as const;
+  switch (step.kind) {
+    case "open":
+      return escrow.write.open([deal, ...consents], { account: payer(step), gas: GAS });
+    case "submit":
+      return escrow.write.submit([deal, step.isEmpty ? zeroHash : DELIVERABLE], options);
+    case "complete":
+      return escrow.write.complete([deal, step.rating], options);
+    case "cancel":
+      return escrow.write.cancel([deal, ...consents], options);
+    case "release":
+      return escrow.write.release([deal], options);
+    case "refund":
+      return escrow.write.refund([deal], options);
+    case "withdrawOffer":
+      return escrow.write.withdrawOffer([deal], options);
+  }
+}
+
+function spoil(party: { signer: Hex; signature: Hex }, consent: Consent): { signer: Hex; signature: Hex } {
+  if (consent === "unknown-signer") return { ...party, signer: stranger.address };
+  return consent === "bad-signature" ? { ...party, signature: stranger.sign(zeroHash) } : party;
+}
+
+/** The code of the contract's refusal; undefined if the call went through. */
+async function refusalOf(call: Promise<Hex>): Promise<string | undefined> {
+  try {
+    await call;
+    return undefined;
+  } catch (error) {
+    const revert = (error as BaseError).walk((cause) => cause instanceof ContractFunctionRevertedError);
+    const name = (revert as ContractFunctionRevertedError | null)?.data?.errorName;
+    if (name === undefined) throw error;
+    return dealErrorCodeOf(name);
+  }
+}
+
+async function expectSameProgress({ deal, state, payer: funder, reviewUntil }: DealProgress): Promise<void> {
+  const [stateIndex, onChainPayer, onChainReview] = await escrow.read.dealOf([dealIdOf(deal)]);
+  expect(dealStates[stateIndex]).to.equal(state);
+  expect(onChainPayer.toLowerCase()).to.equal(funder.toLowerCase());
+  expect(onChainReview).to.equal(reviewUntil);
+}
+
+describe("deal life cycle, contract against mirror", () => {
+  const liabilities = { token: 0n, provider: 0n, satisfied: 0, unsatisfied: 0 };
+  const codes = new Map<string, number>();
+
+  it("agrees in state and in named error on every step", async function () {
+    this.timeout(isNightly ? 3_600_000 : 180_000);
+    const scenario = [
+      fc.array(termsArbitrary, { minLength: 4, maxLength: 4 }),
+      fc.array(stepArbitrary, { minLength: 20, maxLength: 60 }),
+    ] as const;
+    await fc.assert(
+      fc.asyncProperty(...scenario, async (terms, steps) => {
+        const progresses: DealProgress[] = [];
+        for (const term of terms) progresses.push(createDealProgress(await draft(term)));
+        for (const drawn of steps) {
+          const progress = progresses[drawn.dealIndex] as DealProgress;
+          const step = drawn.isSensible ? sensible(drawn, progress) : drawn;
+          const time = await secondOf(step, progress);
+          await s.atSecond(time);
+          const verdict = reduceDeal(progress, eventOf(step, progress, time));
+          const refusal = await refusalOf(send(step, progress.deal));
+          expect(refusal, `${step.kind} of a deal in ${progress.state}`).to.equal(
+            verdict.kind === "accept" ? undefined : verdict.code,
+          );
+          codes.set(refusal ?? step.kind, (codes.get(refusal ?? step.kind) ?? 0) + 1);
+          if (verdict.kind === "accept") progresses[step.dealIndex] = verdict.value;
+          await expectSameProgress(progresses[step.dealIndex] as DealProgress);
+        }
+        for (const progress of progresses) settle(progress);
+        await expectSameMoney();
+      }),
+      // The ordinary profile repeats one seed, so that what it reaches can be asserted; the nightly one explores.
+      { numRuns: RUN_COUNT, ...(isNightly ? {} : { seed: 20_261_121 }) },
+    );
+  });
+
+  it("went through every event and met every error of a deal", () => {
+    const events = ["open", "submit", "complete", "release", "refund", "cancel", "withdrawOffer"];
+    const errors = [
+      ...["WRONG_STATE", "NOT_LIVE", "NOT_PARTY", "TOO_LATE", "TOO_EARLY", "BAD_RATING", "ZERO_DELIVERABLE"],
+      ...["INVALID_SIGNER", "BAD_SIGNATURE", "BAD_SUBMIT_BY", "BAD_REVIEW_PERIOD", "ZERO_PRICE", "BAD_TOKEN"],
+      ...["SHORTFALL", "SELF_DEAL", "AGENT_ID_TOO_LARGE", "UNSUPPORTED_TERM"],
+    ].map((code) => `DEAL_${code}`);
+    expect([...events, ...errors].filter((code) => !codes.has(code))).to.deep.equal([]);
+  });
+
+  /** Adds what a deal of the sound token still holds, has paid, and has told the ledger. */
+  function settle({ deal, state, payout, trust }: DealProgress): void {
+    if (state === "Funded" || state === "Submitted") liabilities.token += deal.price;
+    if (payout?.to === "provider") liabilities.provider += payout.amount;
+    liabilities.satisfied += trust?.satisfied ?? 0;
+    liabilities.unsatisfied += trust?.unsatisfied ?? 0;
+  }
+
+  async function expectSameMoney(): Promise<void> {
+    expect(await token.read.balanceOf([escrow.address])).to.equal(liabilities.token);
+    expect(await token.read.balanceOf([provider.account])).to.equal(liabilities.provider);
+    expect(await s.ledger.read.pairOf([TOPIC, Number(client.agentId), Number(provider.agentId)])).to.deep.equal([
+      liabilities.satisfied,
+      liabilities.unsatisfied,
+    ]);
+  }
+});
