@@ -5,6 +5,10 @@ import { agentCommand } from "./commands/agent.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { dealCommand } from "./commands/deal.ts";
 import { deployCommand } from "./commands/deploy.ts";
+import { findCommand } from "./commands/find.ts";
+import { indexerCommand } from "./commands/indexer.ts";
+import { nodeCommand } from "./commands/node.ts";
+import { reputationCommand } from "./commands/reputation.ts";
 import { verifyCommand } from "./commands/verify.ts";
 
 const program = new Command("surety")
@@ -13,7 +17,17 @@ const program = new Command("surety")
     "after",
     "\nExit codes: 0 done and holds · 1 what was checked does not hold · 2 wrong usage · 3 the environment failed · 130 interrupted",
   );
-for (const command of [deployCommand(), agentCommand(), dealCommand(), verifyCommand(), auditCommand()]) {
+for (const command of [
+  deployCommand(),
+  nodeCommand(),
+  indexerCommand(),
+  agentCommand(),
+  findCommand(),
+  dealCommand(),
+  reputationCommand(),
+  verifyCommand(),
+  auditCommand(),
+]) {
   program.addCommand(command);
 }
 

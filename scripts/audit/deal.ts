@@ -25,7 +25,11 @@ const eventOfState = {
 } as const;
 
 /** What a deal's own transactions and slots say, re-derived with no indexer: terms, both signatures, state, payout. */
-export async function* auditDeal(client: PublicClient, deployment: Deployment, dealId: Hex): AsyncGenerator<Check, void, void> {
+export async function* auditDeal(
+  client: PublicClient,
+  deployment: Deployment,
+  dealId: Hex,
+): AsyncGenerator<Check, void, void> {
   const escrow = { abi: dealEscrowAbi, address: deployment.contracts.dealEscrow } as const;
   const toBlock = await client.getBlockNumber();
   const range = { ...escrow, args: { dealId }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock };

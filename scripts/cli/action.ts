@@ -18,7 +18,7 @@ export interface Terminal {
   /** Fires on Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
   /** A line about the work's progress: to stderr, so that stdout stays a result. */
-  progress(line: string): void;
+  readonly progress: (line: string) => void;
 }
 
 /** What an action answers: one object for programs, lines for people, and whether what it checked holds. */

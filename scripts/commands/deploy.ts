@@ -41,13 +41,12 @@ export function deployCommand(): Command {
         "\nHardhat's keystore: npx hardhat keystore set SURETY_RPC_URL, npx hardhat keystore set SURETY_DEPLOYER_KEY",
     )
     .action((options: DeployCommandOptions) =>
-      runAction(options.json, async (terminal) => {
-        const { signal } = terminal;
-        terminal.progress("compiling");
+      runAction(options.json, async ({ progress, signal }) => {
+        progress("compiling");
         await buildContracts();
         const connection = await openNetwork(options);
         try {
-          terminal.progress(`deploying to ${options.network}`);
+          progress(`deploying to ${options.network}`);
           const deployment = await deploySurety({
             connection,
             deploymentDir: networkDir(options),

@@ -9,9 +9,9 @@ export interface LocalChain {
 /** Milliseconds between the blocks that are mined even when nobody sends anything, so that block time passes. */
 const BLOCK_INTERVAL_MS = 1_000;
 
-/** Compiles what has changed. @param profile Hardhat build profile */
-export async function buildContracts(profile = "default"): Promise<void> {
-  await hre.tasks.getTask("build").run({ quiet: true, buildProfile: profile, noTests: true });
+/** Compiles what has changed, without the Solidity tests. */
+export async function buildContracts(): Promise<void> {
+  await hre.tasks.getTask("build").run({ quiet: true, noTests: true });
 }
 
 /** Serves a fresh Hardhat chain on a free loopback port: a block for each transaction, and one a second when idle. */
