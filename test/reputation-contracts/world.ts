@@ -194,8 +194,13 @@ function callOf(world: World, functionName: Challenge["name"], args: readonly un
   return { address: world.epochs.address, abi: world.epochs.abi, functionName, args: args as never };
 }
 
+/** @returns the name of the custom error that a call or a transaction reverted with; throws what is not a revert */
 export function errorNameOf(error: unknown): string {
-  const cause = error instanceof BaseError ? error.walk((e) => e instanceof ContractFunctionRevertedError) : undefined;
-  if (cause instanceof ContractFunctionRevertedError) return cause.data?.errorName ?? cause.message;
-  throw error;
+  if (!(error instanceof BaseError)) throw error;
+  const reverted = error.walk((e) => e instanceof ContractFunctionRevertedError);
+  if (reverted instanceof ContractFunctionRevertedError && reverted.data !== undefined) return reverted.data.errorName;
+  // An error of a contract behind the called one is not in its ABI; the chain names it in its message.
+  const named = /reverted with custom error '(\w+)\(/.exec(`${error.message}\n${error.details}`);
+  if (named?.[1] === undefined) throw error;
+  return named[1];
 }
