@@ -208,7 +208,9 @@ export class ReputationDriver {
       return { news: { kind: "inspected", candidateId, answered, finding }, minedAt: 0n };
     }
     let minedAt = 0n;
-    for (const call of await this.#callsOf(view, effect, signal)) minedAt = await this.#chain.send(call, signal);
+    for (const call of await this.#callsOf(view, effect, signal)) {
+      minedAt = await this.#chain.send(call, signal).catch((cause: unknown) => skipAddedPart(call, cause, minedAt));
+    }
     return { news: undefined, minedAt };
   }
 
@@ -334,6 +336,18 @@ export function claimedTopicsOf(candidate: Candidate, { graphs, topics }: Omit<C
     return { ...claimed, leaves };
   });
 }
+
+/**
+ * Parts of a long row count on chain, for whoever sent them: one that no longer fits was added before we were
+ * restarted. Whether the row is complete, the last call decides.
+ */
+function skipAddedPart({ functionName }: RoleCall, cause: unknown, minedAt: bigint): bigint {
+  const isAdded = cause instanceof SuretyError && misfits.has(cause.code);
+  if (functionName !== "addRowPart" || !isAdded) throw cause;
+  return minedAt;
+}
+
+const misfits = new Set(["CALL_REVERTED_REPUTATION_EPOCHS_BAD_PROOF", "CALL_REVERTED_REPUTATION_EPOCHS_BAD_CHALLENGE"]);
 
 /** The next head brings another try; what no retry mends ends the driver. */
 function ignoreRetryable(cause: unknown): void {

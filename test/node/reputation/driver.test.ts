@@ -3,13 +3,17 @@ import { expect } from "chai";
 import { network } from "hardhat";
 import { bytesToHex, custom, numberToHex, type Hex } from "viem";
 import {
+  challengeCalls,
   encodeLeaves,
+  faults,
   LeafTree,
   packLeaf,
   packScoreQuery,
+  reputationEpochsAbi,
   SCORE_SUM,
   topicIdOf,
   unpackLeaf,
+  type Challenge,
   type Deployment,
   type Leaf,
 } from "#protocol";
@@ -21,6 +25,7 @@ import { createReputationChain } from "../../../node/reputation/chain.ts";
 import { ReputationDriver, type DriverOptions, type RoleReport } from "../../../node/reputation/driver.ts";
 import { computeEpoch, type ComputedTopic } from "../../../node/reputation/engine.ts";
 import { graphsAtClose } from "../../../node/reputation/graph.ts";
+import { findFault, MAX_ROW_EDGES_PER_CALL } from "../../../node/reputation/verify.ts";
 import {
   deployWorld,
   EPOCH_LENGTH,
@@ -250,6 +255,103 @@ describe("publisher and watcher on a chain", function () {
     expect((await world.epochs.read.finalizedOf([topic]))[1]).to.equal(1);
   });
 
+  it("makes challenges of every kind that the contract itself accepts, in as many transactions as a row needs", async () => {
+    const { world, client } = scene;
+    await stake(world, PUBLISHER, 4n * PUBLISHER_BOND);
+    // In a topic of its own: agent 500, in seat 2, is rated by one client more than fits a transaction, and rates nobody.
+    const crowded = 1n;
+    for (let k = 0; k <= MAX_ROW_EDGES_PER_CALL; k++) {
+      const args = [crowded, k === 0 ? 1 : 1_000 + k, 500, 10, 0] as const;
+      await world.ledger.write.record(args, { account: world.accounts.recorder });
+    }
+    await goTo(world, 2n);
+    const { graphs, computed } = await computeFirst();
+    const strike = async (candidateId: bigint, challenge: Challenge) => {
+      const gasUsed: bigint[] = [];
+      for (const call of challengeCalls(candidateId, challenge)) {
+        const { functionName, args } = call as { functionName: "challengeRow"; args: never };
+        const request = { address: world.epochs.address, abi: reputationEpochsAbi, functionName, args };
+        const hash = await world.challenger.writeContract(request);
+        gasUsed.push((await client.getTransactionReceipt({ hash })).gasUsed);
+      }
+      return gasUsed;
+    };
+    const candidateOf = async (topic: ComputedTopic) => {
+      await commitAs(PUBLISHER, world.accounts.publisher, [topic], "0x");
+      const [count] = await world.epochs.read.candidateCountOf([1]);
+      return (1n << 32n) + BigInt(count - 1);
+    };
+    const struckFor: string[] = [];
+    const expectStruck = async (forged: ComputedTopic) => {
+      const finding = findFault([forged], graphs);
+      if (finding.kind !== "challenge") throw new Error(finding.kind);
+      const candidateId = await candidateOf(forged);
+      const gasUsed = await strike(candidateId, finding.challenge);
+      const [, , , fault] = await world.epochs.read.candidateOf([candidateId]);
+      struckFor.push(`${finding.challenge.kind}: ${faults[fault]}`);
+      return gasUsed;
+    };
+    const honest = computed[1] as ComputedTopic;
+    for (const [field, seat] of [
+      ["cum", 0],
+      ["cum", 5],
+      ["rowSum", 4],
+      ["agentId", 4],
+      ["prior", 4],
+    ] as const) {
+      const leaf = unpackLeaf(honest.leaves[seat] as bigint);
+      const changed = field === "agentId" ? leaf.agentId + 1 : leaf[field] + 1n;
+      await expectStruck(withLeaves(honest, honest.leaves.with(seat, packLeaf({ ...leaf, [field]: changed }))));
+    }
+    const [dust, first, rated, ...rest] = (computed[0] as ComputedTopic).leaves.map(unpackLeaf) as [Leaf, Leaf, Leaf];
+    const moved = [
+      { ...dust, score: dust.score - 1n },
+      { ...first, cum: first.cum - 1n },
+      { ...rated, cum: rated.cum - 1n, score: rated.score + 1n },
+      ...rest,
+    ];
+    const longRow = withLeaves(computed[0] as ComputedTopic, moved.map(packLeaf));
+    const gasUsed = await expectStruck(longRow);
+    expect(struckFor).to.deep.equal([
+      "edge: edge",
+      "sum: sum",
+      "seat: seat",
+      "seat: seat",
+      "prior: prior",
+      "longRow: row",
+    ]);
+    console.log(`      gas of a row of ${MAX_ROW_EDGES_PER_CALL + 1} in-edges, part by part: ${gasUsed.join(", ")}`);
+
+    // A watcher that died after the first part takes up where it was.
+    const { challenge } = findFault([longRow], graphs) as { challenge: Challenge & { kind: "longRow" } };
+    await commitAs(PUBLISHER, world.accounts.publisher, [longRow], bytesToHex(encodeLeaves(longRow.leaves)));
+    const last = (1n << 32n) + 6n;
+    const [firstPart] = challengeCalls(last, challenge) as [{ functionName: string; args: readonly unknown[] }];
+    await chainOf("challenger").send(firstPart, never);
+    start("challenger", { isWatching: true });
+    await reported("challenge");
+    expect((await world.epochs.read.candidateOf([last]))[3]).to.equal(1);
+  });
+
+  it("forgets what a reorg took back, and judges by the chain that stands", async () => {
+    const { world, rate } = scene;
+    const fork = await world.networkHelpers.takeSnapshot();
+    await rate(topics[0] as bigint, 10);
+    start("challenger", { isWatching: true });
+    await goTo(world, 2n);
+    await reported("compute");
+    await fork.restore();
+    await goTo(world, 2n);
+    const { computed } = await computeFirst();
+    await commitAs(PUBLISHER, world.accounts.publisher, computed, "0x");
+    await reported("compute", 2);
+    await reported("inspect");
+    await goTo(world, 3n, 3n);
+    await reported("finalize");
+    expect(kindsOf("watcher")).not.to.include.members(["challenge"]);
+    expect((await world.epochs.read.finalizedOf([topics[0] as bigint]))[0]).to.equal(computed[0]?.root);
+  });
+
   it("names the last block before the close as the closing one", async () => {
     const { world, client } = scene;
     await goTo(world, 2n);
@@ -276,6 +378,10 @@ function shiftOnePercent(topic: ComputedTopic): ComputedTopic {
     return packLeaf({ ...leaf, score, cum: cum - score });
   });
   if (cum !== SCORE_SUM) throw new Error("the forgery has a wrong sum");
-  const tree = new LeafTree(forged);
-  return { ...topic, leaves: forged, tree, root: tree.root };
+  return withLeaves(topic, forged);
+}
+
+function withLeaves(topic: ComputedTopic, leaves: readonly bigint[]): ComputedTopic {
+  const tree = new LeafTree(leaves);
+  return { ...topic, leaves, tree, root: tree.root };
 }
