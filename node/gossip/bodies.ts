@@ -79,7 +79,9 @@ export function createBodies(options: BodiesOptions): Bodies {
       if (author !== undefined) pull({ kind: "want", header, from: author });
       pull({ kind: "want", header, from });
     },
-    holds: (peer, log, seq) => pull({ kind: "holds", peer, log, seq }),
+    holds(peer, log, seq) {
+      if (puller.size > 0) pull({ kind: "holds", peer, log, seq });
+    },
     connected(peer) {
       const address = addressOfPeerId(peer);
       if (address.kind === "accept") authors.set(address.value, peer);

@@ -5,11 +5,13 @@ import type { Store } from "../store/port.ts";
 const migrations = [
   `CREATE TABLE log_entries (
      log TEXT NOT NULL, seq INTEGER NOT NULL, digest TEXT NOT NULL, body_hash TEXT NOT NULL,
-     header BLOB NOT NULL, heard_ms INTEGER NOT NULL,
+     header BLOB NOT NULL, heard_ms INTEGER NOT NULL, has_body INTEGER NOT NULL,
      PRIMARY KEY (log, seq)
    ) WITHOUT ROWID, STRICT;
    CREATE UNIQUE INDEX log_entries_by_digest ON log_entries (digest);
    CREATE INDEX log_entries_by_body ON log_entries (body_hash);
+   CREATE INDEX log_entries_bodiless ON log_entries (heard_ms) WHERE has_body = 0;
+   CREATE TABLE log_heads (log TEXT PRIMARY KEY, seq INTEGER NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID, STRICT;
    CREATE TABLE log_bodies (hash TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
    CREATE TABLE log_forks (
      log TEXT PRIMARY KEY, kind TEXT NOT NULL, first BLOB NOT NULL, second BLOB NOT NULL,
@@ -90,15 +92,10 @@ function createReader(store: Store): LogReader {
   const byDigest = store.prepare<EntryRow>(`${joined} WHERE e.digest = ?`);
   const head = store.prepare<EntryRow>(`${bare} WHERE log = ? ORDER BY seq DESC LIMIT 1`);
   const range = store.prepare<EntryRow>(`${bare} WHERE log = ? AND seq >= ? ORDER BY seq LIMIT ?`);
-  // SQLite takes the bare columns of the row that holds the maximum (sqlite.org/lang_select.html, 2.5).
-  const heads = store.prepare<LogHead>(
-    "SELECT log, MAX(seq) AS seq, digest FROM log_entries WHERE log > ? GROUP BY log ORDER BY log LIMIT ?",
-  );
+  const heads = store.prepare<LogHead>("SELECT log, seq, digest FROM log_heads WHERE log > ? ORDER BY log LIMIT ?");
   const body = store.prepare<{ bytes: Uint8Array }>("SELECT bytes FROM log_bodies WHERE hash = ?");
   const has = store.prepare("SELECT 1 FROM log_bodies WHERE hash = ?");
-  const bodiless = store.prepare<EntryRow>(
-    `${bare} WHERE NOT EXISTS (SELECT 1 FROM log_bodies b WHERE b.hash = body_hash) ORDER BY heard_ms DESC LIMIT ?`,
-  );
+  const bodiless = store.prepare<EntryRow>(`${bare} WHERE has_body = 0 ORDER BY heard_ms DESC LIMIT ?`);
   const fork = store.prepare<ForkRow>("SELECT * FROM log_forks WHERE log = ?");
   const full = store.prepare<EntryRow>(`${joined} WHERE e.log = ? AND b.hash IS NOT NULL ORDER BY e.seq`);
   return {
@@ -122,8 +119,11 @@ function createReader(store: Store): LogReader {
 
 function createWrites(store: Store): Omit<LogStore, keyof LogReader> {
   const insert = store.prepare(
-    "INSERT INTO log_entries (log, seq, digest, body_hash, header, heard_ms) VALUES (?, ?, ?, ?, ?, ?)",
+    `INSERT INTO log_entries (log, seq, digest, body_hash, header, heard_ms, has_body)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, EXISTS (SELECT 1 FROM log_bodies WHERE hash = ?4))`,
   );
+  const setHead = store.prepare("INSERT OR REPLACE INTO log_heads (log, seq, digest) VALUES (?, ?, ?)");
+  const markBody = store.prepare("UPDATE log_entries SET has_body = 1 WHERE body_hash = ?");
   const insertBody = store.prepare("INSERT OR IGNORE INTO log_bodies (hash, bytes) VALUES (?, ?)");
   const insertFork = store.prepare(
     "INSERT OR IGNORE INTO log_forks (log, kind, first, second, first_digest, second_digest) VALUES (?, ?, ?, ?, ?, ?)",
@@ -131,12 +131,17 @@ function createWrites(store: Store): Omit<LogStore, keyof LogReader> {
   const add = (entry: VerifiedHeader, heardMs: number): void => {
     const { log, seq, bodyHash } = entry.header;
     insert.run(log, seq, entry.digest, bodyHash, encodeLogHeader(entry), heardMs);
+    setHead.run(log, seq, entry.digest);
+  };
+  const addBody = (hash: Hex, bytes: Uint8Array): void => {
+    insertBody.run(hash, bytes);
+    markBody.run(hash);
   };
   return {
     appendOwn(header, body, heardMs) {
       store.transaction(() => {
         add(header, heardMs);
-        insertBody.run(header.header.bodyHash, body);
+        addBody(header.header.bodyHash, body);
       });
     },
     restoreOwn: (header, heardMs) => store.transaction(() => add(header, heardMs)),
@@ -144,7 +149,7 @@ function createWrites(store: Store): Omit<LogStore, keyof LogReader> {
       store.transaction(() => headers.forEach((header) => add(header, heardMs)), "relaxed");
     },
     addBody(hash, bytes) {
-      store.transaction(() => insertBody.run(hash, bytes), "relaxed");
+      store.transaction(() => addBody(hash, bytes), "relaxed");
     },
     addFork({ kind, first, second }) {
       const blobs = [encodeLogHeader(first), encodeLogHeader(second)] as const;

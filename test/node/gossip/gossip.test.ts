@@ -50,6 +50,19 @@ describe("gossip over libp2p", function () {
     expect(nodes.flatMap((node) => node.faults)).to.deep.equal([]);
   });
 
+  it("reaches all of eight nodes in a ring, each of which speaks", async () => {
+    const nodes = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map((index) => start(index)));
+    for (const [i, node] of nodes.entries()) await connect(node, nodes[(i + 1) % nodes.length]!);
+    const said = await Promise.all(nodes.map((node, i) => node.declare(`agent ${i}`)));
+    const digests = said.map(({ header }) => header.digest);
+    for (const node of nodes) {
+      await node.until("all entries", () => node.entries.length === nodes.length);
+      expect(node.entries.map(({ header }) => header.digest)).to.have.members(digests);
+      expect(node.refusals.filter(({ kind }) => kind === "reject")).to.deep.equal([]);
+    }
+    expect(nodes.flatMap((node) => node.faults)).to.deep.equal([]);
+  });
+
   it("brings a late joiner to the same logs and bodies", async () => {
     const [a, b] = [await start(0), await start(1)];
     await connect(a, b);
