@@ -38,6 +38,10 @@ export default tseslint.config(
       "@typescript-eslint/unbound-method": ["error", { ignoreStatic: true }],
       // Hex strings are ASCII.
       "@typescript-eslint/no-misused-spread": "off",
+      // These cost half of the run and have never found anything here.
+      "@typescript-eslint/no-unsafe-class-instance-assignment": "off",
+      "@typescript-eslint/no-generated-empty-object-type": "off",
+      "@typescript-eslint/no-unsafe-enum-assignment": "off",
       // tsc reports these, with the same exceptions.
       "@typescript-eslint/no-unused-vars": "off",
       "max-lines": ["error", { max: 500, skipComments: true, skipBlankLines: true }],
@@ -73,11 +77,16 @@ export default tseslint.config(
       // chai's assertions are expressions, and a test may build what the types forbid.
       "@typescript-eslint/no-unused-expressions": "off",
       "@typescript-eslint/no-non-null-assertion": "off",
+      "@typescript-eslint/no-unnecessary-type-assertion": "off",
+      "@typescript-eslint/unbound-method": "off",
+      "@typescript-eslint/await-thenable": "off",
+      "@typescript-eslint/use-unknown-in-catch-callback-variable": "off",
       "@typescript-eslint/no-unsafe-argument": "off",
       "@typescript-eslint/no-unsafe-assignment": "off",
       "@typescript-eslint/no-unsafe-member-access": "off",
       "@typescript-eslint/no-unsafe-call": "off",
       "@typescript-eslint/no-unsafe-return": "off",
+      "max-lines": ["error", { max: 800, skipComments: true, skipBlankLines: true }],
       "no-console": "off",
     },
   },

@@ -1,5 +1,15 @@
 import { encodeAbiParameters, encodeFunctionData, keccak256, maxUint256, pad, toHex, type Hex } from "viem";
-import { encodePositions, LeafTree, OWN_POSITION, packLeaf, packScoreQuery, storageSlots, topicIdOf } from "#protocol";
+import {
+  CHUNK_DEPTH,
+  CHUNK_LEAVES,
+  encodePositions,
+  LeafTree,
+  OWN_POSITION,
+  packLeaf,
+  packScoreQuery,
+  storageSlots,
+  topicIdOf,
+} from "#protocol";
 import type { Result } from "../harness/report.ts";
 import { EAS, ERC_8004, PROTOTYPE } from "./peers.ts";
 import { EPOCH_LENGTH, gasResult, PUBLISHER_BOND, signerAt, type Rig } from "./rig.ts";
@@ -211,6 +221,26 @@ async function measureChallenges(
   ];
 }
 
+/** Unavailable leaves: one chunk asked for and shown. */
+async function measureAvailability(
+  world: Epochs,
+  words: bigint[],
+  tree: LeafTree,
+  candidateId: bigint,
+): Promise<Result[]> {
+  const { epochs, viem, measure } = world;
+  const account = signerAt(14).address;
+  const { baseFeePerGas } = await (await viem.getPublicClient()).getBlock();
+  // The fee follows the base fee of the block that comes, which moves by an eighth at most.
+  const value = await epochs.read.requestFeeAt([2n * (baseFeePerGas ?? 0n)]);
+  const chunk = 3;
+  const on = [candidateId, TOPIC, BigInt(chunk)] as const;
+  const leaves = words.slice(chunk * CHUNK_LEAVES, (chunk + 1) * CHUNK_LEAVES);
+  const request = await measure(() => epochs.write.requestLeaves(on, { account, value }));
+  const answer = await measure(() => epochs.write.answerLeaves([...on, leaves, tree.subtreeProof(chunk, CHUNK_DEPTH)]));
+  return [gasResult("epochs.request-leaves", request), gasResult("epochs.answer-256-leaves", answer)];
+}
+
 async function measureVerification(world: Epochs, words: bigint[], tree: LeafTree, epoch: number): Promise<number> {
   const { epochs, viem, measure } = world;
   const index = Math.floor(LEAVES / 3);
@@ -231,8 +261,10 @@ export async function measureReputation(rig: Rig): Promise<Result[]> {
   const tree = new LeafTree(words);
   const committed = await measureCommits(world, tree.root);
   const challenges = await measureChallenges(world, words, tree, committed.candidateId);
+  const availability = await measureAvailability(world, words, tree, committed.candidateId);
   world.skipTo(world.startOf(committed.epoch + 2));
   const finalize = await world.measure(() => world.epochs.write.finalize([committed.epoch, [TOPIC]]));
+  const released = await world.measure(() => world.epochs.write.releaseBond([committed.candidateId]));
   const verification = await measureVerification(world, words, tree, committed.epoch);
   return [
     ...stakes,
@@ -252,6 +284,8 @@ export async function measureReputation(rig: Rig): Promise<Result[]> {
       peers: { [PROTOTYPE]: 44_590, [`${ERC_8004} getSummary over 500 clients`]: 4_670_000 },
       note: "100,000 leaves, whole transaction",
     }),
+    gasResult("epochs.release-bond", released),
     ...challenges,
+    ...availability,
   ];
 }
