@@ -107,7 +107,8 @@ class ViemDealChain implements DealChain {
       this.#options.client.request({ method: "eth_getLogs", params: [filter as unknown as RpcLogFilter] }),
       signal,
     );
-    const events = parseEventLogs({ abi: dealEscrowAbi, logs: logs.map((log) => formatLog(log)) as Log[] });
+    const mined: Log[] = logs.map((log) => formatLog(log) as Log<bigint, number, false>);
+    const events = parseEventLogs({ abi: dealEscrowAbi, logs: mined });
     const submitted = events.filter((event) => event.eventName === "DealSubmitted");
     const completed = events.filter((event) => event.eventName === "DealCompleted");
     const ended = events.filter(({ eventName }) => endings.includes(eventName));

@@ -113,7 +113,7 @@ export async function createDealWorld(agentCount = 2) {
     const sides = { ...common, spec, agreedAtMs: 0 };
     const ofClient: Agreement = { ...sides, role: "client", peer: peerOf(provider) };
     const ofProvider: Agreement = { ...sides, role: "provider", peer: peerOf(client_) };
-    return { client: ofClient, provider: ofProvider, dealId: common.dealId as Hex, deal };
+    return { client: ofClient, provider: ofProvider, dealId: common.dealId, deal };
   };
 
   /** Sets an allowance of the escrow over an agent's tokens. */
