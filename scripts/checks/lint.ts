@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { checkHygiene } from "./hygiene.ts";
 import { cruiseSources, violationsOf } from "./layers.ts";
+import { checkProperties } from "./properties.ts";
 import { root, runTool } from "./run-tool.ts";
 
 /** What a check found, ready to print; empty = clean. */
@@ -40,6 +41,7 @@ const checks: readonly (readonly [string, Check])[] = [
   ["layers", checkLayers],
   ["import graph", checkGraph],
   ["paths, hosts, ports, READMEs", checkText],
+  ["properties", async () => checkProperties()],
   ["format", tool("prettier", "--check", "--log-level", "warn", ".")],
   ["solhint", tool("solhint", "--noPoster", "--max-warnings", "0", "contracts/**/*.sol")],
   ["eslint", tool("eslint", "--max-warnings", "0", ".")],
