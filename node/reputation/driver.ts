@@ -3,7 +3,7 @@ import { challengeCalls, CHUNK_LEAVES, decodeLeaves, LeafTree, SuretyError, type
 import { answeredLeaves, emptyBook, foldEpochEvent, type Candidate, type EpochBook } from "./book.ts";
 import { computeEpoch, type ComputedTopic, type SolveProgress } from "./engine.ts";
 import { TrustFold, type TopicGraph, type TrustEvent } from "./graph.ts";
-import type { ReputationChain, ReputationHead, RoleCall } from "./port.ts";
+import type { ReputationChain, ReputationHead, ReputationLog, RoleCall } from "./port.ts";
 import { createPublisher, stepPublisher, type PublisherOptions } from "./publisher.ts";
 import type { RoleEffect, RoleEvent } from "./roles.ts";
 import { findFault, type ClaimedTopic } from "./verify.ts";
@@ -105,16 +105,23 @@ export class ReputationDriver {
     const clock = known?.clock ?? (await this.#chain.clock(signal));
     const view = isKnown ? known : new ChainView(clock, this.#createMachines(clock), head);
     const first = isKnown ? known.head.number + 1n : this.#chain.firstBlock;
-    for (let from = first; from <= head.number; from += BLOCKS_PER_READ) {
-      const last = from + BLOCKS_PER_READ - 1n;
-      for (const log of await this.#chain.readLogs(from, last < head.number ? last : head.number, signal)) {
-        if (log.source === "trust") view.later.push(log.event);
-        else this.#tell(view, log.event, signal);
-      }
+    // All pages before the first event is told: a page that fails must not leave half a range behind, to be read twice.
+    for (const log of await this.#readPages(first, head.number, signal)) {
+      if (log.source === "trust") view.later.push(log.event);
+      else this.#tell(view, log.event, signal);
     }
     view.head = head;
     this.#view = view;
     return view;
+  }
+
+  async #readPages(first: bigint, last: bigint, signal: AbortSignal): Promise<ReputationLog[]> {
+    const logs: ReputationLog[] = [];
+    for (let from = first; from <= last; from += BLOCKS_PER_READ) {
+      const end = from + BLOCKS_PER_READ - 1n;
+      for (const log of await this.#chain.readLogs(from, end < last ? end : last, signal)) logs.push(log);
+    }
+    return logs;
   }
 
   #createMachines(clock: EpochClock): Machine[] {
@@ -178,7 +185,7 @@ export class ReputationDriver {
     }
     // What the effect did on chain is read before the role hears that it is done.
     const { news, minedAt } = performed;
-    if (minedAt > 0n) await this.#readUpTo(minedAt, signal);
+    if (minedAt > 0n) await this.#readUpTo(minedAt, view.head, signal);
     await this.#inTurn(async () => {
       if (this.#view !== view) return;
       if (news !== undefined) this.#tellOne(view, machine, news, signal);
@@ -187,10 +194,20 @@ export class ReputationDriver {
     this.#report(machine, effect, error);
   }
 
-  async #readUpTo(blockNumber: bigint, signal: AbortSignal): Promise<void> {
-    let head = await this.#chain.refreshHead(signal);
-    while (head.number < blockNumber) head = await this.#chain.nextHead(head, signal);
-    await this.#inTurn(() => this.#readTo(head, signal)).catch(ignoreRetryable);
+  /** Goes on until the block is read: a role that hears too early that its commit is done would commit again. */
+  async #readUpTo(blockNumber: bigint, known: ReputationHead, signal: AbortSignal): Promise<void> {
+    let head = await retryable(this.#chain.refreshHead(signal), known);
+    for (;;) {
+      const target = head;
+      const isRead =
+        target.number >= blockNumber &&
+        (await retryable(
+          this.#inTurn(() => this.#readTo(target, signal)).then(() => true),
+          false,
+        ));
+      if (isRead) return;
+      head = await this.#chain.nextHead(head, signal);
+    }
   }
 
   #report({ role }: Machine, effect: RoleEffect, error: SuretyError | undefined): void {
@@ -352,6 +369,16 @@ const misfits = new Set(["CALL_REVERTED_REPUTATION_EPOCHS_BAD_PROOF", "CALL_REVE
 /** The next head brings another try; what no retry mends ends the driver. */
 function ignoreRetryable(cause: unknown): void {
   if (!(cause instanceof SuretyError && cause.isRetryable)) throw cause;
+}
+
+/** The promise's value, or another when it fails with what a retry may mend. */
+async function retryable<T>(promise: Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await promise;
+  } catch (cause) {
+    ignoreRetryable(cause);
+    return otherwise;
+  }
 }
 
 function toSuretyError(cause: unknown): SuretyError {

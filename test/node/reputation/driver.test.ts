@@ -11,6 +11,7 @@ import {
   packScoreQuery,
   reputationEpochsAbi,
   SCORE_SUM,
+  SuretyError,
   topicIdOf,
   unpackLeaf,
   type Challenge,
@@ -107,12 +108,16 @@ describe("publisher and watcher on a chain", function () {
     const sender = createSender({ client, heads, signer: testSigner(signers[account]) });
     return createReputationChain({ client, deployment, heads, sender });
   };
-  const start = (account: keyof typeof signers, options: Omit<DriverOptions, "chain" | "onReport">) => {
+  const start = (
+    account: keyof typeof signers,
+    options: Omit<DriverOptions, "chain" | "onReport">,
+    chain = chainOf(account),
+  ) => {
     const onReport = (report: RoleReport) => {
       reports.push(report);
       waiting.splice(0).forEach((wake) => wake());
     };
-    running.push(new ReputationDriver({ chain: chainOf(account), onReport, ...options }).run(stop.signal));
+    running.push(new ReputationDriver({ chain, onReport, ...options }).run(stop.signal));
   };
   /** Waits for the next report of this kind of effect; what failed instead fails the test. */
   const reported = async (kind: RoleReport["effect"]["kind"], count = 1) => {
@@ -121,6 +126,13 @@ describe("publisher and watcher on a chain", function () {
       if (failed?.error !== undefined) throw failed.error;
       if (reports.filter(({ effect }) => effect.kind === kind).length >= count) return;
       await new Promise<void>((resolve) => waiting.push(resolve));
+    }
+  };
+  /** New blocks until a condition of the chain holds: what failed is tried again with the next block. */
+  const until = async (condition: () => Promise<boolean>) => {
+    while (!(await condition())) {
+      await scene.world.networkHelpers.mine();
+      await new Promise(setImmediate);
     }
   };
   const kindsOf = (role: RoleReport["role"]) =>
@@ -331,6 +343,32 @@ describe("publisher and watcher on a chain", function () {
     start("challenger", { isWatching: true });
     await reported("challenge");
     expect((await world.epochs.read.candidateOf([last]))[3]).to.equal(1);
+  });
+
+  it("commits and finalizes over a server that fails every other time", async () => {
+    const { world, rate } = scene;
+    const chain = chainOf("publisher");
+    let failureCount = 0;
+    const failEverySecond = <A extends unknown[], R>(work: (...args: A) => Promise<R>) => {
+      let count = 0;
+      return async (...args: A): Promise<R> => {
+        if (count++ % 2 === 0) return await work(...args);
+        failureCount++;
+        throw new SuretyError("CHAIN_UNREACHABLE", "The chain did not answer.", { next: "Wait.", isRetryable: true });
+      };
+    };
+    chain.readLogs = failEverySecond(chain.readLogs.bind(chain));
+    chain.hashAt = failEverySecond(chain.hashAt.bind(chain));
+    chain.closingHash = failEverySecond(chain.closingHash.bind(chain));
+    start("publisher", { publisher }, chain);
+    await goTo(world, 2n);
+    for (let k = 0; k < 5; k++) await rate(topics[1] as bigint, 1);
+    await until(async () => (await world.epochs.read.candidateCountOf([1]))[0] > 0);
+    await goTo(world, 3n);
+    await until(async () => (await world.epochs.read.finalizedOf([topics[0] as bigint]))[1] === 1);
+    expect(await world.epochs.read.candidateCountOf([1])).to.deep.equal([1, 1]);
+    expect(failureCount).to.be.above(3);
+    expect(reports.filter(({ error }) => error !== undefined && !error.isRetryable)).to.deep.equal([]);
   });
 
   it("forgets what a reorg took back, and judges by the chain that stands", async () => {
