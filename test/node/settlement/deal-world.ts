@@ -1,4 +1,4 @@
-import { zeroHash, type Address, type Hex } from "viem";
+import { zeroHash, type Address } from "viem";
 import {
   composeDeal,
   contentHashOf,

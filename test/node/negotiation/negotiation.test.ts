@@ -1,0 +1,254 @@
+import { expect } from "chai";
+import {
+  createSigner,
+  decodeMessage,
+  encodeMechanism,
+  encodeMessage,
+  contentHashOf,
+  NEGOTIATION_PROTOCOL,
+  structHash,
+  topicIdOf,
+  typedDataDigest,
+  type NegotiationMessage,
+  type Signer,
+} from "#protocol";
+import { createNegotiator, type Negotiator } from "../../../node/negotiation/driver.ts";
+import type { Agreement, Bidder, CallOutcome, CallRequest } from "../../../node/negotiation/port.ts";
+import { openStore } from "../../../node/store/sqlite.ts";
+import type { Store } from "../../../node/store/port.ts";
+import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
+import type { Transport } from "../../../node/transport/port.ts";
+import { testKey } from "../../fixtures/log.ts";
+import { createDealWorld, mechanism, spec, type DealWorld } from "../settlement/deal-world.ts";
+
+const patience = () => AbortSignal.timeout(20_000);
+
+interface Node {
+  readonly agentId: bigint;
+  readonly signer: Signer;
+  readonly transport: Transport;
+  readonly store: Store;
+  readonly agreements: Agreement[];
+  negotiator: Negotiator;
+}
+
+// Real libp2p hosts on loopback and the real registry; only the chain's time stands still.
+describe("negotiation over libp2p", function () {
+  this.timeout(40_000);
+  let world: DealWorld;
+  let nodes: Node[] = [];
+  let transports: Transport[] = [];
+  let nextSalt = 1n;
+
+  before(async () => {
+    world = await createDealWorld(4);
+  });
+  afterEach(async () => {
+    for (const { negotiator } of nodes) await negotiator.stop();
+    for (const transport of transports) await transport.stop();
+    for (const { store } of nodes) store.close();
+    [nodes, transports] = [[], []];
+  });
+  after(() => {
+    world.stop();
+  });
+
+  async function createTransport(index: number): Promise<Transport> {
+    const transport = await createLibp2pTransport({ privateKey: testKey(index) });
+    await transport.start();
+    transports.push(transport);
+    return transport;
+  }
+
+  const create = (node: Omit<Node, "negotiator">, bidder?: Bidder): Negotiator =>
+    createNegotiator({
+      ...{ agentId: node.agentId, signer: node.signer, transport: node.transport, store: node.store },
+      ...{ contracts: world.contracts, identity: world.identity, chainTime: world.chainTime },
+      random: () => nextSalt++,
+      ...(bidder === undefined ? {} : { bidder }),
+      onAgreed: (agreement) => void node.agreements.push(agreement),
+    });
+
+  /** @param price what the agent asks; undefined: it bids on nothing */
+  async function join(index: number, price?: bigint): Promise<Node> {
+    const agent = world.agents[index];
+    if (agent === undefined) throw new Error(`no agent ${index}`);
+    const transport = await createTransport(index + 1);
+    const node = { ...agent, transport, store: openStore(":memory:"), agreements: [] };
+    const bidder = price === undefined ? undefined : bidderAt(price);
+    const joined: Node = { ...node, negotiator: create(node, bidder) };
+    nodes.push(joined);
+    await joined.negotiator.start();
+    return joined;
+  }
+
+  const bidderAt = (price: bigint): Bidder => ({ consider: () => Promise.resolve({ price, quality: 50n }) });
+
+  async function requestTo(client: Node, providers: readonly Node[], biddingMs = 5_000): Promise<CallRequest> {
+    for (const { transport } of providers) {
+      await client.transport.learnAddresses(transport.peerId, transport.addresses());
+      await transport.learnAddresses(client.transport.peerId, client.transport.addresses());
+    }
+    return {
+      topic: topicIdOf("translation"),
+      ...{ spec, mechanism, biddingMs, token: world.token.address, reservePrice: 1_000n, reviewPeriod: 300 },
+      submitBy: world.chainTime() + 600,
+      invitees: providers.map(({ agentId, transport }) => ({ agentId, peer: transport.peerId })),
+    };
+  }
+
+  function agreementOf(outcome: CallOutcome): Agreement {
+    if (outcome.kind !== "agreed") throw new Error(outcome.code);
+    return outcome.agreement;
+  }
+
+  it("ends with one deal that both sides hold, signed by both, at the runner-up's price", async () => {
+    const [client, cheap, dear] = [await join(0), await join(1, 100n), await join(2, 250n)];
+    const request = await requestTo(client, [cheap, dear]);
+    const agreement = agreementOf(await client.negotiator.callForBids(request, patience()));
+    expect(agreement.deal).to.include({ clientAgentId: 1n, providerAgentId: 2n, price: 250n });
+    const [theirs] = cheap.agreements;
+    expect(theirs).to.deep.include({ dealId: agreement.dealId, role: "provider", client: agreement.client });
+    expect(theirs?.provider).to.deep.equal(agreement.provider);
+    expect([agreement.client.signer, agreement.provider.signer]).to.deep.equal([
+      client.signer.address,
+      cheap.signer.address,
+    ]);
+    expect(dear.agreements).to.deep.equal([]);
+    expect(await world.escrow.read.hashDeal([agreement.deal])).to.equal(agreement.dealId);
+  });
+
+  it("goes on without a dead invitee, at once and not at the end of the bidding", async () => {
+    const [client, alive, dead] = [await join(0), await join(1, 100n), await join(2, 50n)];
+    const request = await requestTo(client, [alive, dead], 3_600_000);
+    await dead.negotiator.stop();
+    await dead.transport.stop();
+    const agreement = agreementOf(await client.negotiator.callForBids(request, patience()));
+    expect(agreement.deal).to.include({ providerAgentId: 2n, price: 1_000n });
+  });
+
+  it("fails by name when nobody bids, and when it is withdrawn", async () => {
+    const [client, idle] = [await join(0), await join(1)];
+    const request = await requestTo(client, [idle], 3_600_000);
+    expect(await client.negotiator.callForBids(request, patience())).to.include({ kind: "failed", code: "NO_BIDS" });
+    const slow = await join(2);
+    await slow.negotiator.stop();
+    const abort = new AbortController();
+    const withdrawn = client.negotiator.callForBids(await requestTo(client, [slow], 3_600_000), abort.signal);
+    abort.abort();
+    expect(await withdrawn).to.include({ kind: "failed" });
+  });
+
+  it("goes on after a stop of the client in the middle, from the store alone", async () => {
+    const [client, provider] = [await join(0), await join(1, 100n)];
+    const request = await requestTo(client, [provider], 3_600_000);
+    const calling = client.negotiator.callForBids(request, patience());
+    const stopping = client.negotiator.stop();
+    const [outcome] = await Promise.allSettled([calling, stopping]);
+    expect((outcome as PromiseRejectedResult).reason).to.include({ code: "NEGOTIATOR_STOPPED" });
+    await client.transport.stop();
+    const transport = await createTransport(1);
+    await transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
+    await provider.transport.learnAddresses(transport.peerId, transport.addresses());
+    const again = { ...client, transport };
+    again.negotiator = create(again);
+    nodes.push(again);
+    await again.negotiator.start();
+    const signal = patience();
+    while (client.agreements.length === 0 || provider.agreements.length === 0) {
+      signal.throwIfAborted();
+      await new Promise(setImmediate);
+    }
+    expect(client.agreements[0]?.dealId).to.equal(provider.agreements[0]?.dealId);
+  });
+
+  describe("answers a stranger's frame with a named verdict, and does nothing", () => {
+    /** Sends a raw frame as some key and gives back the verdict's code and detail. */
+    async function send(from: Transport, to: Node, frame: Uint8Array): Promise<string> {
+      await from.learnAddresses(to.transport.peerId, to.transport.addresses());
+      const options = { signal: patience() };
+      const verdict = await from.request(to.transport.peerId, NEGOTIATION_PROTOCOL, frame, options);
+      return verdict.kind === "accept" ? "accept" : `${verdict.code} ${verdict.detail}`;
+    }
+
+    function callMessage(signer: Signer, clientAgentId: bigint, overrides: object = {}): NegotiationMessage {
+      const rules = encodeMechanism(mechanism);
+      const call = {
+        ...{ clientAgentId, topic: 1n, token: world.token.address, reservePrice: 1_000n, reviewPeriod: 300 },
+        ...{ specHash: contentHashOf(spec), mechanismHash: contentHashOf(rules), salt: nextSalt++ },
+        ...{ bidByMs: Date.now() + 60_000, submitBy: world.chainTime() + 600, ...overrides },
+      };
+      const signature = signer.sign(typedDataDigest("Call", call, world.contracts));
+      return { type: "call", call, mechanism: rules, spec, signature };
+    }
+
+    it("in every way in which a call can be wrong", async () => {
+      const provider = await join(1, 100n);
+      const client = world.agents[0] as { agentId: bigint; signer: Signer };
+      const transport = await createTransport(1);
+      const ask = (message: NegotiationMessage) => send(transport, provider, encodeMessage(message));
+      const call = callMessage(client.signer, client.agentId);
+      if (call.type !== "call") throw new Error("no call");
+      expect(await send(transport, provider, new Uint8Array(9))).to.match(/CBOR_/);
+      expect(await ask({ ...call, spec: new Uint8Array(1) })).to.match(/CALL_SPEC/);
+      expect(await ask({ ...call, mechanism: new Uint8Array(1) })).to.match(/CALL_MECHANISM/);
+      expect(await ask(callMessage(client.signer, 1n, { bidByMs: Date.now() - 1 }))).to.match(/CALL_EXPIRED/);
+      expect(await ask(callMessage(client.signer, 1n, { bidByMs: Date.now() + 10 ** 9 }))).to.match(/CALL_TOO_FAR/);
+      expect(await ask(callMessage(client.signer, 1n, { submitBy: 1 }))).to.match(/CALL_EXPIRED/);
+      expect(await ask(callMessage(client.signer, 3n)), "another agent's call").to.match(/SIGNER_UNKNOWN/);
+      const otherChain = { ...world.contracts, chainId: 1 };
+      const signature = client.signer.sign(typedDataDigest("Call", call.call, otherChain));
+      expect(await ask({ ...call, signature }), "signed for another chain").to.match(/SIGNER_NOT_SENDER/);
+      const stranger = createSigner(testKey(9));
+      expect(await ask({ ...call, signature: stranger.sign(call.call.specHash) })).to.match(/SIGNER_NOT_SENDER/);
+      expect(provider.negotiator.openSessions()).to.equal(0);
+      expect(await ask(call)).to.equal("accept");
+      expect(await ask(call), "replayed").to.match(/CALL_SEEN/);
+      expect(provider.negotiator.openSessions()).to.equal(1);
+    });
+
+    it("when one passes on what another one signed", async () => {
+      const provider = await join(1, 100n);
+      const call = callMessage((world.agents[0] as { signer: Signer }).signer, 1n);
+      const thief = await createTransport(9);
+      expect(await send(thief, provider, encodeMessage(call))).to.match(/SIGNER_NOT_SENDER/);
+      expect(provider.negotiator.openSessions()).to.equal(0);
+    });
+
+    it("when an answer belongs to no call of ours, or comes from nobody we asked", async () => {
+      const client = await join(0);
+      const calls: NegotiationMessage[] = [];
+      const transport = await createTransport(3);
+      await transport.serve(NEGOTIATION_PROTOCOL, (frame) => {
+        const message = decodeMessage(frame);
+        if (message.kind === "accept") calls.push(message.value);
+        return Promise.resolve({ kind: "accept", value: new Uint8Array(0) });
+      });
+      const request = await requestTo(client, [], 3_600_000);
+      await client.transport.learnAddresses(transport.peerId, transport.addresses());
+      const invitees = [{ agentId: 3n, peer: transport.peerId }];
+      const abort = new AbortController();
+      const calling = client.negotiator.callForBids({ ...request, invitees }, abort.signal);
+      const signal = patience();
+      while (calls.length === 0) {
+        signal.throwIfAborted();
+        await new Promise(setImmediate);
+      }
+      const asked = calls[0];
+      if (asked?.type !== "call") throw new Error("no call");
+      const bidBy = async (agentId: bigint, signer: Signer, callId: `0x${string}`) => {
+        const terms = { price: 1n, quality: 1n, validUntil: Math.ceil(asked.call.bidByMs / 1000), salt: 0n };
+        const bid = { callId, providerAgentId: agentId, ...terms };
+        const signature = signer.sign(typedDataDigest("Bid", bid, world.contracts));
+        return await send(transport, client, encodeMessage({ type: "bid", bid, signature }));
+      };
+      const callId = structHash("Call", asked.call);
+      const invited = createSigner(testKey(3));
+      expect(await bidBy(3n, invited, asked.call.specHash)).to.match(/SESSION_UNKNOWN/);
+      expect(await bidBy(4n, invited, callId)).to.match(/NOT_INVITED/);
+      expect(await bidBy(3n, createSigner(testKey(4)), callId)).to.match(/SIGNER_NOT_SENDER/);
+      abort.abort();
+      expect(await calling).to.include({ kind: "failed", code: "WITHDRAWN" });
+    });
+  });
+});
