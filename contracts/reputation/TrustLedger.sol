@@ -4,32 +4,18 @@ pragma solidity 0.8.37;
 import {IEpochClock} from "../interfaces/IEpochClock.sol";
 import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
+import {NodeWord, PairWord} from "../libraries/LedgerWords.sol";
 
 /// @title Local trust, double-buffered by epoch
 /// @dev Every record keeps, beside its current value, the value at the close of the epoch before its `epoch`. A record that
 /// was last touched before the running epoch holds the closing value in its current field: nothing has to be rolled over
 /// when an epoch ends, and one slot serves both readings.
 contract TrustLedger is ITrustLedger {
+    using NodeWord for uint256;
+
     /// @dev Bound of a row sum: the exact map multiplies weights by score shares and counts on W fitting 48 bits with room.
     uint256 private constant MAX_ROW_SUM = 1 << 24;
     uint256 private constant SEATS_PER_SLOT = 8;
-
-    struct Node {
-        uint32 epoch;
-        uint32 seat;
-        uint48 rowSum;
-        uint48 rowSumBefore;
-        uint32 inDegree;
-        uint32 inDegreeBefore;
-    }
-
-    struct Pair {
-        uint32 epoch;
-        uint48 satisfied;
-        uint48 unsatisfied;
-        uint48 weightBefore;
-        bool isListed;
-    }
 
     /// @dev `count` includes the dust seat; 0 = the topic does not exist. At most 2^32 - 1 agents ever sit down, since agent
     /// ids are uint32 and 0 is none.
@@ -51,9 +37,9 @@ contract TrustLedger is ITrustLedger {
     bool private _hasRecorders;
     mapping(uint64 topic => Seats) private _seats;
     /// @dev By topic << 32 | agent: one hash a look-up, as in the two mappings below.
-    mapping(uint256 topicAndAgent => Node) private _nodes;
+    mapping(uint256 topicAndAgent => uint256 node) private _nodes;
     /// @dev By topic << 64 | client's seat << 32 | provider's seat.
-    mapping(uint256 topicAndSeats => Pair) private _pairs;
+    mapping(uint256 topicAndSeats => uint256 pair) private _pairs;
     /// @dev In-neighbours of a seat, eight seats a slot, by topic << 64 | seat << 32 | index / 8.
     mapping(uint256 topicSeatAndChunk => uint256) private _inNeighbours;
 
@@ -79,29 +65,37 @@ contract TrustLedger is ITrustLedger {
     function record(uint64 topic, uint32 client, uint32 provider, uint24 satisfied, uint24 unsatisfied) external {
         if (!isRecorder[msg.sender]) revert TrustLedgerNotRecorder(msg.sender);
         if (topic == 0 || client == 0 || provider == 0 || client == provider) return;
-        uint32 running = uint32(epoch());
-        Node memory from = _seatedNode(topic, client, running);
-        Node memory to = _seatedNode(topic, provider, running);
-        (Pair memory pair, uint48 weight, uint48 weightBefore) = _rate(topic, from, to, satisfied, unsatisfied);
-        if (weight > 0 && !pair.isListed) {
-            _list(topic, from.seat, to);
-            _nodes[_nodeKey(topic, provider)] = to;
-            pair.isListed = true;
+        uint256 from = _seatedNode(topic, client);
+        uint256 to = _seatedNode(topic, provider);
+        uint256 pairKey = _pairKey(topic, from.seatOf(), to.seatOf());
+        uint256 pairBefore = _pairs[pairKey];
+        uint256 pair = _rate(pairBefore, from, satisfied, unsatisfied);
+        uint256 weight = PairWord.weightOf(pair);
+        _pairs[pairKey] = pair;
+        if (PairWord.isListed(pair) && !PairWord.isListed(pairBefore)) {
+            _nodes[_nodeKey(topic, provider)] = _list(topic, from.seatOf(), to);
         }
-        _pairs[_pairKey(topic, from.seat, to.seat)] = pair;
+        uint256 weightBefore = PairWord.weightOf(pairBefore);
         if (weight != weightBefore) {
             // INVARIANT: W = Σ w over the row; weightBefore is one of its summands, so W cannot fall below 0.
-            from.rowSum = from.rowSum + weight - weightBefore;
-            _nodes[_nodeKey(topic, client)] = from;
+            _nodes[_nodeKey(topic, client)] = from.withRowSum(from.rowSumOf() + weight - weightBefore);
         }
-        emit Recorded(topic, client, provider, pair.satisfied, pair.unsatisfied, weight, running);
+        emit Recorded(
+            topic,
+            client,
+            provider,
+            uint48(PairWord.satisfiedOf(pair)),
+            uint48(PairWord.unsatisfiedOf(pair)),
+            uint48(weight),
+            from.epochOf()
+        );
     }
 
     /// @inheritdoc ITrustLedger
     function join(uint64 topic, uint32 agentId) external {
         if (topic == 0) revert TrustLedgerZeroTopic();
         if (!REGISTRY.isAuthorizedOrOwner(msg.sender, agentId)) revert TrustLedgerNotAuthorized(agentId, msg.sender);
-        _seatedNode(topic, agentId, uint32(epoch()));
+        _seatedNode(topic, agentId);
     }
 
     /// @inheritdoc IEpochClock
@@ -110,8 +104,12 @@ contract TrustLedger is ITrustLedger {
     }
 
     /// @inheritdoc ITrustLedger
-    function nodeAt(uint64 topic, uint32 agentId) external view returns (uint32 seat, uint48 rowSum, uint32 inDegree) {
-        return _closedNode(topic, agentId, epoch());
+    function nodeAt(uint64 topic, uint32 agentId) public view returns (uint32 seat, uint48 rowSum, uint32 inDegree) {
+        uint256 node = _nodes[_nodeKey(topic, agentId)];
+        bool isTouched = node.epochOf() == epoch();
+        seat = uint32(node.seatOf());
+        rowSum = uint48(isTouched ? node.rowSumBeforeOf() : node.rowSumOf());
+        inDegree = uint32(isTouched ? node.inDegreeBeforeOf() : node.inDegreeOf());
     }
 
     /// @inheritdoc ITrustLedger
@@ -128,7 +126,7 @@ contract TrustLedger is ITrustLedger {
         uint256 to
     ) external view returns (uint32 seat, uint32 inDegree, uint256[] memory edges) {
         uint256 running = epoch();
-        (seat, , inDegree) = _closedNode(topic, agentId, running);
+        (seat, , inDegree) = nodeAt(topic, agentId);
         if (to > inDegree) to = inDegree;
         if (from >= to) return (seat, inDegree, edges);
         edges = new uint256[](to - from);
@@ -136,8 +134,8 @@ contract TrustLedger is ITrustLedger {
         for (uint256 k = from; k < to; ++k) {
             if (k == from || k % SEATS_PER_SLOT == 0) packed = _inNeighbours[_listKey(topic, seat, k)];
             uint256 neighbour = uint32(packed >> (32 * (k % SEATS_PER_SLOT)));
-            Pair storage pair = _pairs[_pairKey(topic, neighbour, seat)];
-            uint256 weight = pair.epoch == running ? pair.weightBefore : _weightOf(pair.satisfied, pair.unsatisfied);
+            uint256 pair = _pairs[_pairKey(topic, neighbour, seat)];
+            uint256 weight = PairWord.closedWeightOf(pair, running);
             edges[k - from] = (neighbour << 48) | weight;
         }
     }
@@ -148,23 +146,22 @@ contract TrustLedger is ITrustLedger {
         uint32 client,
         uint32 provider
     ) external view returns (uint48 satisfied, uint48 unsatisfied) {
-        uint32 clientSeat = _nodes[_nodeKey(topic, client)].seat;
-        uint32 providerSeat = _nodes[_nodeKey(topic, provider)].seat;
+        uint256 clientSeat = _nodes[_nodeKey(topic, client)].seatOf();
+        uint256 providerSeat = _nodes[_nodeKey(topic, provider)].seatOf();
         // Seat 0 is dust: no pair was ever stored with it, so an agent without a seat reads as zero.
-        Pair storage pair = _pairs[_pairKey(topic, clientSeat, providerSeat)];
-        return (pair.satisfied, pair.unsatisfied);
+        uint256 pair = _pairs[_pairKey(topic, clientSeat, providerSeat)];
+        return (uint48(PairWord.satisfiedOf(pair)), uint48(PairWord.unsatisfiedOf(pair)));
     }
 
     /// @dev The agent's node as of the running epoch, seated if it was not. The caller stores what it changes further.
-    function _seatedNode(uint64 topic, uint32 agentId, uint32 running) private returns (Node memory node) {
+    function _seatedNode(uint64 topic, uint32 agentId) private returns (uint256 node) {
+        uint256 running = epoch();
         node = _nodes[_nodeKey(topic, agentId)];
-        if (node.seat == 0) {
-            (node.epoch, node.seat) = (running, _takeSeat(topic, running));
-            _nodes[_nodeKey(topic, agentId)] = node;
-            emit Seated(topic, agentId, node.seat, running);
-        } else if (node.epoch != running) {
-            (node.epoch, node.rowSumBefore, node.inDegreeBefore) = (running, node.rowSum, node.inDegree);
-        }
+        if (node != 0) return node.rollTo(running);
+        uint32 seat = _takeSeat(topic, uint32(running));
+        node = NodeWord.create(running, seat);
+        _nodes[_nodeKey(topic, agentId)] = node;
+        emit Seated(topic, agentId, seat, running);
     }
 
     function _takeSeat(uint64 topic, uint32 running) private returns (uint32 seat) {
@@ -178,54 +175,38 @@ contract TrustLedger is ITrustLedger {
         _seats[topic] = seats;
     }
 
-    /// @dev Adds to both sums of a pair, which the caller stores.
+    /// @dev Adds to both sums of a pair; listed from now on if its weight exceeds 0.
     function _rate(
-        uint64 topic,
-        Node memory from,
-        Node memory to,
-        uint24 satisfied,
-        uint24 unsatisfied
-    ) private view returns (Pair memory pair, uint48 weight, uint48 weightBefore) {
-        pair = _pairs[_pairKey(topic, from.seat, to.seat)];
-        weightBefore = _weightOf(pair.satisfied, pair.unsatisfied);
-        if (pair.epoch != from.epoch) (pair.epoch, pair.weightBefore) = (from.epoch, weightBefore);
-        pair.satisfied = _addSaturating(pair.satisfied, satisfied);
-        pair.unsatisfied = _addSaturating(pair.unsatisfied, unsatisfied);
-        weight = _weightOf(pair.satisfied, pair.unsatisfied);
+        uint256 pair,
+        uint256 from,
+        uint256 satisfied,
+        uint256 unsatisfied
+    ) private pure returns (uint256 rated) {
+        uint256 weightBefore = PairWord.weightOf(pair);
+        uint256 closedWeight = PairWord.closedWeightOf(pair, from.epochOf());
+        satisfied = _saturate(PairWord.satisfiedOf(pair) + satisfied);
+        unsatisfied = _saturate(PairWord.unsatisfiedOf(pair) + unsatisfied);
+        uint256 weight = PairWord.differenceOf(satisfied, unsatisfied);
         // INVARIANT: W <= MAX_ROW_SUM and w = max(satisfied - unsatisfied, 0), both at once: the excess leaves `satisfied`,
         // which never falls below its former value, since maxWeight is at least the former weight.
-        uint48 maxWeight = weightBefore + uint48(MAX_ROW_SUM) - from.rowSum;
+        uint256 maxWeight = weightBefore + MAX_ROW_SUM - from.rowSumOf();
         if (weight > maxWeight) {
             weight = maxWeight;
-            pair.satisfied = pair.unsatisfied + maxWeight;
+            satisfied = unsatisfied + maxWeight;
         }
+        bool isListed = weight > 0 || PairWord.isListed(pair);
+        return PairWord.pack(from.epochOf(), satisfied, unsatisfied, closedWeight, isListed);
     }
 
-    /// @dev Appends a client's seat to the provider's in-neighbours.
-    function _list(uint64 topic, uint32 clientSeat, Node memory provider) private {
-        uint256 index = provider.inDegree;
-        _inNeighbours[_listKey(topic, provider.seat, index)] |= uint256(clientSeat) << (32 * (index % SEATS_PER_SLOT));
-        provider.inDegree = uint32(index + 1);
+    /// @dev Appends a client's seat to the in-neighbours of a provider, and returns the provider's node.
+    function _list(uint64 topic, uint256 clientSeat, uint256 provider) private returns (uint256) {
+        uint256 index = provider.inDegreeOf();
+        _inNeighbours[_listKey(topic, provider.seatOf(), index)] |= clientSeat << (32 * (index % SEATS_PER_SLOT));
+        return provider.withInDegree(index + 1);
     }
 
-    function _closedNode(
-        uint64 topic,
-        uint32 agentId,
-        uint256 running
-    ) private view returns (uint32 seat, uint48 rowSum, uint32 inDegree) {
-        Node memory node = _nodes[_nodeKey(topic, agentId)];
-        return
-            node.epoch == running
-                ? (node.seat, node.rowSumBefore, node.inDegreeBefore)
-                : (node.seat, node.rowSum, node.inDegree);
-    }
-
-    function _addSaturating(uint48 sum, uint24 amount) private pure returns (uint48) {
-        return amount > type(uint48).max - sum ? type(uint48).max : sum + amount;
-    }
-
-    function _weightOf(uint48 satisfied, uint48 unsatisfied) private pure returns (uint48) {
-        return satisfied > unsatisfied ? satisfied - unsatisfied : 0;
+    function _saturate(uint256 sum) private pure returns (uint256) {
+        return sum > PairWord.MAX_SUM ? PairWord.MAX_SUM : sum;
     }
 
     function _nodeKey(uint64 topic, uint32 agentId) private pure returns (uint256) {
