@@ -2,7 +2,7 @@ import type { Hex } from "viem";
 import type { Store } from "../store/port.ts";
 import type { ClientSession } from "./client.ts";
 import type { ProviderSession } from "./provider.ts";
-import { decodeRecord, encodeRecord } from "./records.ts";
+import { decodeRecord, encodeRecord } from "../store/records.ts";
 
 export type Session = ClientSession | ProviderSession;
 

@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { decodeRecord, encodeRecord } from "../negotiation/records.ts";
+import { decodeRecord, encodeRecord } from "../store/records.ts";
 import type { Store } from "../store/port.ts";
 import type { DealRecord } from "./deal-machine.ts";
 

@@ -16,7 +16,7 @@ import {
   type ClientSession,
   type Sign,
 } from "../../../node/negotiation/client.ts";
-import { decodeRecord, encodeRecord } from "../../../node/negotiation/records.ts";
+import { decodeRecord, encodeRecord } from "../../../node/store/records.ts";
 import { OFFER_TIMEOUT_MS } from "../../../node/negotiation/limits.ts";
 import {
   providerDeadlineOf,
