@@ -48,7 +48,11 @@ function findEntry() {
 }
 
 const node = findNode();
-const args = [findEntry(), ...process.argv.slice(2)];
+const entry = findEntry();
+const args = [entry, ...process.argv.slice(2)];
+// Hardhat looks for its configuration around the caller's folder; ours lies beside the entry.
+process.env["HARDHAT_CONFIG"] =
+  entry === source ? join(root, "hardhat.config.ts") : join(root, "dist/hardhat.config.js");
 // Taking this process's place leaves nobody in between to lose a signal or an exit code. Node 22.15 and 23.11 can.
 if (typeof process.execve === "function" && process.platform !== "win32") {
   process.execve(node, [node, ...args], process.env);

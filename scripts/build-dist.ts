@@ -1,5 +1,5 @@
 // `npm run build:dist`: the JavaScript that an installed package runs, because Node strips no types inside node_modules.
-import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { root, runTool } from "./checks/run-tool.ts";
 
@@ -7,9 +7,9 @@ const dist = join(root, "dist");
 /** Sources that tsc does not carry along: pages, styles and texts beside the code. */
 const ASSET_EXTENSIONS = [".html", ".css", ".svg", ".graphql", ".json", ".csv"];
 
-function copyAssets(folder: string): void {
+function copyFiles(folder: string, extensions: readonly string[]): void {
   for (const entry of readdirSync(join(root, folder), { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !ASSET_EXTENSIONS.includes(extname(entry.name))) continue;
+    if (!entry.isFile() || !extensions.includes(extname(entry.name))) continue;
     const from = join(entry.parentPath, entry.name);
     const to = join(dist, from.slice(root.length + 1));
     mkdirSync(dirname(to), { recursive: true });
@@ -20,12 +20,9 @@ function copyAssets(folder: string): void {
 rmSync(dist, { recursive: true, force: true });
 const { exitCode } = await runTool("tsc", ["-p", "tsconfig.build.json"], { isStreamed: true });
 if (exitCode !== 0) process.exit(exitCode);
-for (const folder of ["node", "indexer", "scripts"]) copyAssets(folder);
-// The artifacts that deployments need, without the compiler's own inputs and outputs.
-cpSync(join(root, "artifacts/contracts"), join(dist, "artifacts/contracts"), {
-  recursive: true,
-  filter: (path) => !path.endsWith(".d.ts"),
-});
+for (const folder of ["node", "indexer", "scripts"]) copyFiles(folder, ASSET_EXTENSIONS);
+// `surety deploy` and `surety devnet` compile what they deploy.
+copyFiles("contracts", [".sol"]);
 // The nearest package.json gives `#protocol` its meaning: the sources in a clone, the build in here.
 const scope = { type: "module", imports: { "#protocol": "./contracts/protocol/index.js" } };
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(scope, null, 2)}\n`);

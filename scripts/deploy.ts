@@ -63,21 +63,23 @@ export const deploymentFileOf = (deploymentDir: string): string => join(deployme
 /**
  * Deploys and wires every contract by Ignition, or what an earlier run has left to do, and writes the deployment file.
  * A second run sends nothing. The contracts are built before (`hardhat build`).
- * @throws SuretyError DEPLOY_PARAMETERS_INVALID, DEPLOY_PARAMETERS_CHANGED, DEPLOY_CHAIN_CHANGED or DEPLOY_FAILED
+ * @throws SuretyError DEPLOY_PARAMETERS_INVALID, DEPLOY_PARAMETERS_CHANGED, DEPLOY_CHAIN_CHANGED, DEPLOY_FAILED or
+ * RPC_UNREACHABLE; the signal's reason if it fired
  */
 export async function deploySurety(options: DeployOptions): Promise<Deployment> {
   const { parameters, deploymentDir, signal } = options;
   const provider = abortable(options.connection.provider, signal);
   requireValid(parameters);
+  const chainId = await chainIdOf(provider, signal);
   await requireToken(provider, parameters.token);
   if (options.isReset === true) forget(deploymentDir);
-  const beginning = await begin(provider, parameters, deploymentDir);
-  const result = await runIgnition(provider, parameters, deploymentDir, beginning.chainId, signal);
+  const beginning = await begin(provider, chainId, parameters, deploymentDir);
+  const result = await runIgnition(provider, parameters, deploymentDir, chainId, signal);
   if (result.type !== DeploymentResultType.SUCCESSFUL_DEPLOYMENT) throw failureOf(result, deploymentDir);
   const addresses = Object.fromEntries(
     Object.entries(moduleOf(parameters).results).map(([name, future]) => [name, result.contracts[future.id]?.address]),
   );
-  const { chainId, block } = beginning;
+  const { block } = beginning;
   const text = JSON.stringify({ chainId, deployedAtBlock: block, contracts: addresses }, null, 2);
   const deployment = parseDeployment(text);
   writeWhole(deploymentFileOf(deploymentDir), `${text}\n`);
@@ -122,10 +124,27 @@ async function requireToken(provider: Requester, token: Address | undefined): Pr
   });
 }
 
+async function chainIdOf(provider: Requester, signal: AbortSignal | undefined): Promise<number> {
+  try {
+    return hexToNumber((await provider.request({ method: "eth_chainId" })) as Hex);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new SuretyError("RPC_UNREACHABLE", "The chain to deploy to does not answer.", {
+      next: "Start the chain (`npx hardhat node`), or name another by --rpc-url or SURETY_RPC_URL.",
+      isRetryable: true,
+      cause,
+    });
+  }
+}
+
 /** Makes sure that this chain and these parameters are those with which the deployment began, or begins it. */
-async function begin(provider: Requester, parameters: DeployParameters, deploymentDir: string): Promise<Beginning> {
+async function begin(
+  provider: Requester,
+  chainId: number,
+  parameters: DeployParameters,
+  deploymentDir: string,
+): Promise<Beginning> {
   const path = join(deploymentDir, "beginning.json");
-  const chainId = hexToNumber((await provider.request({ method: "eth_chainId" })) as Hex);
   if (!existsSync(path)) {
     const latest = await blockOf(provider, "latest");
     if (latest === null) throw new Error("the chain has no latest block");

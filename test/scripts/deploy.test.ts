@@ -1,5 +1,7 @@
 import { expect } from "chai";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import hre, { network } from "hardhat";
@@ -140,6 +142,19 @@ describe("deploySurety", () => {
     expect(deployment.contracts.token).to.equal(getAddress(token.address));
     expect(await sentCount()).to.equal(TRANSACTIONS);
     await expectWired(deployment);
+  });
+
+  it("names a chain that does not answer, and leaves nothing behind", async () => {
+    const server = createServer();
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    const { port } = server.address() as AddressInfo;
+    await once(server.close(), "close");
+    const nobody = await network.create({ network: "localhost", override: { url: `http://127.0.0.1:${port}` } });
+    expect(await codeOf(run({ connection: nobody, deploymentDir: join(deploymentDir, "none") }))).to.equal(
+      "RPC_UNREACHABLE",
+    );
+    expect(existsSync(join(deploymentDir, "none"))).to.equal(false);
+    await nobody.close();
   });
 
   for (const [name, wrong] of [
