@@ -34,6 +34,8 @@ export interface IndexerOptions {
   readonly port?: number;
   readonly corsOrigins?: readonly string[];
   readonly pollIntervalMs?: number;
+  /** Blocks that the endpoint allows one eth_getLogs. Default 10,000. */
+  readonly maxRangeBlocks?: number;
   /** Milliseconds, for freshness and the ETA only. Default Date.now. */
   readonly now?: () => number;
 }
@@ -61,7 +63,7 @@ export interface Indexer {
 export function createIndexer(options: IndexerOptions): Indexer {
   const { client, deployment, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
   const store = "folder" in options.store ? openFolder(options.store.folder, deployment) : options.store;
-  const first = createSyncState(deployment.deployedAtBlock);
+  const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks);
   const board = new StatusBoard(first, options.now ?? Date.now, pollIntervalMs * STALE_AFTER_POLLS);
   const stopping = new AbortController();
   const ended = Promise.withResolvers<undefined>();

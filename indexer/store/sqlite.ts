@@ -58,6 +58,12 @@ class SqliteStore implements Store {
     return this.#blockAt(number)?.hash;
   }
 
+  async eventBlockUpTo(number: number): Promise<Pick<BlockRef, "number" | "hash"> | undefined> {
+    const sql = "SELECT block AS number, blockHash AS hash FROM events WHERE block <= ? ORDER BY block DESC LIMIT 1";
+    const found = this.#statement(sql).get(number);
+    return found === undefined ? undefined : ({ ...found } as unknown as BlockRef);
+  }
+
   async apply(batch: BlockBatch): Promise<void> {
     this.#transact(() => {
       const chain = this.#readChain();

@@ -88,6 +88,8 @@ export interface Store {
   begin(anchor: BlockRef): Promise<void>;
   /** Hash of a block that can be returned to: from the undo floor to the checkpoint. */
   hashAt(number: number): Promise<Hex | undefined>;
+  /** The last block with an event at or below a number, however old. */
+  eventBlockUpTo(number: number): Promise<Pick<BlockRef, "number" | "hash"> | undefined>;
   /** @throws SuretyError STORE_SECOND_WRITER when the checkpoint is not the one that the batch follows */
   apply(batch: BlockBatch): Promise<void>;
   /** Undoes every block above `number`, which is not below the undo floor. */

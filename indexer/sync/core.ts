@@ -32,6 +32,7 @@ export interface SyncState {
   readonly head: BlockRef | undefined;
   readonly finalized: number;
   readonly rangeBlocks: number;
+  readonly maxRangeBlocks: number;
   /** Bounds of the search for the common ancestor: the chain has `low` once that was compared, and not `high`. */
   readonly search: { readonly low: number; readonly high: number } | undefined;
   /** Failures in a row: what the driver's backoff grows with. */
@@ -56,6 +57,8 @@ export type SyncAction =
   | { readonly kind: "readAnchor"; readonly number: number }
   | { readonly kind: "begin"; readonly anchor: BlockRef }
   | { readonly kind: "compare"; readonly number: number }
+  /** Compares the last stored block with an event at or below a number, or the anchor if there is none. */
+  | { readonly kind: "compareOlder"; readonly atMost: number }
   | { readonly kind: "fetchRange"; readonly from: number; readonly to: number }
   | { readonly kind: "fetchBlocks"; readonly from: number; readonly to: number }
   | { readonly kind: "apply"; readonly batches: readonly BlockBatch[] }
@@ -71,6 +74,7 @@ export type Observation =
   | { readonly kind: "anchor"; readonly anchor: BlockRef | undefined }
   /** stored: what the store has at the number; actual: what the chain has, undefined = no such block. */
   | { readonly kind: "compared"; readonly number: number; readonly stored: Hex; readonly actual: Hex | undefined }
+  | { readonly kind: "comparedOlder"; readonly isSame: boolean }
   | { readonly kind: "range"; readonly range: FetchedRange }
   | { readonly kind: "blocks"; readonly blocks: readonly FetchedBlock[] }
   /** The store's chain after begin, apply, undo or wipe. */
@@ -81,15 +85,19 @@ export type Observation =
 
 export type Step = readonly [SyncState, SyncAction];
 
-/** @param deployedAtBlock first block that can hold an event */
-export function createSyncState(deployedAtBlock: number): SyncState {
+/**
+ * @param deployedAtBlock first block that can hold an event
+ * @param maxRangeBlocks what the endpoint allows one eth_getLogs
+ */
+export function createSyncState(deployedAtBlock: number, maxRangeBlocks = MAX_RANGE_BLOCKS): SyncState {
   return {
     status: "starting",
     anchorNumber: Math.max(deployedAtBlock - 1, 0),
     chain: undefined,
     head: undefined,
     finalized: 0,
-    rangeBlocks: FIRST_RANGE_BLOCKS,
+    rangeBlocks: Math.min(FIRST_RANGE_BLOCKS, maxRangeBlocks),
+    maxRangeBlocks,
     search: undefined,
     failures: 0,
     refusal: undefined,
@@ -107,11 +115,13 @@ export function step(state: SyncState, observation: Observation): Step {
     case "waited":
       return [state, { kind: "readHead" }];
     case "head":
-      return onHead(succeed(state), observation.head, observation.finalized);
+      return onHead(state, observation.head, observation.finalized);
     case "anchor":
-      return onAnchor(succeed(state), observation.anchor);
+      return onAnchor(state, observation.anchor);
     case "compared":
-      return onCompared(succeed(state), observation);
+      return onCompared(state, observation);
+    case "comparedOlder":
+      return onComparedOlder(state, observation.isSame);
     case "range":
       return onRange(state, observation.range);
     case "blocks":
@@ -146,7 +156,7 @@ function onHead(before: SyncState, head: BlockRef, finalized: number): Step {
   if (head.number < chain.checkpoint.number) return beginSearch(state);
   if (head.number === chain.checkpoint.number) {
     if (head.hash !== chain.checkpoint.hash) return beginSearch(state);
-    return [{ ...state, status: "live" }, { kind: "waitForHead" }];
+    return [{ ...succeed(state), status: "live" }, { kind: "waitForHead" }];
   }
   return fetchNext(state);
 }
@@ -175,26 +185,26 @@ function onRange(state: SyncState, range: FetchedRange): Step {
   const verdict = checkRange(range);
   if (verdict.kind !== "accept") return refuse(state, `${verdict.code}: ${verdict.detail}`);
   // Below the undo floor nothing may have changed; if it has, the search finds out how deep.
-  if (range.first.parentHash !== chain.checkpoint.hash) return beginSearch(succeed(state));
+  if (range.first.parentHash !== chain.checkpoint.hash) return beginSearch(state);
   const batch = batchOf(state, verdict.value, range.end, false, chain.checkpoint.hash);
   const logCount = verdict.value.reduce((sum, { events }) => sum + events.length, 0);
-  const rangeBlocks = adaptRange(state.rangeBlocks, logCount);
+  const rangeBlocks = adaptRange(state, logCount);
   return [
-    { ...succeed(state), rangeBlocks },
+    { ...state, rangeBlocks },
     { kind: "apply", batches: [batch] },
   ];
 }
 
-function adaptRange(rangeBlocks: number, logCount: number): number {
+function adaptRange({ rangeBlocks, maxRangeBlocks }: SyncState, logCount: number): number {
   if (logCount > TARGET_RANGE_LOGS) return Math.max(1, rangeBlocks >> 1);
-  return logCount * 4 < TARGET_RANGE_LOGS ? Math.min(MAX_RANGE_BLOCKS, rangeBlocks * 2) : rangeBlocks;
+  return logCount * 4 < TARGET_RANGE_LOGS ? Math.min(maxRangeBlocks, rangeBlocks * 2) : rangeBlocks;
 }
 
 function onBlocks(state: SyncState, blocks: readonly FetchedBlock[]): Step {
   const { chain } = state as SyncState & { chain: StoredChain };
   const links = checkLinks(chain.checkpoint, blocks);
   if (links.kind === "refused") return refuse(state, links.reason);
-  if (links.blocks.length === 0) return beginSearch(succeed(state));
+  if (links.blocks.length === 0) return beginSearch(state);
   let previousHash = chain.checkpoint.hash;
   // One transaction a block: whoever reads sees whole blocks, and each can be undone.
   const batches = links.blocks.map((block) => {
@@ -202,7 +212,7 @@ function onBlocks(state: SyncState, blocks: readonly FetchedBlock[]): Step {
     previousHash = block.ref.hash;
     return batch;
   });
-  return [succeed(state), { kind: "apply", batches }];
+  return [state, { kind: "apply", batches }];
 }
 
 function batchOf(
@@ -226,7 +236,11 @@ function batchOf(
 
 function onStored(before: SyncState, chain: StoredChain | undefined): Step {
   // An undone branch is gone: the rows are the chain's again.
-  const state = { ...before, chain, status: before.status === "searching" ? ("live" as const) : before.status };
+  const state = {
+    ...succeed(before),
+    chain,
+    status: before.status === "searching" ? ("live" as const) : before.status,
+  };
   if (chain === undefined || state.head === undefined) return [state, { kind: "readHead" }];
   if (chain.checkpoint.number < state.head.number) return fetchNext(state);
   return [state, { kind: "readHead" }];
@@ -252,18 +266,22 @@ function onCompared(state: SyncState, { number, stored, actual }: Observation & 
     const settled = { ...state, status: "backfilling" as const };
     return number < (state.head as BlockRef).number ? fetchNext(settled) : [settled, { kind: "readHead" }];
   }
-  if (number === chain.anchor.number && !isSame) return startOver(state);
   if (number === chain.undoFloor && !isSame) return onFloorLost(state, actual);
-  // A short chain was asked for the anchor: it has it, so wait until the chain is long enough to compare more.
-  if (number < search.low) return [{ ...state, status: "unsure", search: undefined }, { kind: "waitForHead" }];
   return narrow(state, isSame ? { ...search, low: number } : { ...search, high: number });
 }
 
-/** The undo floor is not on the chain: another history, or a chain that is too short to tell. The anchor tells which. */
+/** The undo floor is not on the chain: another history, or a chain that is too short to tell. Older blocks tell which. */
 function onFloorLost(state: SyncState, actual: Hex | undefined): Step {
-  const { chain } = state as SyncState & { chain: StoredChain };
   if (actual !== undefined) return startOver(state);
-  return [state, { kind: "compare", number: chain.anchor.number }];
+  return [
+    { ...state, search: undefined },
+    { kind: "compareOlder", atMost: (state.head as BlockRef).number },
+  ];
+}
+
+/** A short chain that has our older blocks may only lag behind: nobody is answered until it is long enough to compare. */
+function onComparedOlder(state: SyncState, isSame: boolean): Step {
+  return isSame ? [{ ...state, status: "unsure" }, { kind: "waitForHead" }] : startOver(state);
 }
 
 function narrow(state: SyncState, search: NonNullable<SyncState["search"]>): Step {
@@ -285,7 +303,7 @@ function narrow(state: SyncState, search: NonNullable<SyncState["search"]>): Ste
 /** History changed below what can be undone: everything is read again. */
 function startOver(state: SyncState): Step {
   const fresh = { ...count(state, { rebuilds: 1 }), status: "rebuilding" as const };
-  return [{ ...fresh, chain: undefined, search: undefined, rangeBlocks: FIRST_RANGE_BLOCKS }, { kind: "wipe" }];
+  return [{ ...fresh, chain: undefined, search: undefined }, { kind: "wipe" }];
 }
 
 function refuse(state: SyncState, refusal: string): Step {
@@ -299,6 +317,7 @@ function onFailed(state: SyncState, isRange: boolean): Step {
   return [failed, { kind: "backOff", failures: failed.failures }];
 }
 
+/** Only what was stored, or found equal, ends a row of failures: an endpoint that lies of logs may be right of heads. */
 function succeed(state: SyncState): SyncState {
   return state.failures === 0 ? state : { ...state, failures: 0, refusal: undefined };
 }

@@ -83,7 +83,10 @@ async function storedChain(store: Store): Promise<Observation> {
   return { kind: "stored", chain: snapshot.chain };
 }
 
-type ReadAction = Extract<SyncAction, { kind: "readHead" | "readAnchor" | "compare" | "fetchRange" | "fetchBlocks" }>;
+type ReadAction = Extract<
+  SyncAction,
+  { kind: "readHead" | "readAnchor" | "compare" | "compareOlder" | "fetchRange" | "fetchBlocks" }
+>;
 
 async function askChain(
   parts: DriverParts,
@@ -93,7 +96,7 @@ async function askChain(
 ): Promise<Observation> {
   const { reader } = parts;
   // Read before the chain is asked, so that only the endpoint can fail below.
-  const stored = action.kind === "compare" ? await storedHash(parts, state, action.number) : undefined;
+  const stored = await storedBlock(parts, state, action);
   try {
     switch (action.kind) {
       case "readHead": {
@@ -105,7 +108,11 @@ async function askChain(
         return { kind: "anchor", anchor: await reader.header(action.number, signal) };
       case "compare": {
         const actual = (await reader.header(action.number, signal))?.hash;
-        return { kind: "compared", number: action.number, stored: stored as NonNullable<typeof stored>, actual };
+        return { kind: "compared", number: action.number, stored: (stored as StoredBlock).hash, actual };
+      }
+      case "compareOlder": {
+        const { number, hash } = stored as StoredBlock;
+        return { kind: "comparedOlder", isSame: (await reader.header(number, signal))?.hash === hash };
       }
       case "fetchRange":
         return { kind: "range", range: await fetchRange(parts, action.from, action.to, signal) };
@@ -133,11 +140,20 @@ async function requireChain({ reader, chainId }: DriverParts, signal: AbortSigna
   );
 }
 
-async function storedHash({ store }: DriverParts, { chain }: SyncState, number: number) {
-  const hash = number === chain?.anchor.number ? chain.anchor.hash : await store.hashAt(number);
-  if (hash !== undefined) return hash;
-  throw new SuretyError("STORE_BLOCK_MISSING", `The store does not know block ${number}, which can still be undone.`, {
-    values: { number, chain },
+type StoredBlock = Pick<BlockRef, "number" | "hash">;
+
+/** What the store has of the block that an action compares; undefined for other actions. */
+async function storedBlock(
+  { store }: DriverParts,
+  { chain }: SyncState,
+  action: ReadAction,
+): Promise<StoredBlock | undefined> {
+  if (action.kind === "compareOlder") return (await store.eventBlockUpTo(action.atMost)) ?? chain?.anchor;
+  if (action.kind !== "compare") return undefined;
+  const hash = await store.hashAt(action.number);
+  if (hash !== undefined) return { number: action.number, hash };
+  throw new SuretyError("STORE_BLOCK_MISSING", `The store does not know block ${action.number}, which can be undone.`, {
+    values: { number: action.number, chain },
     next: "Delete the indexer's database: it is rebuilt from the chain.",
   });
 }

@@ -1,4 +1,4 @@
-import { hexToNumber, numberToHex, type Address, type Hex, type PublicClient } from "viem";
+import { hexToNumber, numberToHex, zeroHash, type Address, type Hex, type PublicClient } from "viem";
 import type { RawLog } from "../handlers/decode.ts";
 import type { BlockRef } from "../store/store.ts";
 
@@ -45,6 +45,13 @@ export function createChainReader(client: PublicClient, addresses: readonly Addr
   };
   const block = async (tag: string, signal: AbortSignal) =>
     (await ask("eth_getBlockByNumber", [tag, false], signal)) as RpcHeader | null;
+  // Hardhat leaves parentHash zero in the blocks that hardhat_mine skips over, which no hash ever is: their parent is
+  // the block before, read after them, so that a branch which changed in between does not link.
+  const withParent = async (ref: BlockRef, signal: AbortSignal): Promise<BlockRef> => {
+    if (ref.parentHash !== zeroHash || ref.number === 0) return ref;
+    const parent = await block(numberToHex(ref.number - 1), signal);
+    return parent === null ? ref : { ...ref, parentHash: parent.hash };
+  };
   const logs = async (filter: object, signal: AbortSignal) =>
     ((await ask("eth_getLogs", [{ ...filter, address: addresses }], signal)) as RpcLog[]).map(readLog).sort(byPlace);
   return {
@@ -52,7 +59,7 @@ export function createChainReader(client: PublicClient, addresses: readonly Addr
     head: async (signal) => {
       const head = await block("latest", signal);
       if (head === null) throw new Error("the endpoint has no latest block");
-      return readHeader(head);
+      return withParent(readHeader(head), signal);
     },
     finalized: async (signal) => {
       // Chains without finality answer null or refuse the tag; a failing endpoint is found out by the next request.
@@ -66,7 +73,7 @@ export function createChainReader(client: PublicClient, addresses: readonly Addr
       const header = await block(numberToHex(number), signal);
       if (header === null) return undefined;
       if (hexToNumber(header.number) !== number) throw new Error(`asked for block ${number}, got ${header.number}`);
-      return readHeader(header);
+      return withParent(readHeader(header), signal);
     },
     logsOfRange: (from, to, signal) => logs({ fromBlock: numberToHex(from), toBlock: numberToHex(to) }, signal),
     logsOfBlock: (blockHash, signal) => logs({ blockHash }, signal),

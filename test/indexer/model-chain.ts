@@ -1,0 +1,270 @@
+// A chain in memory that reorganises, resets, lags, fails and lies as a test tells it: what no real node does on demand.
+// Its events are encoded with the contracts' own ABIs.
+import { encodeAbiParameters, encodeEventTopics, keccak256, numberToHex, pad, toHex, type Abi, type Hex } from "viem";
+import type { Deployment } from "#protocol";
+import { foldedAbis, type ContractName, type RawLog } from "../../indexer/handlers/decode.ts";
+import type { BlockRef } from "../../indexer/store/store.ts";
+import type { ChainReader } from "../../indexer/sync/rpc.ts";
+
+const address = (n: number) => pad(numberToHex(n), { size: 20 });
+
+export const modelDeployment: Deployment = {
+  chainId: 31_337,
+  deployedAtBlock: 3,
+  contracts: {
+    identityRegistry: address(0xa1),
+    stakeVault: address(0xa2),
+    dealEscrow: address(0xa3),
+    trustLedger: address(0xa4),
+    reputationEpochs: address(0xa5),
+    structHashes: address(0xa6),
+    token: address(0xa7),
+  },
+};
+
+export interface ModelEvent {
+  readonly contract: ContractName;
+  readonly name: string;
+  readonly args: Readonly<Record<string, unknown>>;
+}
+
+interface ModelBlock extends BlockRef {
+  readonly logs: readonly RawLog[];
+}
+
+/** What an endpoint does wrong with its next answers. */
+export type Fault = "fail" | "wrongBlockHash" | "oldLogs" | "noBlock";
+
+export class ModelChain implements ChainReader {
+  #blocks: ModelBlock[] = [];
+  /** Makes blocks of the same height on two branches different. */
+  #branch: number;
+  /** The model calls everything final this deep below its head, as Ethereum does; 0 = its head, as Hardhat does. */
+  readonly #finalDepth: number;
+  readonly faults: Fault[] = [];
+
+  constructor(finalDepth: number, genesisBranch = 0) {
+    this.#finalDepth = finalDepth;
+    this.#branch = genesisBranch;
+    this.mine([]);
+  }
+
+  get height(): number {
+    return this.#blocks.length - 1;
+  }
+
+  get tip(): BlockRef {
+    return this.#blocks[this.height] as ModelBlock;
+  }
+
+  mine(events: readonly ModelEvent[]): void {
+    const number = this.#blocks.length;
+    const parent = this.#blocks[number - 1];
+    const parentHash = parent?.hash ?? pad("0x", { size: 32 });
+    const hash = keccak256(toHex(`${parentHash} ${this.#branch} ${events.length}`));
+    const logs = events.map((event, logIndex) => encodeLog(event, { number, hash, logIndex }));
+    this.#blocks.push({ number, hash, parentHash, timestamp: 1_000_000 + number * 12 + this.#branch, logs });
+  }
+
+  /** Drops blocks above a height. What is mined next is of another branch. */
+  revertTo(height: number): void {
+    this.#blocks = this.#blocks.slice(0, height + 1);
+    this.#branch++;
+  }
+
+  /** Another chain with the same chain id and contracts. */
+  reset(): void {
+    this.#branch += 1_000;
+    this.#blocks = [];
+    this.mine([]);
+  }
+
+  async chainId(): Promise<number> {
+    return modelDeployment.chainId;
+  }
+
+  async head(): Promise<BlockRef> {
+    this.#failIfTold();
+    return refOf(this.tip as ModelBlock);
+  }
+
+  async finalized(): Promise<number> {
+    return Math.max(0, this.height - this.#finalDepth);
+  }
+
+  async header(number: number): Promise<BlockRef | undefined> {
+    this.#failIfTold();
+    if (this.#takeFault("noBlock")) return undefined;
+    const block = this.#blocks[number];
+    return block === undefined ? undefined : refOf(block);
+  }
+
+  async logsOfRange(from: number, to: number): Promise<RawLog[]> {
+    this.#failIfTold();
+    return this.#tamper(this.#blocks.slice(from, to + 1).flatMap(({ logs }) => logs));
+  }
+
+  async logsOfBlock(hash: Hex): Promise<RawLog[]> {
+    this.#failIfTold();
+    const block = this.#blocks.find((one) => one.hash === hash);
+    if (block === undefined) throw new Error(`no block ${hash}`);
+    return this.#tamper([...block.logs]);
+  }
+
+  #failIfTold(): void {
+    if (this.#takeFault("fail")) throw new Error("the endpoint is told to fail");
+  }
+
+  #tamper(logs: RawLog[]): RawLog[] {
+    const [first] = logs;
+    if (first === undefined) return logs;
+    if (this.#takeFault("wrongBlockHash")) return logs.map((log) => ({ ...log, blockHash: keccak256(log.blockHash) }));
+    // The log of another block slipped in.
+    if (this.#takeFault("oldLogs")) return [{ ...first, blockNumber: first.blockNumber - 1 }, ...logs];
+    return logs;
+  }
+
+  #takeFault(fault: Fault): boolean {
+    if (this.faults[0] !== fault) return false;
+    this.faults.shift();
+    return true;
+  }
+}
+
+function refOf({ number, hash, parentHash, timestamp }: ModelBlock): BlockRef {
+  return { number, hash, parentHash, timestamp };
+}
+
+function encodeLog(
+  { contract, name, args }: ModelEvent,
+  place: { readonly number: number; readonly hash: Hex; readonly logIndex: number },
+): RawLog {
+  const abi = foldedAbis[contract] as Abi;
+  const event = abi.find((entry) => entry.type === "event" && entry.name === name) as Extract<
+    Abi[number],
+    { type: "event" }
+  >;
+  const plain = event.inputs.filter((input) => input.indexed !== true);
+  return {
+    blockNumber: place.number,
+    blockHash: place.hash,
+    transactionHash: keccak256(toHex(`${place.hash} ${place.logIndex}`)),
+    logIndex: place.logIndex,
+    address: modelDeployment.contracts[contract],
+    topics: encodeEventTopics({ abi: [event], eventName: name, args }) as Hex[],
+    payload: encodeAbiParameters(
+      plain,
+      plain.map((input) => args[input.name as string]),
+    ),
+  };
+}
+
+const word = (n: number) => pad(numberToHex(n), { size: 32 });
+
+/** An event by two integers: every table that can change through several events is met. */
+export function eventOf(kind: number, pick: number): ModelEvent {
+  const agentId = BigInt(1 + (pick % 5));
+  const small = Number(agentId);
+  const other = 1 + ((pick + 1) % 5);
+  const topic = BigInt(7 + (pick % 2));
+  const deal = word(0xd0 + (pick % 4));
+  const events: readonly ModelEvent[] = [
+    {
+      contract: "identityRegistry",
+      name: "Transfer",
+      args: { from: address(0), to: address(pick + 1), tokenId: agentId },
+    },
+    {
+      contract: "identityRegistry",
+      name: "Registered",
+      args: { agentId, agentURI: `uri ${pick} é\u0000"'`, owner: address(pick + 1) },
+    },
+    {
+      contract: "identityRegistry",
+      name: "MetadataSet",
+      args: {
+        ...{ agentId, indexedMetadataKey: "agentWallet", metadataKey: pick % 2 === 0 ? "agentWallet" : `k${pick % 3}` },
+        metadataValue: pick % 3 === 0 ? "0x" : address(pick),
+      },
+    },
+    {
+      contract: "identityRegistry",
+      name: "SignerBound",
+      args: {
+        ...{ agentId, signerHash: word(pick % 6), purpose: word(1), signer: address(pick), validFrom: pick },
+        validUntil: 2 ** 47 + pick,
+      },
+    },
+    {
+      contract: "identityRegistry",
+      name: "SignerRevoked",
+      args: { agentId, signerHash: word(pick % 6), invalidFrom: pick },
+    },
+    {
+      contract: "stakeVault",
+      name: "Staked",
+      args: { agentId: small, from: address(1), amount: BigInt(pick), stake: 2n ** 255n + BigInt(pick), epoch: 1n },
+    },
+    {
+      contract: "stakeVault",
+      name: "Locked",
+      args: { agentId: small, module: address(2), amount: BigInt(pick), locked: 0n },
+    },
+    {
+      contract: "trustLedger",
+      name: "Seated",
+      args: { topic, agentId: small, seat: 1 + (pick % 9), epoch: BigInt(1 + (pick % 3)) },
+    },
+    {
+      contract: "trustLedger",
+      name: "Recorded",
+      args: {
+        ...{ topic, client: small, provider: other, satisfied: pick, unsatisfied: 1, weight: Math.max(0, pick - 1) },
+        epoch: 1n,
+      },
+    },
+    {
+      contract: "dealEscrow",
+      name: "DealFunded",
+      args: {
+        ...{ dealId: deal, clientAgentId: agentId, providerAgentId: BigInt(other), payer: address(pick) },
+        deal: {
+          ...{ clientAgentId: agentId, providerAgentId: BigInt(other), topic, token: address(9), price: 2n ** 200n },
+          ...{ providerBond: 0n, clientBond: 0n, submitBy: 2 ** 40, reviewPeriod: 2 ** 32 - 1, arbiter: address(0) },
+          ...{ arbiterDeadline: 0, mechanismHash: word(1), certificateHash: word(2), specHash: word(3) },
+          ...{ splitsRoot: word(0), epoch: 0, hook: address(0), salt: BigInt(pick) },
+        },
+      },
+    },
+    {
+      contract: "dealEscrow",
+      name: "DealSubmitted",
+      args: { dealId: deal, deliverableHash: word(pick), reviewUntil: pick },
+    },
+    {
+      contract: "dealEscrow",
+      name: "DealCompleted",
+      args: { dealId: deal, payee: address(3), amount: 5n, rating: -(pick % 100) },
+    },
+    {
+      contract: "reputationEpochs",
+      name: "EpochCommitted",
+      args: {
+        ...{ epoch: 1 + (pick % 3), candidateId: BigInt(pick), publisher: small, closingBlockHash: word(pick) },
+        ...{
+          topics: [{ topic, root: word(pick), multiplier: 2n ** 63n, shift: 3 }],
+          leaves: pick % 2 === 0 ? "0x" : word(pick),
+        },
+      },
+    },
+    {
+      contract: "reputationEpochs",
+      name: "CandidateStruck",
+      args: {
+        ...{ candidateId: BigInt(pick), fault: 1 + (pick % 6), challenger: address(4), publisher: small },
+        ...{ slashed: 1n, reward: 1n },
+      },
+    },
+  ];
+  return events[kind % events.length] as ModelEvent;
+}
