@@ -1,5 +1,5 @@
 // `npm run build:dist`: the JavaScript that an installed package runs, because Node strips no types inside node_modules.
-import { copyFileSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
 import { root, runTool } from "./checks/run-tool.ts";
 
@@ -26,4 +26,15 @@ copyFiles("contracts", [".sol"]);
 // The nearest package.json gives `#protocol` its meaning: the sources in a clone, the build in here.
 const scope = { type: "module", imports: { "#protocol": "./contracts/protocol/index.js" } };
 writeFileSync(join(dist, "package.json"), `${JSON.stringify(scope, null, 2)}\n`);
+
+/** Files that package.json promises to whoever installs it. */
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+  exports: Record<string, string | Record<string, string>>;
+};
+const promised = Object.values(exports).flatMap((target) =>
+  typeof target === "string" ? [target] : Object.values(target),
+);
+const missing = promised.filter((target) => !target.includes("*") && !existsSync(join(root, target)));
+for (const target of missing) console.error(`build:dist: package.json exports ${target}, which does not exist`);
+if (missing.length > 0) process.exit(1);
 console.log("build:dist: dist is complete");
