@@ -2,6 +2,7 @@ import type { Address } from "viem";
 import {
   accept,
   decodeBody,
+  encodeLogHeader,
   matchBody,
   ignore,
   type DomainContracts,
@@ -24,6 +25,8 @@ import { MAX_HEADS, MAX_RANGE } from "./wire.ts";
 export const HEADERS_TOPIC = "/surety/headers/1";
 const REQUEST_TIMEOUT_MS = 10_000;
 const DEFAULT_SYNC_INTERVAL_MS = 30_000;
+/** Older headers than this are history that a newcomer reads up on, no news for the mesh. */
+const RELAY_MAX_AGE_MS = 120_000;
 /** Pages of heads and rounds of ranges in one synchronisation; the next one goes on. */
 const MAX_PAGES = 64;
 const MAX_ROUNDS_PER_LOG = 64;
@@ -150,6 +153,7 @@ export function createGossip(options: GossipOptions): Gossip {
       case "store":
         logs.addHeaders(effect.headers, nowMs());
         for (const header of effect.headers) announce(header, effect.from);
+        if (isSolicited) effect.headers.forEach(relay);
         break;
       case "evidence":
         logs.addFork(effect.fork);
@@ -159,6 +163,15 @@ export function createGossip(options: GossipOptions): Gossip {
         // A range that we asked for goes on by itself; only news of the mesh starts a fetch.
         if (!isSolicited && tasks.size < MAX_TASKS) spawn(() => fetchRange(effect.from, effect.log, effect.fromSeq));
     }
+  }
+
+  /**
+   * What was fetched and is recent goes on to the mesh: whoever joined while it was said would else wait for its own
+   * repair, and whoever sits behind that one for another. Each node relays a header once, when it first stores it.
+   */
+  function relay(header: VerifiedHeader): void {
+    if (nowMs() - header.header.timeMs > RELAY_MAX_AGE_MS) return;
+    spawn(() => transport.publish(HEADERS_TOPIC, encodeLogHeader(header)));
   }
 
   function announce(header: VerifiedHeader, from: PeerName): void {
@@ -247,6 +260,10 @@ export function createGossip(options: GossipOptions): Gossip {
         transport.subscribe(HEADERS_TOPIC, validator),
         transport.onPeerConnected(meet),
         transport.onPeerDisconnected((peer) => bodies.gone(peer)),
+        // What either side published between the connection and the subscription reached nobody.
+        transport.onPeerSubscribed((peer, topic) => {
+          if (topic === HEADERS_TOPIC) spawn(() => syncOnce(peer));
+        }),
       );
       transport.peers().forEach(meet);
     },
