@@ -5,10 +5,11 @@ import { bytesToHex, hexToBytes, type Hex } from "viem";
 
 /** @returns JSON text that `decodeRecord` turns back into an equal value */
 export function encodeRecord(value: object): string {
-  return JSON.stringify(value, (_, field: unknown) => {
+  return JSON.stringify(value, function (this: Record<string, unknown>, key, field: unknown) {
     if (typeof field === "bigint") return { $int: field.toString() };
-    if (field instanceof Uint8Array) return { $bytes: bytesToHex(field) };
-    return field;
+    // A Buffer has become plain JSON of its own by now; what it was still stands in its holder.
+    const held = this[key];
+    return held instanceof Uint8Array ? { $bytes: bytesToHex(held) } : field;
   });
 }
 
