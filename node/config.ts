@@ -27,6 +27,8 @@ export interface NodeConfig {
   readonly deployment: Deployment;
   /** GraphQL endpoint of an indexer from which scores are asked; they are believed on proof only. */
   readonly graphqlUrl: string | undefined;
+  /** Bearer token of the local interfaces; undefined = one of its own for each agent, in its folder. */
+  readonly apiToken: string | undefined;
   /** Where the agents keep their stores, one folder each. */
   readonly dataDir: string;
   readonly agents: readonly AgentConfig[];
@@ -51,6 +53,7 @@ export function readConfig(path: string): NodeConfig {
     rpcUrl: textOf(json, "rpcUrl", path),
     deployment: parseDeployment(readText(at(textOf(json, "deploymentFile", path)), "deployment")),
     graphqlUrl: graphqlUrl === undefined ? undefined : textOf(json, "graphqlUrl", path),
+    apiToken: json["apiToken"] === undefined ? undefined : textOf(json, "apiToken", path),
     dataDir: at(textOf(json, "dataDir", path)),
     agents: agents.map((agent) => parseAgent(agent, path, at)),
   };

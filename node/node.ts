@@ -1,0 +1,297 @@
+// The composition root: the only place where the stages' implementations meet.
+import { randomBytes } from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { bytesToHex } from "viem";
+import { createSigner, purposes, SuretyError, type Signer } from "#protocol";
+import { createRoutes } from "./api/routes.ts";
+import { startApi } from "./api/server.ts";
+import { Announcer } from "./announcer.ts";
+import type { Application } from "./application.ts";
+import type { AgentConfig, NodeConfig } from "./config.ts";
+import { createChainTime } from "./chain/chain-time.ts";
+import { connectChain, type ChainClient } from "./chain/connect.ts";
+import { watchHeads } from "./chain/heads.ts";
+import { createIdentityReader } from "./chain/identity.ts";
+import type { Heads, IdentityReader } from "./chain/port.ts";
+import { createSender } from "./chain/sender.ts";
+import { createDiscovery } from "./discovery/discovery.ts";
+import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
+import type { Journal } from "./journal.ts";
+import { createLogStore } from "./log/log-store.ts";
+import { openLogWriter } from "./log/writer.ts";
+import { createNegotiator } from "./negotiation/driver.ts";
+import type { Bidder } from "./negotiation/port.ts";
+import { createReputationChain } from "./reputation/chain.ts";
+import { ReputationDriver } from "./reputation/driver.ts";
+import { ScoreReader } from "./reputation/scores.ts";
+import { createDealChain } from "./settlement/chain.ts";
+import { createSettlement, type Settlement } from "./settlement/driver.ts";
+import type { Assessor, Worker } from "./settlement/port.ts";
+import { createSignerCache } from "./signer-cache.ts";
+import { openStore } from "./store/sqlite.ts";
+import { decodeSpecification, TaskBoard } from "./tasks.ts";
+import { createLibp2pTransport } from "./transport/libp2p.ts";
+import type { Transport } from "./transport/port.ts";
+
+/** The chain, shared by all agents of a process. */
+export interface ChainLink {
+  readonly client: ChainClient;
+  readonly heads: Heads;
+  readonly identity: IdentityReader;
+}
+
+export interface NodeOptions {
+  readonly config: NodeConfig;
+  readonly agent: AgentConfig;
+  readonly chain: ChainLink;
+  readonly application: Application;
+  readonly journal: Journal;
+  readonly signal: AbortSignal;
+}
+
+export interface RunningNode {
+  readonly name: string;
+  readonly agentId: bigint;
+  readonly peerId: string;
+  readonly addresses: readonly string[];
+  readonly apiUrl: string;
+  /** Stops every stage, the last one first. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Chains that announce no heads by WebSocket are asked this often. */
+const POLL_INTERVAL_MS = 1_000;
+/** A peer of the configuration is dialled this often until it answers. */
+const REDIAL_MS = 5_000;
+/** A chain without a new block for so long is stuck, or our endpoint is. */
+const STALE_HEAD_S = 120;
+
+/** @throws SuretyError as connectChain and watchHeads do */
+export async function openChain({ rpcUrl, deployment }: NodeConfig, signal: AbortSignal): Promise<ChainLink> {
+  const client = await connectChain(rpcUrl, deployment, signal);
+  const heads = await watchHeads(
+    { client, webSocketUrl: rpcUrl.replace(/^http/, "ws"), pollIntervalMs: POLL_INTERVAL_MS },
+    signal,
+  );
+  return { client, heads, identity: createIdentityReader(client, heads, deployment) };
+}
+
+/** Starts one agent: log, gossip, discovery, negotiation, settlement, its reputation roles, and its local interface. */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const stops: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (const end of stops.splice(0).reverse()) await end();
+  };
+  try {
+    return { ...(await compose(options, stops)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function compose(
+  options: NodeOptions,
+  stops: (() => Promise<void> | void)[],
+): Promise<Omit<RunningNode, "stop">> {
+  const { config, agent, chain, application, journal, signal } = options;
+  const { deployment } = config;
+  const { client, heads, identity } = chain;
+  const contracts = { chainId: deployment.chainId, ...deployment.contracts };
+  const { token } = deployment.contracts;
+  const nowMs = () => Date.now();
+  const onFault = (stage: string) => (fault: unknown) => journal.fault(stage, fault);
+  const signer = createSigner(agent.key);
+  const agentId = await requireAgent(signer, identity, signal);
+
+  const dir = join(config.dataDir, agent.name);
+  mkdirSync(dir, { recursive: true });
+  const store = openStore(join(dir, "node.sqlite"));
+  stops.push(() => store.close());
+
+  const transport = await createLibp2pTransport({
+    ...{ privateKey: agent.key, listen: agent.listen, topics: [HEADERS_TOPIC], onFault: onFault("transport") },
+  });
+  await transport.start();
+  stops.push(() => transport.stop());
+
+  const signers = createSignerCache(identity, nowMs);
+  const logs = createLogStore(store);
+  const gossip = createGossip({ transport, logs, contracts, signers, nowMs, onFault: onFault("gossip") });
+  const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
+  const discovery = createDiscovery({ store, logs, agents: signers, scores, nowMs });
+  gossip.onEntry((entry) => discovery.apply(entry));
+  gossip.onFork((fork) => {
+    discovery.shut(fork.first.header.log);
+    journal.note("fork", { log: fork.first.header.log, seq: fork.first.header.seq });
+  });
+  gossip.onRefusal((refusal) => {
+    // What is ignored is late or known: the mesh at work. What is rejected is somebody's fault.
+    if (refusal.kind === "reject") journal.note("refusal", { ...refusal });
+  });
+  discovery.rebuild();
+  await gossip.start();
+  stops.push(() => gossip.stop());
+  stops.push(keepDialling(transport, agent.bootstrap, journal));
+  await Promise.all(agent.bootstrap.map((peer) => transport.dial(peer, signal)));
+
+  const writer = await openLogWriter({ store, logs, signer, contracts, peers: gossip, nowMs, signal });
+  stops.push(() => writer.close());
+  const announcer = new Announcer({
+    ...{ agentId, token, store, writer, gossip, transport, onFault: onFault("announcer") },
+  });
+  stops.push(() => announcer.stop());
+
+  const chainTime = createChainTime(heads);
+  const sender = createSender({ client, heads, signer });
+  const settlement: Settlement = createSettlement({
+    ...{ store, transport, ...adapt(application), onFault: onFault("settlement") },
+    chain: createDealChain({ client, heads, sender, deployment, signer, chainTime }),
+    onReceipt: (receipt) => announcer.receipt(receipt),
+  });
+  const negotiator = createNegotiator({
+    ...{ agentId, signer, contracts, transport, identity, store, chainTime, ...adapt(application) },
+    random: () => BigInt(bytesToHex(randomBytes(32))),
+    onAgreed(agreement) {
+      settlement.adopt(agreement);
+      journal.note("agreed", { dealId: agreement.dealId, role: agreement.role, price: agreement.deal.price });
+      tasks.onAgreed(agreement);
+    },
+    onFault: onFault("negotiation"),
+  });
+  const tasks = new TaskBoard({
+    ...{ agentId, token, store, discovery, transport, negotiator, settlement, chainTime, nowMs },
+    announce: (task, bidByMs) => announcer.announce(task, bidByMs),
+    createId: () => randomBytes(16).toString("hex"),
+    onFault: onFault("tasks"),
+  });
+  await settlement.start();
+  stops.push(() => settlement.stop());
+  await negotiator.start();
+  stops.push(() => negotiator.stop());
+  tasks.start();
+  stops.push(() => tasks.stop());
+  stops.push(startRoles(options, agentId, sender));
+
+  const api = await startApi(
+    createRoutes({
+      ...{ discovery, tasks, settlement },
+      faults: () => faultsOf(heads, transport, agent),
+      status: async (asked) => ({
+        ...{ agentId, name: agent.name, peerId: transport.peerId },
+        ...{ addresses: transport.addresses(), peers: transport.peers() },
+        declarations: (await discovery.find("", { limit: 100 }, asked)).length,
+        head: heads.latest(),
+      }),
+    }),
+    { token: config.apiToken ?? createToken(dir), port: agent.apiPort },
+  );
+  stops.push(() => api.stop());
+  announcer.declare(application.capabilities);
+  journal.note("ready", { agentId, peerId: transport.peerId, apiUrl: api.url });
+  return { name: agent.name, agentId, peerId: transport.peerId, addresses: transport.addresses(), apiUrl: api.url };
+}
+
+/** @throws SuretyError NODE_UNBOUND, NODE_SIGNER_INVALID */
+async function requireAgent(signer: Signer, identity: IdentityReader, signal: AbortSignal): Promise<bigint> {
+  const { address, signerHash } = signer;
+  const agentId = await identity.agentOfSigner(signerHash, signal);
+  if (agentId === 0n) {
+    throw new SuretyError("NODE_UNBOUND", `The key ${address} speaks for no agent of this registry.`, {
+      values: { address },
+      next: "Register an agent with it: `surety agent register --key-file FILE`.",
+    });
+  }
+  if (await identity.isSignerValidAt({ agentId, signerHash, purpose: purposes.log }, signal)) return agentId;
+  throw new SuretyError("NODE_SIGNER_INVALID", `The key ${address} was revoked or has ended for agent ${agentId}.`, {
+    values: { address, agentId },
+    next: "Bind a new LOG signer to the agent and start the node with its key.",
+  });
+}
+
+/** The application behind the ports of negotiation and settlement. */
+function adapt(application: Application): { bidder: Bidder; worker: Worker; assessor: Assessor } {
+  return {
+    bidder: {
+      async consider({ call, mechanism, spec }) {
+        const decoded = decodeSpecification(spec);
+        if (decoded.kind !== "accept") return undefined;
+        const quote = await application.quote(call, mechanism, decoded.value);
+        return quote === undefined ? undefined : { price: quote.priceWei, quality: quote.quality };
+      },
+    },
+    worker: {
+      perform: (deal, spec, signal) => application.perform(deal, readSpecification(spec), signal),
+    },
+    assessor: {
+      assess: (deal, spec, deliverable) => application.assess(deal, readSpecification(spec), deliverable),
+    },
+  };
+}
+
+function readSpecification(spec: Uint8Array) {
+  const decoded = decodeSpecification(spec);
+  if (decoded.kind === "accept") return decoded.value;
+  throw new SuretyError("SPEC_UNREADABLE", `The deal's specification cannot be read: ${decoded.detail}.`, {
+    values: { code: decoded.code },
+    next: "Nothing: a provider does not bid on what it cannot read.",
+  });
+}
+
+/** Dials peers of the configuration again whenever they are gone. @returns ends it */
+function keepDialling(transport: Transport, bootstrap: readonly string[], journal: Journal): () => void {
+  const stopping = new AbortController();
+  const timer = setInterval(() => {
+    const connected = transport.peers();
+    for (const target of bootstrap.filter((address) => !connected.some((peer) => address.endsWith(peer)))) {
+      transport.dial(target, stopping.signal).catch((fault: unknown) => journal.fault("dial", fault));
+    }
+  }, REDIAL_MS);
+  return () => {
+    stopping.abort();
+    clearInterval(timer);
+  };
+}
+
+/** Publisher and watcher, as far as the agent plays them. @returns ends them */
+function startRoles(
+  { config, agent, chain, journal }: NodeOptions,
+  agentId: bigint,
+  sender: ReturnType<typeof createSender>,
+): () => Promise<void> {
+  if (agent.roles.length === 0) return () => Promise.resolve();
+  const stopping = new AbortController();
+  const { client, heads } = chain;
+  const driver = new ReputationDriver({
+    chain: createReputationChain({ client, deployment: config.deployment, heads, sender }),
+    ...(agent.roles.includes("publisher")
+      ? { publisher: { agentId: Number(agentId), rank: 0, isReleasing: false } }
+      : {}),
+    isWatching: agent.roles.includes("watcher"),
+    onReport({ role, effect, error }) {
+      if (error === undefined) journal.note(role, { effect: effect.key });
+      else journal.fault(role, error);
+    },
+  });
+  const running = driver.run(stopping.signal).catch((fault: unknown) => journal.fault("reputation", fault));
+  return async () => {
+    stopping.abort();
+    await running;
+  };
+}
+
+function faultsOf(heads: Heads, transport: Transport, { bootstrap }: AgentConfig): string[] {
+  const faults: string[] = [];
+  const ageS = Math.floor(Date.now() / 1000) - heads.latest().timestamp;
+  if (ageS > STALE_HEAD_S) faults.push(`the newest block is ${ageS} s old`);
+  if (bootstrap.length > 0 && transport.peers().length === 0) faults.push("no peer is connected");
+  return faults;
+}
+
+/** A token of this node's own, in a file that only its user can read. */
+function createToken(dir: string): string {
+  const token = randomBytes(32).toString("hex");
+  writeFileSync(join(dir, "api-token"), `${token}\n`, { mode: 0o600 });
+  return token;
+}

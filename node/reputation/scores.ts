@@ -1,0 +1,95 @@
+import { gql, GraphQLClient } from "graphql-request";
+import type { Hex } from "viem";
+import { packScoreQuery, reputationEpochsAbi, topicIdOf, unpackLeaf, verifyProof, type Deployment } from "#protocol";
+import type { ReputationClient } from "./chain.ts";
+
+interface ScoreAnswer {
+  readonly score: { readonly epoch: string; readonly index: string; readonly leaf: Hex; readonly proof: Hex[] } | null;
+}
+
+export interface ScoreReaderOptions {
+  readonly client: ReputationClient;
+  readonly deployment: Deployment;
+  /** An indexer's GraphQL endpoint; undefined = no scores are known. */
+  readonly graphqlUrl: string | undefined;
+  /** Told when the indexer fails or lies; the agent then counts as one without a score. */
+  readonly onFault: (fault: unknown) => void;
+}
+
+/** Agents asked for in one search, each with a request to the indexer. */
+const MAX_AGENTS = 100;
+
+const scoreQuery = gql`
+  query Score($agentId: BigInt!, $topic: BigInt!) {
+    score(agentId: $agentId, topic: $topic) {
+      epoch
+      index
+      leaf
+      proof
+    }
+  }
+`;
+
+/**
+ * Scores of the last finalized epoch, from an indexer that nobody has to believe: each comes with a Merkle proof, which is
+ * checked against the root that the chain itself holds.
+ */
+export class ScoreReader {
+  readonly #options: ScoreReaderOptions;
+  readonly #graphql: GraphQLClient | undefined;
+
+  constructor(options: ScoreReaderOptions) {
+    this.#options = options;
+    const { graphqlUrl } = options;
+    this.#graphql = graphqlUrl === undefined ? undefined : new GraphQLClient(graphqlUrl);
+  }
+
+  /** @returns score of each agent as a fraction of the highest among them; absent = no proven score */
+  async scoresOf(
+    topic: string,
+    agentIds: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<bigint, number>> {
+    const graphql = this.#graphql;
+    if (graphql === undefined) return new Map();
+    const topicId = topicIdOf(topic);
+    const [root, epoch, leafCount] = await this.#options.client.readContract({
+      abi: reputationEpochsAbi,
+      address: this.#options.deployment.contracts.reputationEpochs,
+      functionName: "finalizedOf",
+      args: [topicId],
+    });
+    if (epoch === 0) return new Map();
+    const finalized = { topic: topicId, root, epoch, leafCount };
+    const asked = agentIds.slice(0, MAX_AGENTS).map(async (agentId) => {
+      const score = await this.#provenScore(graphql, finalized, agentId, signal);
+      return [agentId, score] as const;
+    });
+    const proven = (await Promise.all(asked)).filter((entry): entry is readonly [bigint, bigint] => !!entry[1]);
+    const highest = proven.reduce((max, [, score]) => (score > max ? score : max), 1n);
+    return new Map(proven.map(([agentId, score]) => [agentId, Number((score * 1_000_000n) / highest) / 1_000_000]));
+  }
+
+  async #provenScore(
+    graphql: GraphQLClient,
+    { topic, root, epoch, leafCount }: { topic: bigint; root: Hex; epoch: number; leafCount: number },
+    agentId: bigint,
+    signal: AbortSignal,
+  ): Promise<bigint | undefined> {
+    try {
+      const variables = { agentId: agentId.toString(), topic: topic.toString() };
+      const { score } = await graphql.request<ScoreAnswer>({ document: scoreQuery, variables, signal });
+      if (score === null || Number(score.epoch) !== epoch) return undefined;
+      const leaf = { index: Number(score.index), word: BigInt(score.leaf) };
+      const { agentId: leafAgent, score: share } = unpackLeaf(leaf.word);
+      if (BigInt(leafAgent) === agentId && verifyProof(root, leafCount, leaf, score.proof)) return share;
+      throw new Error(
+        `the indexer's proof of agent ${agentId} in query ${packScoreQuery({ topic, epoch, index: leaf.index })} does not hold`,
+      );
+    } catch (fault) {
+      signal.throwIfAborted();
+      this.#options.onFault(fault);
+      return undefined;
+    }
+  }
+}

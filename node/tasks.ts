@@ -1,0 +1,279 @@
+import { encode } from "@ipld/dag-cbor";
+import type { Hex } from "viem";
+import {
+  contentHashOf,
+  decodeCanonical,
+  reject,
+  accept,
+  MAX_SPEC_BYTES,
+  SuretyError,
+  topicIdOf,
+  type Verdict,
+} from "#protocol";
+import type { Specification } from "./application.ts";
+import type { Discovery } from "./discovery/discovery.ts";
+import type { Agreement } from "./negotiation/port.ts";
+import type { Negotiator } from "./negotiation/driver.ts";
+import type { DealOutcome } from "./settlement/port.ts";
+import type { Settlement } from "./settlement/driver.ts";
+import type { Store } from "./store/port.ts";
+import type { Transport } from "./transport/port.ts";
+
+/** What the agent's own program wants done. Amounts in the token's smallest unit. */
+export interface TaskRequest {
+  readonly spec: Specification;
+  /** What the discovery index is asked for. */
+  readonly query: string;
+  readonly reservePriceWei: bigint;
+  readonly valuePerQuality: bigint;
+  readonly submitWithinS: number;
+  readonly maxInvited: number;
+  /** Least score of an invited agent, a fraction of the best one found; 0 invites agents without a score. */
+  readonly minScore: number;
+}
+
+export type TaskState = "searching" | "negotiating" | "settling" | "settled" | "refunded" | "cancelled" | "failed";
+
+export interface Task {
+  readonly id: string;
+  readonly request: TaskRequest;
+  readonly state: TaskState;
+  readonly reason: string | undefined;
+  readonly providerAgentId: bigint | undefined;
+  readonly dealId: Hex | undefined;
+  readonly priceWei: bigint | undefined;
+  readonly rating: number | undefined;
+}
+
+export interface TaskBoardOptions {
+  readonly agentId: bigint;
+  readonly token: Hex;
+  readonly store: Store;
+  readonly discovery: Discovery;
+  readonly transport: Transport;
+  readonly negotiator: Negotiator;
+  readonly settlement: Settlement;
+  /** Appends an INTENT to the log and gossips it. */
+  readonly announce: (task: Task, bidByMs: number) => void;
+  /** Unix seconds of the chain. */
+  readonly chainTime: () => number;
+  readonly nowMs: () => number;
+  readonly createId: () => string;
+  readonly onFault: (fault: unknown) => void;
+}
+
+/** Bidders answer within a moment; everybody who was reached ends the bidding early. */
+const BIDDING_MS = 8_000;
+const REVIEW_PERIOD_S = 60;
+/** Quality is promised in percent. */
+const MAX_QUALITY = 100n;
+/** A call that was under way when the node died has ended one way or the other after this. */
+const LOST_CALL_MS = 60_000;
+/** Tasks under way at once; an application that wants more waits for some to end. */
+const MAX_OPEN = 256;
+const endStates = { Completed: "settled", Refunded: "refunded", Cancelled: "cancelled" } as const;
+
+const migrations = [
+  `CREATE TABLE tasks_task (
+    id TEXT PRIMARY KEY, spec_hash TEXT NOT NULL UNIQUE, request TEXT NOT NULL, state TEXT NOT NULL, reason TEXT,
+    provider TEXT, deal_id TEXT, price TEXT, rating INTEGER
+  ) STRICT`,
+];
+
+interface TaskRow {
+  readonly id: string;
+  readonly request: string;
+  readonly state: TaskState;
+  readonly reason: string | null;
+  readonly provider: string | null;
+  readonly deal_id: Hex | null;
+  readonly price: string | null;
+  readonly rating: number | null;
+}
+
+/**
+ * Tasks of the agent's own program, each seen through from search to settlement. A task is on disk before anything is
+ * done for it; after a restart it goes on where it was.
+ */
+export class TaskBoard {
+  readonly #options: TaskBoardOptions;
+  readonly #lifetime = new AbortController();
+  readonly #underway = new Set<Promise<void>>();
+
+  constructor(options: TaskBoardOptions) {
+    this.#options = options;
+    options.store.migrate("tasks", migrations);
+  }
+
+  /** Takes up every task that had not ended. */
+  start(): void {
+    for (const task of this.#select("state IN ('searching', 'negotiating', 'settling')")) {
+      if (task.state === "searching") this.#spawn(() => this.#search(task));
+      else if (task.state === "settling" && task.dealId !== undefined) this.#follow(task.id, task.dealId);
+      else if (task.state === "negotiating") this.#spawn(() => this.#giveUpLater(task.id));
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#lifetime.abort(
+      new SuretyError("TASKS_STOPPED", "The node has stopped; its tasks go on when it starts again.", {
+        next: "Start the node again with the same store.",
+        isRetryable: true,
+      }),
+    );
+    await Promise.allSettled(this.#underway);
+  }
+
+  /** @throws SuretyError TASK_INVALID, TASKS_BUSY */
+  add(request: TaskRequest): Task {
+    if (this.#underway.size >= MAX_OPEN) {
+      throw new SuretyError("TASKS_BUSY", `${MAX_OPEN} tasks are under way already.`, {
+        next: "Wait until some of them have ended.",
+        isRetryable: true,
+      });
+    }
+    const id = this.#options.createId();
+    const spec = encodeSpecification(request.spec, id);
+    if (spec.length > MAX_SPEC_BYTES) {
+      throw new SuretyError("TASK_INVALID", `The specification takes ${spec.length} bytes of ${MAX_SPEC_BYTES}.`, {
+        values: { bytes: spec.length, max: MAX_SPEC_BYTES },
+        next: "Shorten the input, or put it where the provider can fetch it.",
+      });
+    }
+    this.#options.store
+      .prepare("INSERT INTO tasks_task (id, spec_hash, request, state) VALUES (?, ?, ?, 'searching')")
+      .run(id, contentHashOf(spec), encodeRequest(request));
+    const task = this.get(id) as Task;
+    this.#spawn(() => this.#search(task));
+    return task;
+  }
+
+  get(id: string): Task | undefined {
+    return this.#select("id = ?", id)[0];
+  }
+
+  /** Both sides signed: from here on the deal is settlement's, and the task follows it. */
+  onAgreed({ role, dealId, deal }: Agreement): void {
+    if (role !== "client") return;
+    const [task] = this.#select("spec_hash = ?", deal.specHash);
+    if (task === undefined || task.state === "settling" || isEnded(task.state)) return;
+    this.#options.store
+      .prepare("UPDATE tasks_task SET state = 'settling', provider = ?, deal_id = ?, price = ? WHERE id = ?")
+      .run(deal.providerAgentId.toString(), dealId, deal.price.toString(), task.id);
+    this.#follow(task.id, dealId);
+  }
+
+  #spawn(work: () => Promise<void>): void {
+    const running = work().catch((fault: unknown) => {
+      if (!this.#lifetime.signal.aborted) this.#options.onFault(fault);
+    });
+    this.#underway.add(running);
+    void running.finally(() => this.#underway.delete(running));
+  }
+
+  async #search(task: Task): Promise<void> {
+    const { agentId, discovery, transport, announce, nowMs } = this.#options;
+    const { signal } = this.#lifetime;
+    const { spec, query, minScore, maxInvited } = task.request;
+    announce(task, nowMs() + BIDDING_MS);
+    const limit = Math.min(maxInvited + 1, 100);
+    const found = await discovery.find(query, { topic: spec.topic, minScore, limit }, signal);
+    const others = found.filter((finding) => finding.agentId !== agentId).slice(0, maxInvited);
+    for (const { peerId, addresses } of others) await transport.learnAddresses(peerId, addresses);
+    if (others.length === 0) return this.#end(task.id, "failed", "NOBODY_FOUND");
+    const invitees = others.map((finding) => ({ agentId: finding.agentId, peer: finding.peerId }));
+    await this.#negotiate(task, invitees);
+  }
+
+  async #negotiate(task: Task, invitees: readonly { agentId: bigint; peer: string }[]): Promise<void> {
+    const { negotiator, token, chainTime } = this.#options;
+    const { spec, reservePriceWei, valuePerQuality, submitWithinS } = task.request;
+    this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);
+    const outcome = await negotiator.callForBids(
+      {
+        topic: topicIdOf(spec.topic),
+        spec: encodeSpecification(spec, task.id),
+        mechanism: {
+          kind: "scored-second-price",
+          version: 1,
+          valuePerQuality,
+          minQuality: 0n,
+          maxQuality: MAX_QUALITY,
+        },
+        ...{ token, invitees, reservePrice: reservePriceWei, biddingMs: BIDDING_MS, reviewPeriod: REVIEW_PERIOD_S },
+        submitBy: chainTime() + submitWithinS,
+      },
+      this.#lifetime.signal,
+    );
+    if (outcome.kind === "failed") this.#end(task.id, "failed", outcome.code);
+    else this.onAgreed(outcome.agreement);
+  }
+
+  /** The negotiator resumes calls of before the restart and reports agreements; failures of such calls show by silence. */
+  async #giveUpLater(id: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => resolve(undefined), LOST_CALL_MS);
+    this.#lifetime.signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    await promise;
+    clearTimeout(timer);
+    if (!this.#lifetime.signal.aborted && this.get(id)?.state === "negotiating") this.#end(id, "failed", "CALL_LOST");
+  }
+
+  #follow(id: string, dealId: Hex): void {
+    this.#spawn(async () => {
+      const outcome = await this.#options.settlement.whenEnded(dealId, this.#lifetime.signal);
+      this.#end(id, endStateOf(outcome), outcome.state, outcome.rating);
+    });
+  }
+
+  #end(id: string, state: TaskState, reason: string, rating?: number): void {
+    this.#options.store
+      .prepare("UPDATE tasks_task SET state = ?, reason = ?, rating = ? WHERE id = ?")
+      .run(state, reason, rating ?? null, id);
+  }
+
+  #select(where: string, ...values: string[]): Task[] {
+    const rows = this.#options.store.prepare<TaskRow>(`SELECT * FROM tasks_task WHERE ${where}`).all(...values);
+    return rows.map((row) => ({
+      id: row.id,
+      request: decodeRequest(row.request),
+      state: row.state,
+      reason: row.reason ?? undefined,
+      providerAgentId: row.provider === null ? undefined : BigInt(row.provider),
+      dealId: row.deal_id ?? undefined,
+      priceWei: row.price === null ? undefined : BigInt(row.price),
+      rating: row.rating ?? undefined,
+    }));
+  }
+}
+
+const isEnded = (state: TaskState): boolean => !["searching", "negotiating", "settling"].includes(state);
+
+const endStateOf = ({ state }: DealOutcome): TaskState =>
+  state in endStates ? endStates[state as keyof typeof endStates] : "failed";
+
+/** The bytes that are hashed into call and deal. The task's id makes two equal tasks different. */
+function encodeSpecification({ topic, title, input }: Specification, id: string): Uint8Array {
+  return encode({ topic, title, input, id });
+}
+
+/** What a stranger's specification says, if it is one. */
+export function decodeSpecification(bytes: Uint8Array): Verdict<Specification> {
+  const decoded = decodeCanonical(bytes, MAX_SPEC_BYTES);
+  if (decoded.kind !== "accept") return decoded;
+  const { topic, title, input } = (decoded.value ?? {}) as Record<string, unknown>;
+  if (typeof topic !== "string" || typeof title !== "string" || input === undefined) {
+    return reject("SPEC_SHAPE", "a specification has topic, title and input");
+  }
+  return accept({ topic, title, input });
+}
+
+function encodeRequest(request: TaskRequest): string {
+  return JSON.stringify(request, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+}
+
+function decodeRequest(text: string): TaskRequest {
+  const request = JSON.parse(text) as TaskRequest & { reservePriceWei: string; valuePerQuality: string };
+  const { reservePriceWei, valuePerQuality } = request;
+  return { ...request, reservePriceWei: BigInt(reservePriceWei), valuePerQuality: BigInt(valuePerQuality) };
+}
