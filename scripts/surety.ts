@@ -5,6 +5,7 @@ import { agentCommand } from "./commands/agent.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { dealCommand } from "./commands/deal.ts";
 import { deployCommand } from "./commands/deploy.ts";
+import { devnetCommand } from "./commands/devnet.ts";
 import { findCommand } from "./commands/find.ts";
 import { indexerCommand } from "./commands/indexer.ts";
 import { nodeCommand } from "./commands/node.ts";
@@ -18,6 +19,7 @@ const program = new Command("surety")
     "\nExit codes: 0 done and holds · 1 what was checked does not hold · 2 wrong usage · 3 the environment failed · 130 interrupted",
   );
 for (const command of [
+  devnetCommand(),
   deployCommand(),
   nodeCommand(),
   indexerCommand(),

@@ -22,11 +22,9 @@ import { NodeClient, type NodeStatus, type TaskReport } from "./node-client.ts";
 import { provisionAgents, type LocalAgent } from "./provision.ts";
 
 /** Seconds of an epoch on the local network: long enough to compute and challenge, short enough to watch. */
-const EPOCH_LENGTH_S = 12n;
+const EPOCH_LENGTH_S = 10n;
 const UNBONDING_DELAY_S = 60n;
 const PUBLISHER_BOND_WEI = 100_000_000n;
-/** A node dials this many of those that started before it: the network stays connected when any one of them dies. */
-const BOOTSTRAP_PEERS = 3;
 /** Epochs to wait for a finalized one: committing may miss the window of an epoch on a busy machine. */
 const MAX_EPOCHS_TO_WAIT = 6n;
 const POLL_MS = 250;
@@ -50,6 +48,8 @@ export interface DevnetSummary {
   /** Whether the audit of every agent, offline from one block hash, holds. */
   readonly audited: { readonly agents: number; readonly isOk: boolean };
   readonly seconds: number;
+  /** Every task that could be done was, an epoch is finalized, and every audit holds. */
+  readonly isOk: boolean;
 }
 
 /** A local network that runs. */
@@ -115,10 +115,11 @@ class RunningDevnet implements Devnet {
     const outcomes: TaskOutcome[] = [];
     let finalized: FinalizedTopic[] = [];
     for (const [index, tasks] of scenario.rounds.entries()) {
+      if (index > 0) finalized = await this.#awaitFinalized(outcomes);
       this.#say(`round ${index + 1} of ${scenario.rounds.length}: ${tasks.length} tasks`);
       outcomes.push(...(await this.#runRound(tasks, agents)));
-      finalized = await this.#awaitFinalized();
     }
+    if (finalized.length === 0) finalized = await this.#awaitFinalized(outcomes);
     signal.throwIfAborted();
     this.#summary = await this.#summarize(agents, outcomes, finalized);
   }
@@ -196,22 +197,27 @@ class RunningDevnet implements Devnet {
     this.#stops.push(async () => {
       await Promise.all(this.#nodes.map((node) => node.stop()));
     });
-    for (const [id, members] of processes) {
-      const known = this.#nodes.flatMap(({ agents: [first] }) => first?.addresses.slice(0, 1) ?? []);
-      const config = this.#writeConfig(id, members, agents, known.slice(-BOOTSTRAP_PEERS));
+    const spawn = async ([id, members]: readonly [number, ScenarioAgent[]], bootstrap: readonly string[]) => {
+      const config = this.#writeConfig(id, members, agents, bootstrap);
       this.#nodes.push(await spawnNode(config, join(this.#options.dir, `node-${id}.log`), signal));
-    }
+    };
+    const [first, ...others] = processes;
+    if (first === undefined) throw new Error("the scenario has no agents");
+    await spawn(first, []);
+    // The others dial the first one; from then on they hear of each other, and dial whom they deal with.
+    const bootstrap = this.#nodes.flatMap((node) => node.agents.slice(0, 1).flatMap((agent) => agent.addresses));
+    await Promise.all(others.map((entry) => spawn(entry, bootstrap)));
     const ready = this.#nodes.flatMap((node) => node.agents);
     const offers = scenario.agents.filter(({ name }) => !scenario.rounds.flat().some(({ by }) => by === name)).length;
     await Promise.all(
       ready.map((agent) => this.#clientOf(agent).until<NodeStatus>("/status", (s) => s.declarations >= offers, signal)),
     );
     this.#say(`every agent has heard of all ${offers} offers`);
-    const [first] = ready;
+    const { apiUrl: nodeUrl } = started(ready[0]);
     const endpoints = {
       rpcUrl: this.rpcUrl,
       graphqlUrl: this.graphqlUrl,
-      nodeUrl: first?.apiUrl,
+      nodeUrl,
       nodeToken: this.#token,
     };
     writeFileSync(join(this.#options.dir, "endpoints.json"), `${JSON.stringify(endpoints, null, 2)}\n`, {
@@ -266,24 +272,25 @@ class RunningDevnet implements Devnet {
     );
   }
 
-  /** Waits until an epoch that closed after now is finalized for every topic that has leaves. */
-  async #awaitFinalized(): Promise<FinalizedTopic[]> {
+  /** Waits until an epoch that closed after now is finalized for every topic in which a deal moved local trust. */
+  async #awaitFinalized(outcomes: readonly TaskOutcome[]): Promise<FinalizedTopic[]> {
     const { client, deployment } = this.#ready;
-    const { scenario, signal } = this.#options;
+    const { signal } = this.#options;
+    const moving = outcomes.filter(({ state, rating = 0 }) => state === "refunded" || rating !== 0);
+    const names = [...new Set(moving.map(({ task }) => task.spec.topic))];
+    if (names.length === 0) throw noDeals(this.#options.dir);
     const genesis = await this.#clockGenesis();
     const epochAt = async () => ((await client.getBlock()).timestamp - genesis) / EPOCH_LENGTH_S + 1n;
     const first = await epochAt();
     this.#say(`waiting for epoch ${first} to close, be committed, watched and finalized`);
     const latest = async () => {
       const blockNumber = await client.getBlockNumber();
-      const topics = scenario.topics.map((topic) =>
-        readFinalizedTopic(client, deployment, topicIdOf(topic), blockNumber),
-      );
+      const topics = names.map((topic) => readFinalizedTopic(client, deployment, topicIdOf(topic), blockNumber));
       return (await Promise.all(topics)).filter((topic) => topic !== undefined && BigInt(topic.epoch) >= first);
     };
     for (;;) {
       const topics = (await latest()) as FinalizedTopic[];
-      if (topics.length === scenario.topics.length) {
+      if (topics.length === names.length) {
         this.#say(`epoch ${topics[0]?.epoch} is finalized for ${topics.length} topics`);
         return topics;
       }
@@ -327,6 +334,7 @@ class RunningDevnet implements Devnet {
       })),
       indexed: await this.#countIndexed(),
       audited,
+      isOk: audited.isOk && outcomes.every(({ state }) => state !== "failed"),
       seconds: Math.round((performance.now() - this.#startedAt) / 1000),
     };
   }
@@ -361,6 +369,13 @@ class RunningDevnet implements Devnet {
     const { deals, agents } = await request<{ deals: unknown[]; agents: unknown[] }>(this.graphqlUrl, query);
     return { deals: deals.length, agents: agents.length };
   }
+}
+
+function noDeals(dir: string): SuretyError {
+  return new SuretyError("DEVNET_NO_DEALS", "No task became a deal that moved local trust.", {
+    values: { dir },
+    next: `Read the nodes' logs, ${join(dir, "node-*.log")}.`,
+  });
 }
 
 function started<T>(value: T | undefined): T {

@@ -16,9 +16,9 @@ const RESERVE = 10n * TOKEN;
 /** Every other task weighs quality so much that no undercutting wins it. */
 const VALUE_PER_QUALITY = [TOKEN / 100n, TOKEN] as const;
 /** Long enough for a busy machine, short enough that nobody waits long for the silent one's refund. */
-const SUBMIT_WITHIN_S = 8;
-/** In the second round: a quarter of a topic's scores. With three or four agents in a topic, stake alone gives less. */
-const MIN_SCORE = 2n ** 60n;
+const SUBMIT_WITHIN_S = 12;
+/** In the second round: half of the best score found. What stake alone gives the careless and the silent one is less. */
+const MIN_SCORE = 0.5;
 
 type Conduct = "honest" | "careless" | "silent";
 
@@ -59,7 +59,7 @@ const inputs: Record<string, readonly unknown[]> = {
   ],
 };
 
-function tasksOf(by: string, minScore: bigint): ScenarioTask[] {
+function tasksOf(by: string, minScore: number): ScenarioTask[] {
   return skills.flatMap(({ topic, title, description }) =>
     (inputs[topic] ?? []).map((input, index) => ({
       by,
@@ -79,7 +79,7 @@ export const builtinScenario: Scenario = {
   topics: skills.map(({ topic }) => topic),
   agents: [
     provider(0, "analyst", "data_analysis", [4n, 95, "honest"], ["publisher"]),
-    provider(1, "reviewer", "code_review_security", [5n, 90, "honest"], ["watcher"]),
+    provider(1, "reviewer", "code_review_security", [5n, 97, "honest"], ["watcher"]),
     provider(2, "operator", "devops_tool_execution", [3n, 90, "honest"]),
     provider(3, "careless", "data_analysis", [2n, 90, "careless"]),
     provider(4, "silent", "code_review_security", [1n, 90, "silent"]),
@@ -87,7 +87,7 @@ export const builtinScenario: Scenario = {
     buyer(6, "buyer-2"),
   ],
   rounds: [
-    [...tasksOf("buyer-1", 0n), ...tasksOf("buyer-2", 0n)],
+    [...tasksOf("buyer-1", 0), ...tasksOf("buyer-2", 0)],
     [...tasksOf("buyer-1", MIN_SCORE), ...tasksOf("buyer-2", MIN_SCORE)],
   ],
   summarize: (outcomes) => ({

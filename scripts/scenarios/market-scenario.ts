@@ -69,6 +69,6 @@ function taskOf({ businesses }: Market, customer: Customer): ScenarioTask {
     valuePerQuality: 0n,
     submitWithinS: SUBMIT_WITHIN_S,
     maxInvited: businesses.length,
-    minScore: 0n,
+    minScore: 0,
   };
 }

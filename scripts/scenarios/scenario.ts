@@ -27,8 +27,8 @@ export interface ScenarioTask {
   /** Seconds from the call until the delivery is due. */
   readonly submitWithinS: number;
   readonly maxInvited: number;
-  /** Least score of an invited agent, of 2^62; 0 invites agents without one. */
-  readonly minScore: bigint;
+  /** Least score of an invited agent, a fraction of the best one found; 0 invites agents without a score. */
+  readonly minScore: number;
 }
 
 /** How a task ended. */
