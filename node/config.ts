@@ -49,13 +49,17 @@ export function readConfig(path: string): NodeConfig {
     throw invalid(path, `agents is not a list of 1 to ${MAX_AGENTS}`);
   }
   const graphqlUrl = json["graphqlUrl"];
+  const parsed = agents.map((agent) => parseAgent(agent, path, at));
+  const names = parsed.map(({ name }) => name);
+  const twice = names.find((name, k) => names.indexOf(name) < k);
+  if (twice !== undefined) throw invalid(path, `two agents are named ${twice}, and a name is a folder`);
   return {
     rpcUrl: textOf(json, "rpcUrl", path),
     deployment: parseDeployment(readText(at(textOf(json, "deploymentFile", path)), "deployment")),
     graphqlUrl: graphqlUrl === undefined ? undefined : textOf(json, "graphqlUrl", path),
     apiToken: json["apiToken"] === undefined ? undefined : textOf(json, "apiToken", path),
     dataDir: at(textOf(json, "dataDir", path)),
-    agents: agents.map((agent) => parseAgent(agent, path, at)),
+    agents: parsed,
   };
 }
 
@@ -67,6 +71,8 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
   if (!isHex(key) || key.length !== 66)
     throw invalid(path, `the key file of ${name} does not hold 0x and 64 hex digits`);
   const application = json["application"];
+  if (application !== undefined && !isRecord(application))
+    throw invalid(path, `the application of ${name} is not an object`);
   const apiPort = json["apiPort"] ?? 0;
   if (!Number.isInteger(apiPort) || (apiPort as number) < 0 || (apiPort as number) > 65_535) {
     throw invalid(path, `the apiPort of ${name} is not a port`);
@@ -77,9 +83,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     listen: listOf(json, "listen", path) ?? ["/ip4/127.0.0.1/tcp/0"],
     bootstrap: listOf(json, "bootstrap", path) ?? [],
     roles: parseRoles(listOf(json, "roles", path) ?? [], path),
-    application: isRecord(application)
-      ? { module: at(textOf(application, "module", path)), options: application["options"] }
-      : undefined,
+    application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
   };
 }

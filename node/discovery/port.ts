@@ -4,7 +4,7 @@ import type { PeerName } from "../transport/port.ts";
 
 /** Scores of finalized epochs; the reputation stage comes later, so node.ts supplies it. */
 export interface ScorePort {
-  /** @returns score of each agent in the topic, a fraction 0…1 of the topic's highest; absent = none yet */
+  /** @returns score of each agent in the topic, a fraction 0…1 of the highest among those asked for; absent = none yet */
   scoresOf(topic: string, agentIds: readonly bigint[], signal: AbortSignal): Promise<ReadonlyMap<bigint, number>>;
 }
 

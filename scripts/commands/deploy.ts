@@ -1,4 +1,4 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { getAddress, isAddress, type Address } from "viem";
 import { SuretyError } from "#protocol";
 import { runAction } from "../cli/action.ts";
@@ -20,6 +20,11 @@ function parseUint(text: string): bigint {
   return BigInt(text);
 }
 
+/** commander prints a default as JSON, which has no bigint: it is given as text. */
+function uintOption(flags: string, description: string, byDefault: bigint): Option {
+  return new Option(flags, description).argParser(parseUint).default(byDefault, byDefault.toString());
+}
+
 function parseAddress(text: string): Address {
   if (!isAddress(text)) throw new InvalidArgumentError("Expected an address.");
   return getAddress(text);
@@ -29,9 +34,11 @@ export function deployCommand(): Command {
   const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei } = defaultParameters;
   return addNetworkOptions(new Command("deploy"))
     .description("deploy every contract, or what an earlier run left to do; a second run sends nothing")
-    .option("--epoch-length <seconds>", "length of a reputation epoch", parseUint, epochLengthSeconds)
-    .option("--unbonding-delay <seconds>", "from unbonding to withdrawal of stake", parseUint, unbondingDelaySeconds)
-    .option("--publisher-bond <amount>", "bond of one candidate, smallest unit", parseUint, publisherBondWei)
+    .addOption(uintOption("--epoch-length <seconds>", "length of a reputation epoch", epochLengthSeconds))
+    .addOption(
+      uintOption("--unbonding-delay <seconds>", "from unbonding to withdrawal of stake", unbondingDelaySeconds),
+    )
+    .addOption(uintOption("--publisher-bond <amount>", "bond of one candidate, smallest unit", publisherBondWei))
     .option("--token <address>", "ERC-20 with EIP-3009 for deals and stake; default: a test token", parseAddress)
     .option("--reset", "forget a deployment of a chain that no longer exists", false)
     .addOption(jsonOption())

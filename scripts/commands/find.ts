@@ -32,7 +32,7 @@ export function findCommand(): Command {
     .option("--node-url <url>", "local interface of the node; default: the running network's")
     .option("--node-token <token>", "its token; default: the running network's, or $SURETY_NODE_TOKEN")
     .option("--topic <name>", "only agents of this topic")
-    .option("--min-score <score>", "only agents with at least this score in the topic, of 2^62")
+    .option("--min-score <score>", "only agents with at least this score, 0 to 1, where 1 is the best found")
     .option("--max-price <amount>", "only agents at or below this list price, in the token's smallest unit")
     .option("--limit <count>", "at most so many", parseInteger(1), 10)
     .addOption(jsonOption())

@@ -1,0 +1,138 @@
+import { expect } from "chai";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SuretyError } from "#protocol";
+import { readConfig } from "../../node/config.ts";
+
+const address = (n: number) => `0x${n.toString(16).padStart(40, "0")}`;
+const names = [
+  "identityRegistry",
+  "stakeVault",
+  "dealEscrow",
+  "trustLedger",
+  "reputationEpochs",
+  "structHashes",
+  "token",
+];
+const deployment = {
+  chainId: 31_337,
+  deployedAtBlock: 4,
+  contracts: Object.fromEntries(names.map((name, k) => [name, address(k + 1)])),
+};
+/** Key of account 0 of Hardhat's public mnemonic. */
+const key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const agent = { name: "seller-1", keyFile: "keys/seller" };
+const sound = { rpcUrl: "http://chain.example", deploymentFile: "deployment.json", dataDir: "state", agents: [agent] };
+
+describe("the node's configuration file", () => {
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), "surety-config-"));
+    mkdirSync(join(dir, "keys"));
+    writeFileSync(join(dir, "keys/seller"), `${key}\n`);
+    writeFileSync(join(dir, "keys/short"), key.slice(0, -2));
+    writeFileSync(join(dir, "deployment.json"), JSON.stringify(deployment));
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  function read(json: unknown) {
+    const path = join(dir, "node.json");
+    writeFileSync(path, typeof json === "string" ? json : JSON.stringify(json));
+    return readConfig(path);
+  }
+
+  function refusalOf(json: unknown): SuretyError {
+    try {
+      read(json);
+    } catch (error) {
+      if (error instanceof SuretyError) return error;
+      throw error;
+    }
+    throw new Error("the configuration was taken");
+  }
+
+  it("reads paths from its own folder and fills in what is left out", () => {
+    const { agents, ...rest } = read(sound);
+    expect(rest).to.deep.equal({
+      ...{ rpcUrl: sound.rpcUrl, deployment, dataDir: join(dir, "state") },
+      ...{ graphqlUrl: undefined, apiToken: undefined },
+    });
+    expect(agents).to.deep.equal([
+      {
+        ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
+        ...{ application: undefined, apiPort: 0 },
+      },
+    ]);
+  });
+
+  it("takes every field of an agent as it is written", () => {
+    const full = {
+      ...{ ...agent, listen: ["/ip4/0.0.0.0/tcp/0"], bootstrap: ["/ip4/192.0.2.1/tcp/1"], apiPort: 65_535 },
+      ...{ roles: ["watcher", "publisher"], application: { module: "seller.ts", options: { margin: 3 } } },
+    };
+    const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
+    const { keyFile: _, ...rest } = full;
+    const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
+    expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
+      ...{ agents: [{ ...rest, key, application }], graphqlUrl: "http://i", apiToken: "t" },
+    });
+  });
+
+  const of = (fields: object) => ({ ...sound, agents: [{ ...agent, ...fields }] });
+  const refusals: readonly (readonly [why: string, json: unknown, message: RegExp])[] = [
+    ["text that is no JSON", "{", /it is not JSON/],
+    ["JSON that is no object", [], /it is not an object/],
+    ["no rpcUrl", { ...sound, rpcUrl: undefined }, /rpcUrl is missing or no text/],
+    ["an empty rpcUrl", { ...sound, rpcUrl: "" }, /rpcUrl is missing or no text/],
+    ["no deploymentFile", { ...sound, deploymentFile: undefined }, /deploymentFile is missing/],
+    [
+      "a deployment file that is not there",
+      { ...sound, deploymentFile: "none.json" },
+      /deployment file .* cannot be read/,
+    ],
+    ["no dataDir", { ...sound, dataDir: 7 }, /dataDir is missing or no text/],
+    ["a graphqlUrl that is no text", { ...sound, graphqlUrl: 7 }, /graphqlUrl is missing or no text/],
+    ["an empty apiToken", { ...sound, apiToken: "" }, /apiToken is missing or no text/],
+    ["no agents", { ...sound, agents: [] }, /agents is not a list of 1 to 64/],
+    ["agents that are no list", { ...sound, agents: {} }, /agents is not a list of 1 to 64/],
+    ["one agent too many", { ...sound, agents: Array(65).fill(agent) }, /agents is not a list of 1 to 64/],
+    ["an agent that is no object", { ...sound, agents: ["seller"] }, /an agent is not an object/],
+    ["an agent without a name", of({ name: undefined }), /name is missing or no text/],
+    ["a name that leaves its folder", of({ name: "../seller" }), /the name \.\.\/seller is not 1 to 64 letters/],
+    ["an agent without a keyFile", of({ keyFile: undefined }), /keyFile is missing or no text/],
+    ["a key file that is not there", of({ keyFile: "keys/none" }), /key file .* cannot be read/],
+    [
+      "a key that is too short",
+      of({ keyFile: "keys/short" }),
+      /key file of seller-1 does not hold 0x and 64 hex digits/,
+    ],
+    ["a listen that is no list", of({ listen: "/ip4/127.0.0.1/tcp/0" }), /listen is not a list of texts/],
+    ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
+    ["an unknown role", of({ roles: ["watcher", "judge"] }), /judge is no role; roles are publisher and watcher/],
+    ["an application without a module", of({ application: {} }), /module is missing or no text/],
+    ["an apiPort that is no port", of({ apiPort: 65_536 }), /apiPort of seller-1 is not a port/],
+    ["an apiPort that is a text", of({ apiPort: "8080" }), /apiPort of seller-1 is not a port/],
+  ];
+  for (const [why, json, message] of refusals) {
+    it(`refuses ${why}, by name`, () => {
+      const refusal = refusalOf(json);
+      expect(refusal.code).to.equal("USAGE_CONFIG");
+      expect(refusal.message).to.match(message);
+      expect(refusal.next).to.match(/node\/README\.md|relative paths/);
+    });
+  }
+
+  it("refuses an application that is no object, rather than run an agent that only buys", () => {
+    expect(refusalOf(of({ application: "seller.ts" })).message).to.match(/application of seller-1 is not an object/);
+  });
+
+  it("refuses two agents of one name: they would share a store", () => {
+    expect(refusalOf({ ...sound, agents: [agent, agent] }).message).to.match(/two agents are named seller-1/);
+  });
+
+  it("refuses a deployment that names no contracts, as the protocol does", () => {
+    writeFileSync(join(dir, "deployment.json"), "{}");
+    expect(refusalOf(sound).code).to.equal("DEPLOYMENT_INVALID");
+  });
+});
