@@ -19,8 +19,9 @@ export type { Store } from "./store/store.ts";
 
 /** Between two looks at the chain. A WebSocket's newHeads wake the indexer earlier. */
 const DEFAULT_POLL_INTERVAL_MS = 500;
-/** A head that was read longer ago than this many polls is not known to be the head: not ready. */
+/** A head that was read longer ago than this many polls, and these milliseconds, is not known to be the head: not ready. */
 const STALE_AFTER_POLLS = 20;
+const STALE_AFTER_MS = 5_000;
 
 export interface IndexerOptions {
   /** Any viem public client; a WebSocket one is told of heads at once. */
@@ -64,7 +65,11 @@ export function createIndexer(options: IndexerOptions): Indexer {
   const { client, deployment, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
   const store = "folder" in options.store ? openFolder(options.store.folder, deployment) : options.store;
   const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks);
-  const board = new StatusBoard(first, options.now ?? Date.now, pollIntervalMs * STALE_AFTER_POLLS);
+  const board = new StatusBoard(
+    first,
+    options.now ?? Date.now,
+    Math.max(STALE_AFTER_MS, pollIntervalMs * STALE_AFTER_POLLS),
+  );
   const stopping = new AbortController();
   const ended = Promise.withResolvers<undefined>();
   // Whoever does not ask for `ended` finds the error in status().fatal.

@@ -1,4 +1,4 @@
-import { GraphQLError, type ParseOptions } from "graphql";
+import { GraphQLError, parse, type ParseOptions, type Source } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import { SuretyError, type Deployment } from "#protocol";
 import type { IndexerStatus } from "../status.ts";
@@ -12,8 +12,10 @@ const RETRY_AFTER_SECONDS = 1;
 /** Bounds what a stranger's document may cost before it runs. */
 export function limitPlugin(): Plugin {
   return {
-    onParse({ params }) {
-      params.options = { ...(params.options as ParseOptions | undefined), maxTokens: MAX_TOKENS };
+    onParse({ setParseFn }) {
+      setParseFn((source: string | Source, options?: ParseOptions) =>
+        parse(source, { ...options, maxTokens: MAX_TOKENS }),
+      );
     },
     onValidate({ addValidationRule }) {
       addValidationRule(limitRule);

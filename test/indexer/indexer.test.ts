@@ -1,6 +1,8 @@
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expect } from "chai";
 import { GraphQLClient } from "graphql-request";
+import { createPublicClient, webSocket } from "viem";
 import { createIndexer, createSqliteStore, verifyIndex, type Indexer } from "../../indexer/index.ts";
 import { act, ACTION_COUNT, agentAt, settleDeal, startSuretyChain, type SuretyChain } from "./surety-chain.ts";
 
@@ -45,6 +47,50 @@ describe("indexer on a real chain", () => {
     for (let kind = 0; kind < 2 * ACTION_COUNT; kind++) await act(chain, kind, kind * 7);
     await catchUp();
     expect(await expectNoDifference()).to.be.greaterThan(50);
+  });
+
+  it("reports a row that was changed, lost or invented behind its back", async () => {
+    const copy = join(chain.folder, "tampered.sqlite");
+    const from = new DatabaseSync(path(), { readOnly: true });
+    from.exec(`VACUUM INTO '${copy}'`);
+    from.close();
+    const database = new DatabaseSync(copy);
+    database.exec("UPDATE agents SET owner = '0x00' WHERE id = '31337:1'");
+    database.exec("DELETE FROM signers WHERE id = (SELECT min(id) FROM signers)");
+    database.exec("UPDATE localTrusts SET id = 'invented' WHERE id = (SELECT min(id) FROM localTrusts)");
+    database.close();
+    const store = createSqliteStore({ path: copy, chainId: chain.deployment.chainId });
+    const snapshot = await store.snapshot();
+    const { differences } = await verifyIndex(chain.client, chain.deployment, snapshot);
+    snapshot.close();
+    await store.close();
+    const kinds = differences.map(({ table, stored, expected }) => [
+      table,
+      stored !== undefined,
+      expected !== undefined,
+    ]);
+    expect(kinds).to.have.deep.members([
+      ["agents", true, true],
+      ["signers", false, true],
+      ["localTrusts", true, false],
+      ["localTrusts", false, true],
+    ]);
+  });
+
+  it("is told of heads by a WebSocket, long before its next poll", async () => {
+    const { deployment, folder, url } = chain;
+    const client = createPublicClient({ transport: webSocket(url.replace("http", "ws"), { reconnect: false }) });
+    const options = { client, deployment, store: { folder: join(folder, "socket") }, pollIntervalMs: 3_600_000 };
+    const socketed = createIndexer(options);
+    await socketed.start();
+    await socketed.ready();
+    for (let kind = 0; kind < 3; kind++) {
+      await act(chain, kind, 5);
+      const { number, hash } = await chain.client.getBlock();
+      await socketed.reached({ number: Number(number), hash });
+    }
+    await socketed.stop();
+    (await client.transport.getRpcClient()).close();
   });
 
   it("shows a deal with its terms, parties, outcome and the local trust that it moved", async () => {

@@ -1,0 +1,154 @@
+import { expect } from "chai";
+import { GraphQLClient, type ClientError } from "graphql-request";
+import { bytesToHex, decodeFunctionResult, hexToBytes, keccak256, toHex, type Hex } from "viem";
+import { encodeLeaves, LeafTree, reputationEpochsAbi, verifyProof } from "#protocol";
+import { createIndexer, type Indexer } from "../../../indexer/index.ts";
+import { topicRootOf } from "../../reputation-contracts/world.ts";
+import { solveHonestly, TrustGraph, type Epoch } from "../../reputation-contracts/trust-graph.ts";
+import {
+  agentAt,
+  EPOCH_LENGTH_SECONDS,
+  settleDeal,
+  startSuretyChain,
+  TOPICS,
+  type SuretyChain,
+} from "../surety-chain.ts";
+
+interface ScoreAnswer {
+  score: {
+    agent: { id: string };
+    candidate: { id: string; leavesState: string };
+    score: string;
+    root: Hex;
+    index: string;
+    leaf: Hex;
+    leafCount: string;
+    proof: Hex[];
+    proofCalldata: Hex;
+    contract: Hex;
+    finality: string;
+    publishedIn: Hex;
+    finalizedIn: Hex | null;
+  } | null;
+}
+
+const SCORE = `query ($agentId: BigInt!, $topic: BigInt!, $epoch: Int) {
+  score(agentId: $agentId, topic: $topic, epoch: $epoch) {
+    agent { id } candidate { id leavesState } score root index leaf leafCount proof query proofCalldata contract
+    finality isChainFinal publishedIn finalizedIn
+  }
+}`;
+
+describe("scores and their proofs", () => {
+  let chain: SuretyChain;
+  let indexer: Indexer;
+  let graphql: GraphQLClient;
+  let honest: Epoch;
+  let commitTx: Hex;
+  const [topic, otherTopic] = TOPICS;
+
+  before(async function () {
+    this.timeout(60_000);
+    chain = await startSuretyChain();
+    const { client, deployment, folder } = chain;
+    indexer = createIndexer({ client, deployment, store: { folder }, pollIntervalMs: 10 });
+    await indexer.start();
+    graphql = new GraphQLClient(indexer.graphqlUrl);
+    const graphs = TOPICS.map((one) => new TrustGraph(one));
+    for (const { agentId, account } of chain.agents) {
+      await chain.vault.write.stake([agentId, 10_000n * BigInt(agentId)], { account });
+    }
+    const ratings = [
+      [0, 1, 90],
+      [1, 2, 50],
+      [2, 0, 70],
+      [3, 1, 20],
+      [0, 3, -60],
+      [4, 2, 100],
+    ] as const;
+    for (const [k, graph] of graphs.entries()) {
+      for (const [from, to, rating] of ratings) {
+        const [a, b] = [agentAt(chain, from), agentAt(chain, to)];
+        await settleDeal(chain, [a, b], rating, { topic: TOPICS[k] as bigint });
+        graph.record(a.agentId, b.agentId, Math.max(rating, 0), Math.max(-rating, 0));
+      }
+    }
+    const epochs = graphs.map((graph) => solveHonestly(graph.close((agentId) => 10_000n * BigInt(agentId))));
+    honest = epochs[0] as Epoch;
+    await goToEpoch(2n);
+    commitTx = await commit([honest], bytesToHex(encodeLeaves(honest.words)));
+    // The second topic comes with one leaf's score moved, the first again without leaves.
+    const tampered = hexToBytes(bytesToHex(encodeLeaves((epochs[1] as Epoch).words)));
+    tampered[40] = (tampered[40] as number) ^ 1;
+    await commit([epochs[1] as Epoch], bytesToHex(tampered));
+    await commit([honest], "0x");
+    await catchUp();
+  });
+
+  after(async () => {
+    await indexer?.stop();
+    await chain?.close();
+  });
+
+  async function goToEpoch(epoch: bigint): Promise<void> {
+    const start = (await chain.ledger.read.genesis()) + (epoch - 1n) * BigInt(EPOCH_LENGTH_SECONDS);
+    await chain.rpc("evm_setNextBlockTimestamp", `0x${start.toString(16)}`);
+    await chain.rpc("evm_mine");
+  }
+
+  async function commit(epochs: readonly Epoch[], leaves: Hex): Promise<Hex> {
+    const { agentId, account } = agentAt(chain, 0);
+    const args = [agentId, keccak256(toHex("closing")), epochs.map(topicRootOf), leaves] as const;
+    return chain.epochs.write.commit(args, { account });
+  }
+
+  async function catchUp(): Promise<void> {
+    const { number, hash } = await chain.client.getBlock();
+    await indexer.reached({ number: Number(number), hash });
+  }
+
+  const ask = async (agentId: number, of: bigint, epoch?: number) =>
+    (await graphql.request<ScoreAnswer>(SCORE, { agentId, topic: of.toString(), epoch })).score;
+
+  it("recomputes each root before it shows a score, and tells what became of the leaves", async () => {
+    const { candidates } = await graphql.request<{
+      candidates: { leavesState: string; state: string; scores: unknown[] }[];
+    }>("{ candidates(orderBy: id) { leavesState state scores { id } } }");
+    expect(candidates.map(({ leavesState, scores }) => [leavesState, scores.length])).to.deep.equal([
+      ["verified", honest.words.length],
+      ["mismatch", 0],
+      ["announced", 0],
+    ]);
+    const error = (await ask(1, otherTopic, 1).catch((reason: unknown) => reason)) as ClientError;
+    expect(error.response.errors?.[0]?.extensions).to.include({ code: "SCORE_NOT_VERIFIED", leavesState: "mismatch" });
+  });
+
+  it("gives a committed score with its proof, and calls it standing until it is finalized", async () => {
+    expect(await ask(2, topic)).to.equal(null);
+    const answer = await ask(2, topic, 1);
+    expect(answer).to.deep.include({ finality: "standing", publishedIn: commitTx, finalizedIn: null });
+    expect(answer?.agent.id).to.equal("31337:2");
+    const leaf = { index: Number(answer?.index), word: BigInt(answer?.leaf ?? 0) };
+    expect(verifyProof(answer?.root as Hex, Number(answer?.leafCount), leaf, answer?.proof ?? [])).to.equal(true);
+    expect(answer?.root).to.equal(new LeafTree(honest.words).root);
+  });
+
+  it("gives calldata with which the contract itself confirms a finalized score", async () => {
+    await goToEpoch(3n);
+    await chain.epochs.write.finalize([1, [topic]], { account: agentAt(chain, 3).account });
+    await catchUp();
+    for (const { agentId } of chain.agents.slice(0, 5)) {
+      const answer = await ask(agentId, topic);
+      expect(answer?.finality).to.equal("finalized");
+      const { data } = await chain.client.call({ to: answer?.contract as Hex, data: answer?.proofCalldata as Hex });
+      const [agent, score] = decodeFunctionResult({
+        abi: reputationEpochsAbi,
+        functionName: "verifyScore",
+        data: data as Hex,
+      });
+      expect([agent, score]).to.deep.equal([agentId, BigInt(answer?.score ?? 0)]);
+    }
+    expect(await ask(6, topic)).to.equal(null);
+    expect(await ask(0, topic)).to.equal(null);
+  });
+});
