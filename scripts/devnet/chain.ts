@@ -3,7 +3,7 @@ import hre from "hardhat";
 /** A local chain in this process. */
 export interface LocalChain {
   readonly rpcUrl: string;
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** Milliseconds between the blocks that are mined even when nobody sends anything, so that block time passes. */

@@ -1,0 +1,140 @@
+import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Scenario, ScenarioAgent, ScenarioTask, TaskOutcome } from "../scenarios/scenario.ts";
+import { spawnNode, type NodeProcess, type ReadyAgent } from "./child.ts";
+import { NodeClient, type NodeStatus, type TaskReport } from "./node-client.ts";
+import type { LocalAgent } from "./provision.ts";
+
+export interface FleetOptions {
+  /** Holds deployment.json; configurations, keys, stores and logs of the nodes go here. */
+  readonly dir: string;
+  readonly rpcUrl: string;
+  readonly graphqlUrl: string;
+  readonly scenario: Scenario;
+  readonly agents: ReadonlyMap<string, LocalAgent>;
+  readonly signal: AbortSignal;
+}
+
+/** The node processes of a local network. */
+export class NodeFleet {
+  /** Bearer token of every node's local interface. */
+  readonly token = randomBytes(32).toString("hex");
+  readonly #options: FleetOptions;
+  readonly #nodes: NodeProcess[] = [];
+  readonly #agents = new Map<string, ReadyAgent>();
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  get processCount(): number {
+    return this.#nodes.length;
+  }
+
+  /** Local interface of the first agent, for people who ask the network something. */
+  get firstUrl(): string {
+    const [first] = this.#agents.values();
+    if (first === undefined) throw new Error("the network has no node yet");
+    return first.apiUrl;
+  }
+
+  /** Starts every process and waits until each agent has heard of all offers. If one fails, all are stopped. */
+  async start(): Promise<void> {
+    const { scenario } = this.#options;
+    const [first, ...others] = Map.groupBy(scenario.agents, ({ process }) => process);
+    if (first === undefined) throw new Error("the scenario has no agents");
+    await this.#spawn([first], []);
+    // The others dial the first one; from then on they hear of each other, and dial whom they deal with.
+    await this.#spawn(
+      others,
+      [...this.#agents.values()].slice(0, 1).flatMap(({ addresses }) => addresses),
+    );
+  }
+
+  /** @returns the number of offers, once every agent has heard of all of them */
+  async awaitOffers(): Promise<number> {
+    const { scenario, signal } = this.#options;
+    const buyers = new Set(scenario.rounds.flat().map(({ by }) => by));
+    const offers = scenario.agents.filter(({ name }) => !buyers.has(name)).length;
+    const hasAll = ({ declarations }: NodeStatus) => declarations >= offers;
+    const asked = [...this.#agents.keys()].map((name) => this.#clientOf(name).until("/status", hasAll, signal));
+    await Promise.all(asked);
+    return offers;
+  }
+
+  /** Has tasks done side by side. @param onOutcome told of each as it ends */
+  async run(tasks: readonly ScenarioTask[], onOutcome: (outcome: TaskOutcome) => void): Promise<TaskOutcome[]> {
+    const { agents, signal } = this.#options;
+    const names = new Map([...agents].map(([name, { agentId }]) => [agentId.toString(), name]));
+    return Promise.all(
+      tasks.map(async (task) => {
+        const { by, ...request } = task;
+        const client = this.#clientOf(by);
+        const { id } = await client.ask<{ id: string }>("/tasks", signal, request);
+        const isDone = ({ state }: TaskReport) => !["searching", "negotiating", "settling"].includes(state);
+        const outcome = outcomeOf(task, await client.until<TaskReport>(`/tasks/${id}`, isDone, signal), names);
+        onOutcome(outcome);
+        return outcome;
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.stop()));
+  }
+
+  /** All or none: a process that fails takes those with it that are still starting. */
+  async #spawn(processes: readonly [number, ScenarioAgent[]][], bootstrap: readonly string[]): Promise<void> {
+    const failing = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, failing.signal]);
+    const started = await Promise.allSettled(
+      processes.map(async ([id, members]) => {
+        const config = this.#writeConfig(id, members, bootstrap);
+        const logPath = join(this.#options.dir, `node-${id}.log`);
+        const node = await spawnNode(config, logPath, signal).catch((error: unknown) => {
+          failing.abort(error);
+          throw error;
+        });
+        this.#nodes.push(node);
+        for (const agent of node.agents) this.#agents.set(agent.name, agent);
+      }),
+    );
+    const failed = started.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #clientOf(name: string): NodeClient {
+    const agent = this.#agents.get(name);
+    if (agent === undefined) throw new Error(`the network has no agent ${name}`);
+    return new NodeClient(agent, this.token);
+  }
+
+  /** @returns path of the configuration */
+  #writeConfig(id: number, members: readonly ScenarioAgent[], bootstrap: readonly string[]): string {
+    const { dir, rpcUrl, graphqlUrl, agents } = this.#options;
+    const entries = members.map(({ name, application, roles }) => {
+      const keyFile = join(dir, `${name}.key`);
+      writeFileSync(keyFile, `${agents.get(name)?.key}\n`, { mode: 0o600 });
+      return { name, keyFile, application, roles, bootstrap };
+    });
+    const config = {
+      ...{ rpcUrl, graphqlUrl, deploymentFile: join(dir, "deployment.json"), dataDir: join(dir, `node-${id}`) },
+      ...{ apiToken: this.token, agents: entries },
+    };
+    const path = join(dir, `node-${id}.json`);
+    writeFileSync(path, JSON.stringify(config, null, 2), { mode: 0o600 });
+    return path;
+  }
+}
+
+function outcomeOf(task: ScenarioTask, report: TaskReport, names: ReadonlyMap<string, string>): TaskOutcome {
+  const { state, reason, providerAgentId, dealId, priceWei, rating } = report;
+  return {
+    task,
+    state: state as TaskOutcome["state"],
+    ...{ reason, dealId, rating },
+    provider: providerAgentId === undefined ? undefined : names.get(providerAgentId),
+    priceWei: priceWei === undefined ? undefined : BigInt(priceWei),
+  };
+}
