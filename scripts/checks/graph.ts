@@ -25,7 +25,7 @@ export function renderGraph(result: Pick<ICruiseResult, "modules">): string {
   for (const { source, dependencies } of result.modules) {
     const from = folderOf(source);
     for (const { resolved, dependencyTypes } of dependencies) {
-      const to = folderOf(resolved);
+      const to = dependencyTypes.includes("core") ? undefined : folderOf(resolved);
       if (from === undefined || to === undefined || from === to) continue;
       const key = `${from}\n${to}`;
       edges.set(key, (edges.get(key) ?? false) || !dependencyTypes.includes("type-only"));

@@ -27,6 +27,12 @@ export async function registerAgent(
 ): Promise<{ agentId: bigint; owner: Hex; transactionHash: Hex; gasUsed: bigint }> {
   const account = privateKeyToAccount(key);
   const signer = createSigner(key);
+  if ((await client.getBalance({ address: account.address })) === 0n) {
+    throw new SuretyError("ACCOUNT_UNFUNDED", `${account.address} has nothing to pay the registration with.`, {
+      values: { address: account.address },
+      next: "Send it some of the chain's coin, or use a funded account of `npx hardhat node`. Then register again.",
+    });
+  }
   const { timestamp } = await client.getBlock();
   const deadline = Number(timestamp) + PROOF_LIFETIME_S;
   const binding = {
