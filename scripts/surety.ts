@@ -1,45 +1,75 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
-import { exitCodes } from "./cli/action.ts";
-import { agentCommand } from "./commands/agent.ts";
-import { auditCommand } from "./commands/audit.ts";
-import { dealCommand } from "./commands/deal.ts";
-import { deployCommand } from "./commands/deploy.ts";
-import { devnetCommand } from "./commands/devnet.ts";
-import { findCommand } from "./commands/find.ts";
-import { indexerCommand } from "./commands/indexer.ts";
-import { nodeCommand } from "./commands/node.ts";
-import { reputationCommand } from "./commands/reputation.ts";
-import { verifyCommand } from "./commands/verify.ts";
+import { SuretyError } from "#protocol";
+import { fileURLToPath } from "node:url";
+import { exitCodes, reportError } from "./cli/action.ts";
+
+// Hardhat looks for its configuration around the caller's folder; ours lies beside this one, as source or built.
+process.env["HARDHAT_CONFIG"] ??= fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "../hardhat.config.ts" : "../hardhat.config.js", import.meta.url),
+);
+
+/** Each command's module, loaded when it is named: a look-up at a node does not wait for Hardhat to load. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  devnet: async () => (await import("./commands/devnet.ts")).devnetCommand(),
+  deploy: async () => (await import("./commands/deploy.ts")).deployCommand(),
+  node: async () => (await import("./commands/node.ts")).nodeCommand(),
+  indexer: async () => (await import("./commands/indexer.ts")).indexerCommand(),
+  agent: async () => (await import("./commands/agent.ts")).agentCommand(),
+  find: async () => (await import("./commands/find.ts")).findCommand(),
+  deal: async () => (await import("./commands/deal.ts")).dealCommand(),
+  reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),
+  verify: async () => (await import("./commands/verify.ts")).verifyCommand(),
+  audit: async () => (await import("./commands/audit.ts")).auditCommand(),
+};
 
 const program = new Command("surety")
   .description("Bound identities, settled deals, and scores that anyone can check and slash.")
   .addHelpText(
     "after",
-    "\nExit codes: 0 done and holds · 1 what was checked does not hold · 2 wrong usage · 3 the environment failed · 130 interrupted",
+    "\nExit codes: 0 done and holds · 1 what was asked about does not hold or does not exist · 2 wrong usage" +
+      "\n            3 the environment failed · 130 interrupted",
   );
-for (const command of [
-  devnetCommand(),
-  deployCommand(),
-  nodeCommand(),
-  indexerCommand(),
-  agentCommand(),
-  findCommand(),
-  dealCommand(),
-  reputationCommand(),
-  verifyCommand(),
-  auditCommand(),
-]) {
-  program.addCommand(command);
-}
+const named = commands[process.argv[2] ?? ""];
+const loaded = named === undefined ? Object.values(commands) : [named];
+for (const load of loaded) program.addCommand(await load());
 
-for (const command of walk(program)) command.exitOverride().showHelpAfterError("(add --help for usage)");
+const isJson = process.argv.includes("--json");
+let failed = program;
+for (const command of walk(program)) {
+  command.configureOutput({ outputError: () => {}, ...(isJson ? { writeErr: () => {} } : {}) });
+  command.exitOverride((error) => {
+    failed = command;
+    throw error;
+  });
+}
 try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error;
-  // commander has printed what is wrong; asking for help is not a mistake.
-  process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  process.exitCode = error.exitCode === 0 ? exitCodes.ok : reportUsage(error, failed);
+}
+
+/** Asking for help is no mistake, a missing subcommand is: its help is printed, and for a program the error. */
+function reportUsage({ code, message }: CommanderError, command: Command): number {
+  const path = pathOf(command);
+  // --json belongs to the subcommand that is missing.
+  const isBare = code === "commander.help" || (command.commands.length > 0 && message.includes("'--json'"));
+  if (isBare && !isJson) return exitCodes.usage;
+  const text = isBare ? `${path} needs a command.` : message.replace(/^error: /, "");
+  return reportError(
+    new SuretyError(`USAGE_${isBare ? "COMMAND_MISSING" : screaming(code)}`, text, { next: `See ${path} --help.` }),
+    isJson,
+  );
+}
+
+function screaming(code: string): string {
+  const name = code.replace(/^commander\./, "");
+  return name.replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 function* walk(command: Command): Generator<Command> {

@@ -43,7 +43,8 @@ const textRules: readonly TextRule[] = [
     files: sources,
     allowed: {
       ...thisFile,
-      "scripts/cli/network.ts": "the same port, where a command looks for a chain by default",
+      "scripts/cli/network.ts":
+        "the same port, where a command looks for a chain that nobody named; we never listen there",
       "hardhat.config.ts":
         "names the port on which `npx hardhat node` listens in another terminal; we never listen there",
     },

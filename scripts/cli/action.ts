@@ -1,9 +1,11 @@
+import { BaseError, HttpRequestError, TimeoutError } from "viem";
 import { SuretyError } from "#protocol";
+import { revertDataOf, revertErrorOf } from "../../node/chain/revert.ts";
 
 /** What a command's exit code says; `surety --help` prints the same list. */
 export const exitCodes = {
   ok: 0,
-  /** The command ran, and what it checked does not hold. */
+  /** The command ran, and what it was asked about does not hold or does not exist. */
   checkFailed: 1,
   /** The command line or an input file is wrong. */
   usage: 2,
@@ -43,7 +45,7 @@ export async function runAction(isJson: boolean, action: (terminal: Terminal) =>
     process.stdout.write(isJson ? `${stringify(outcome.result)}\n` : outcome.lines.map((line) => `${line}\n`).join(""));
     process.exitCode = outcome.isFailed === true ? exitCodes.checkFailed : exitCodes.ok;
   } catch (error) {
-    process.exitCode = report(error, isJson);
+    process.exitCode = reportError(controller.signal.aborted ? controller.signal.reason : error, isJson);
   } finally {
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
@@ -55,18 +57,46 @@ export function stringify(value: unknown): string {
   return JSON.stringify(value, (_, item: unknown) => (typeof item === "bigint" ? item.toString() : item), 2);
 }
 
-function report(error: unknown, isJson: boolean): number {
-  const known = error instanceof SuretyError ? error : undefined;
-  const message = error instanceof Error ? error.message : String(error);
+/** Prints an error for its reader, with the next step. @returns the exit code */
+export function reportError(error: unknown, isJson: boolean): number {
+  const known = error instanceof SuretyError ? error : chainErrorOf(error);
+  const message = known?.message ?? (error instanceof Error ? error.message : String(error));
+  const {
+    code = "UNEXPECTED",
+    values = {},
+    next = "Report it as a bug, with the command and this output.",
+  } = known ?? {};
   if (isJson) {
-    const { code = "UNEXPECTED", values = {}, next } = known ?? {};
     process.stdout.write(`${stringify({ error: { code, message, values, next } })}\n`);
   } else {
-    process.stderr.write(known === undefined ? `error: ${describe(error)}\n` : `error ${known.code}: ${message}\n`);
-    if (known !== undefined) process.stderr.write(`next: ${known.next}\n`);
+    process.stderr.write(`error ${code}: ${known === undefined ? describe(error) : message}\nnext: ${next}\n`);
   }
-  if (known?.code === "INTERRUPTED") return exitCodes.interrupted;
-  return known?.code.startsWith("USAGE_") === true ? exitCodes.usage : exitCodes.environment;
+  return exitCodeOf(code);
+}
+
+function exitCodeOf(code: string): number {
+  if (code === "INTERRUPTED") return exitCodes.interrupted;
+  if (code.startsWith("USAGE_")) return exitCodes.usage;
+  return code === "AGENT_UNKNOWN" || code === "DEAL_UNKNOWN" ? exitCodes.checkFailed : exitCodes.environment;
+}
+
+/** What viem throws of a chain, as one of ours: refused by a contract, or not answered. */
+function chainErrorOf(error: unknown): SuretyError | undefined {
+  if (!(error instanceof BaseError)) return undefined;
+  const unanswered = error.walk((at) => at instanceof HttpRequestError || at instanceof TimeoutError);
+  if (unanswered !== null) {
+    return new SuretyError("RPC_UNREACHABLE", "The chain stopped answering.", {
+      next: "Look whether the chain still runs, then run the same command again.",
+      cause: error,
+      isRetryable: true,
+    });
+  }
+  const revert = revertDataOf(error);
+  if (revert !== undefined) return revertErrorOf("the call", revert, error);
+  return new SuretyError("RPC_FAILED", `The chain refused: ${error.details || error.shortMessage}`, {
+    next: "Look at the message; nothing after it was sent.",
+    cause: error,
+  });
 }
 
 function describe(error: unknown): string {

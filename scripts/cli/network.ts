@@ -25,7 +25,7 @@ export interface Connection {
   readonly endpoints: Endpoints;
 }
 
-/** Where `npx hardhat node` listens unless told otherwise. */
+/** Where `npx hardhat node` listens unless told otherwise: the one fixed port of this project, and only looked at. */
 const HARDHAT_NODE_URL = "http://127.0.0.1:8545";
 
 export const networkDir = (options: NetworkOptions): string => join(options.dataDir, options.network);

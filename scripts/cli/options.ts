@@ -30,6 +30,30 @@ export function parseAgentId(text: string): bigint {
   return BigInt(text);
 }
 
+/** commander argument parser: a number from 0 to 1. */
+export function parseShare(text: string): number {
+  const share = Number(text);
+  if (text.trim() === "" || !(share >= 0 && share <= 1))
+    throw new InvalidArgumentError("Expected a number from 0 to 1.");
+  return share;
+}
+
+/** commander argument parser: a JSON value. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError("Expected JSON.");
+  }
+}
+
+/** commander argument parser: an unsigned integer of at most 256 bits. */
+export function parseUint(text: string): bigint {
+  if (!/^\d{1,78}$/.test(text) || BigInt(text) >= 2n ** 256n)
+    throw new InvalidArgumentError("Expected a decimal integer.");
+  return BigInt(text);
+}
+
 /** commander argument parser: 32 bytes in hex. */
 export function parseBytes32(text: string): Hex {
   if (!isHex(text) || text.length !== 66) throw new InvalidArgumentError("Expected 0x and 64 hex digits.");

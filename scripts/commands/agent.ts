@@ -1,7 +1,8 @@
 import { Command } from "commander";
-import { createWalletClient, http, parseEventLogs, type Hex } from "viem";
+import { createWalletClient, formatEther, http, parseEventLogs, type Address, type Hex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { createSigner, identityRegistryAbi, purposes, signerHashOf, SuretyError, typedDataDigest } from "#protocol";
+import { revertDataOf } from "../../node/chain/revert.ts";
 import { auditAgent } from "../audit/agent.ts";
 import { runChecks } from "../audit/checks.ts";
 import { runAction } from "../cli/action.ts";
@@ -11,6 +12,10 @@ import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonO
 
 /** Seconds for which the new signer's proof of possession may be used. */
 const PROOF_LIFETIME_S = 600;
+/** Chain id of every Hardhat chain. */
+const LOCAL_CHAIN_ID = 31_337;
+/** One ETH in wei: thousands of registrations. */
+const LOCAL_ALLOWANCE = "0xde0b6b3a7640000";
 const ZERO_WORD: Hex = `0x${"00".repeat(32)}`;
 
 interface RegisterOptions extends CommonOptions {
@@ -27,12 +32,6 @@ export async function registerAgent(
 ): Promise<{ agentId: bigint; owner: Hex; transactionHash: Hex; gasUsed: bigint }> {
   const account = privateKeyToAccount(key);
   const signer = createSigner(key);
-  if ((await client.getBalance({ address: account.address })) === 0n) {
-    throw new SuretyError("ACCOUNT_UNFUNDED", `${account.address} has nothing to pay the registration with.`, {
-      values: { address: account.address },
-      next: "Send it some of the chain's coin, or use a funded account of `npx hardhat node`. Then register again.",
-    });
-  }
   const { timestamp } = await client.getBlock();
   const deadline = Number(timestamp) + PROOF_LIFETIME_S;
   const binding = {
@@ -48,13 +47,15 @@ export async function registerAgent(
     typedDataDigest("SignerBinding", binding, { chainId: deployment.chainId, ...deployment.contracts }),
   );
   const wallet = createWalletClient({ account, transport: http(rpcUrl) });
-  const { request } = await client.simulateContract({
+  const call = {
     abi: identityRegistryAbi,
     address: deployment.contracts.identityRegistry,
     functionName: "registerBound",
     args: [uri, { commitment, signer: signer.address, validFrom: 0, validUntil: 0, deadline, proof }],
     account,
-  });
+  } as const;
+  const { request } = await client.simulateContract(call);
+  await requireFunds(client, account.address, await client.estimateContractGas(call), rpcUrl);
   const transactionHash = await wallet.writeContract({ ...request, chain: null });
   const receipt = await client.waitForTransactionReceipt({ hash: transactionHash });
   const [registered] = parseEventLogs({ abi: identityRegistryAbi, eventName: "Registered", logs: receipt.logs });
@@ -65,6 +66,35 @@ export async function registerAgent(
     });
   }
   return { agentId: registered.args.agentId, owner: account.address, transactionHash, gasUsed: receipt.gasUsed };
+}
+
+/** A key pays for its own registration: without ETH the chain would refuse with less of an explanation. */
+async function requireFunds(
+  client: Connection["client"],
+  address: Address,
+  gas: bigint,
+  rpcUrl: string,
+): Promise<void> {
+  const { maxFeePerGas } = await client.estimateFeesPerGas();
+  const [needed, balance] = [gas * maxFeePerGas, await client.getBalance({ address })];
+  if (balance >= needed) return;
+  const isLocal = (await client.getChainId()) === LOCAL_CHAIN_ID;
+  throw new SuretyError(
+    "ACCOUNT_UNFUNDED",
+    `${address} has ${formatEther(balance)} ETH; registering costs up to ${formatEther(needed)}.`,
+    {
+      values: { address, balanceWei: balance, neededWei: needed },
+      next: isLocal
+        ? `Send ETH to ${address} from one of the accounts that \`npx hardhat node\` printed, or set it there: ${setBalance(rpcUrl, address)}`
+        : `Send at least ${formatEther(needed)} ETH to ${address}, then register again.`,
+    },
+  );
+}
+
+/** The simulator's own faucet, as a line for a shell. */
+function setBalance(rpcUrl: string, address: Address): string {
+  const request = { jsonrpc: "2.0", id: 1, method: "hardhat_setBalance", params: [address, LOCAL_ALLOWANCE] };
+  return `curl ${rpcUrl} -H 'content-type: application/json' -d '${JSON.stringify(request)}'`;
 }
 
 export function agentCommand(): Command {
@@ -103,8 +133,9 @@ export function agentCommand(): Command {
       runAction(options.json, async () => {
         const { client, deployment } = await connect(options);
         const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
+        await requireAgent(client, registry, agentId);
         const { isOk, checks } = await runChecks(`agent ${agentId}`, auditAgent(client, deployment, agentId));
-        const uri = isOk ? await client.readContract({ ...registry, functionName: "tokenURI", args: [agentId] }) : "";
+        const uri = await client.readContract({ ...registry, functionName: "tokenURI", args: [agentId] });
         return {
           result: { agentId, uri, facts: Object.fromEntries(checks.map(({ name, detail }) => [name, detail])) },
           isFailed: !isOk,
@@ -113,4 +144,21 @@ export function agentCommand(): Command {
       }),
     );
   return agent;
+}
+
+async function requireAgent(
+  client: Connection["client"],
+  registry: { abi: typeof identityRegistryAbi; address: Address },
+  agentId: bigint,
+): Promise<void> {
+  try {
+    await client.readContract({ ...registry, functionName: "ownerOf", args: [agentId] });
+  } catch (cause) {
+    if (revertDataOf(cause) === undefined) throw cause;
+    throw new SuretyError("AGENT_UNKNOWN", `The registry ${registry.address} has no agent ${agentId}.`, {
+      values: { agentId, address: registry.address },
+      next: "Check the id and the network; `surety agent register` makes an agent.",
+      cause,
+    });
+  }
 }

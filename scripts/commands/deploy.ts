@@ -1,9 +1,10 @@
+import { existsSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { getAddress, isAddress, type Address } from "viem";
 import { SuretyError } from "#protocol";
 import { runAction } from "../cli/action.ts";
-import { networkDir, rpcUrlOf } from "../cli/network.ts";
-import { addNetworkOptions, jsonOption, type CommonOptions } from "../cli/options.ts";
+import { deploymentPath, networkDir, rpcUrlOf } from "../cli/network.ts";
+import { addNetworkOptions, jsonOption, parseUint, type CommonOptions } from "../cli/options.ts";
 import { defaultParameters, deploySurety } from "../deploy.ts";
 import { buildContracts } from "../devnet/chain.ts";
 
@@ -13,11 +14,6 @@ interface DeployCommandOptions extends CommonOptions {
   readonly publisherBond: bigint;
   readonly token?: Address;
   readonly reset: boolean;
-}
-
-function parseUint(text: string): bigint {
-  if (!/^\d{1,77}$/.test(text)) throw new InvalidArgumentError("Expected a decimal integer.");
-  return BigInt(text);
 }
 
 /** commander prints a default as JSON, which has no bigint: it is given as text. */
@@ -52,6 +48,7 @@ export function deployCommand(): Command {
         progress("compiling");
         await buildContracts();
         const connection = await openNetwork(options);
+        const isKnown = !options.reset && existsSync(deploymentPath(options));
         try {
           progress(`deploying to ${options.network}`);
           const deployment = await deploySurety({
@@ -69,7 +66,7 @@ export function deployCommand(): Command {
           return {
             result: deployment,
             lines: [
-              `deployed on chain ${deployment.chainId} from block ${deployment.deployedAtBlock}`,
+              `${isKnown ? "was deployed before, nothing was sent:" : "deployed"} on chain ${deployment.chainId} from block ${deployment.deployedAtBlock}`,
               ...Object.entries(deployment.contracts).map(([name, address]) => `  ${name.padEnd(17)} ${address}`),
             ],
           };

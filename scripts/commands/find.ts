@@ -2,14 +2,21 @@ import { Command } from "commander";
 import { SuretyError } from "#protocol";
 import { runAction } from "../cli/action.ts";
 import { readEndpoints } from "../cli/network.ts";
-import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
+import {
+  addNetworkOptions,
+  jsonOption,
+  parseInteger,
+  parseShare,
+  parseUint,
+  type CommonOptions,
+} from "../cli/options.ts";
 
 interface FindOptions extends CommonOptions {
   readonly nodeUrl?: string;
   readonly nodeToken?: string;
   readonly topic?: string;
-  readonly minScore?: string;
-  readonly maxPrice?: string;
+  readonly minScore?: number;
+  readonly maxPrice?: bigint;
   readonly limit: number;
 }
 
@@ -32,8 +39,12 @@ export function findCommand(): Command {
     .option("--node-url <url>", "local interface of the node; default: the running network's")
     .option("--node-token <token>", "its token; default: the running network's, or $SURETY_NODE_TOKEN")
     .option("--topic <name>", "only agents of this topic")
-    .option("--min-score <score>", "only agents with at least this score, 0 to 1, where 1 is the best found")
-    .option("--max-price <amount>", "only agents at or below this list price, in the token's smallest unit")
+    .option(
+      "--min-score <score>",
+      "only agents with at least this score, 0 to 1, where 1 is the best found",
+      parseShare,
+    )
+    .option("--max-price <amount>", "only agents at or below this list price, in the token's smallest unit", parseUint)
     .option("--limit <count>", "at most so many", parseInteger(1), 10)
     .addOption(jsonOption())
     .action((query: string, options: FindOptions) =>
@@ -64,7 +75,13 @@ async function ask(query: string, options: FindOptions, signal: AbortSignal): Pr
     });
   }
   const { topic, minScore, maxPrice, limit } = options;
-  const parameters = Object.entries({ query, topic, minScore, maxPriceWei: maxPrice, limit: String(limit) });
+  const parameters = Object.entries({
+    query,
+    topic,
+    minScore: minScore?.toString(),
+    maxPriceWei: maxPrice?.toString(),
+    limit: String(limit),
+  });
   const search = new URLSearchParams(parameters.filter((entry): entry is [string, string] => entry[1] !== undefined));
   const response = await fetch(`${nodeUrl}/find?${search}`, {
     headers: { authorization: `Bearer ${token}` },
@@ -77,10 +94,13 @@ async function ask(query: string, options: FindOptions, signal: AbortSignal): Pr
       isRetryable: true,
     });
   });
-  const answer = (await response.json()) as { found?: FoundAgent[]; error?: { code: string; message: string } };
+  const answer = (await response.json()) as {
+    found?: FoundAgent[];
+    error?: { code: string; message: string; next?: string };
+  };
   if (answer.found !== undefined) return answer.found;
   throw new SuretyError(answer.error?.code ?? "NODE_REFUSED", answer.error?.message ?? `status ${response.status}`, {
     values: { nodeUrl, status: response.status },
-    next: "Check the token and the parameters.",
+    next: answer.error?.next ?? "Check --node-token and the other options, then ask again.",
   });
 }

@@ -1,5 +1,4 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
 import { createPublicClient, http, webSocket } from "viem";
 import { runIndexer } from "../../indexer/index.ts";
@@ -33,7 +32,7 @@ export function indexerCommand(): Command {
         await runIndexer(
           {
             ...{ client, deployment, host, port, ...corsOrigins, store: { folder } },
-            onListening: (indexer) => progress(`GraphQL at ${indexer.graphqlUrl}, state kept in ${join(folder)}`),
+            onListening: (indexer) => progress(`GraphQL at ${indexer.graphqlUrl}, state kept in ${folder}`),
           },
           signal,
         );

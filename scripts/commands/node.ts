@@ -1,4 +1,5 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,9 +7,10 @@ import { Command } from "commander";
 import { SuretyError } from "#protocol";
 import { roles } from "../../node/config.ts";
 import { runAction } from "../cli/action.ts";
+import type { ReadyAgent } from "../devnet/child.ts";
 import { readKeyFile } from "../cli/key.ts";
 import { connect, deploymentPath, networkDir } from "../cli/network.ts";
-import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
+import { addNetworkOptions, jsonOption, parseInteger, parseJson, type CommonOptions } from "../cli/options.ts";
 
 const mainPath = fileURLToPath(new URL("../../node/main.ts", import.meta.url));
 
@@ -20,6 +22,7 @@ interface NodeCommandOptions extends CommonOptions {
   readonly bootstrap?: string[];
   readonly role?: string[];
   readonly app?: string;
+  readonly appOptions?: unknown;
   readonly apiPort: number;
   readonly graphqlUrl?: string;
 }
@@ -34,21 +37,17 @@ export function nodeCommand(): Command {
     .option("--bootstrap <multiaddr...>", "peers to begin with")
     .option("--role <role...>", `reputation roles to play: ${roles.join(", ")}`)
     .option("--app <module>", "module that exports createApplication; default: an agent that only buys")
+    .option("--app-options <json>", "what that module is started with", parseJson)
     .option("--api-port <number>", "port of the local interface; 0 = any free one", parseInteger(0), 0)
     .option("--graphql-url <url>", "an indexer to ask for scores; they are believed on proof only")
     .addOption(jsonOption())
     .action((options: NodeCommandOptions) =>
-      runAction(options.json, async ({ signal }) => {
+      runAction(options.json, async ({ signal, progress }) => {
         const { rpcUrl, endpoints } = await connect(options);
         const config = options.config ?? writeConfig(options, rpcUrl, endpoints.graphqlUrl);
-        const code = await runNode(config, signal);
-        if (code !== 0 && !signal.aborted) {
-          throw new SuretyError("NODE_FAILED", `The node ended with exit code ${code}.`, {
-            values: { config, code },
-            next: "Read the last line of its log above.",
-          });
-        }
-        return { result: { stopped: true }, lines: ["stopped"] };
+        const { agents, failure, code } = await runNode(config, signal, progress);
+        if (!signal.aborted && code !== 0) throw failureOf(failure, config, code);
+        return { result: { stopped: true, agents }, lines: ["stopped"] };
       }),
     );
 }
@@ -63,13 +62,13 @@ function writeConfig(options: NodeCommandOptions, rpcUrl: string, graphqlUrl: st
   const dir = resolve(networkDir(options));
   mkdirSync(dir, { recursive: true });
   const indexer = options.graphqlUrl ?? graphqlUrl;
-  const { name, listen, bootstrap, role, app, apiPort } = options;
+  const { name, listen, bootstrap, role, app, appOptions = {}, apiPort } = options;
   const agent = {
     ...{ name, keyFile: resolve(options.keyFile), apiPort },
     ...(listen === undefined ? {} : { listen }),
     ...(bootstrap === undefined ? {} : { bootstrap }),
     ...(role === undefined ? {} : { roles: role }),
-    ...(app === undefined ? {} : { application: { module: resolve(app), options: {} } }),
+    ...(app === undefined ? {} : { application: { module: resolve(app), options: appOptions } }),
   };
   const config = {
     ...{ rpcUrl, deploymentFile: resolve(deploymentPath(options)), dataDir: join(dir, "nodes"), agents: [agent] },
@@ -80,16 +79,59 @@ function writeConfig(options: NodeCommandOptions, rpcUrl: string, graphqlUrl: st
   return path;
 }
 
-/** The node in a process of its own, with this terminal; it ends when this command does. */
-async function runNode(config: string, signal: AbortSignal): Promise<number> {
-  const child = spawn(process.execPath, [mainPath, "--config", config, "--exit-with-parent"], {
-    stdio: ["pipe", "inherit", "inherit"],
-  });
+/** How a node's process ended. */
+interface NodeEnd {
+  readonly agents: readonly ReadyAgent[];
+  /** The last line of its log, if that says why it failed. */
+  readonly failure: Record<string, unknown> | undefined;
+  readonly code: number;
+}
+
+/** The node in a process of its own, its log on this stderr; it ends when this command does. */
+async function runNode(config: string, signal: AbortSignal, progress: (line: string) => void): Promise<NodeEnd> {
+  const child = spawn(process.execPath, [mainPath, "--config", config, "--exit-with-parent"], { stdio: "pipe" });
   const stop = () => void child.kill("SIGTERM");
   signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
   try {
-    return await new Promise((resolve_) => child.once("exit", (code) => resolve_(code ?? 1)));
+    return await follow(child, progress);
   } finally {
     signal.removeEventListener("abort", stop);
   }
+}
+
+function follow(child: ChildProcess, progress: (line: string) => void): Promise<NodeEnd> {
+  let agents: readonly ReadyAgent[] = [];
+  let failure: Record<string, unknown> | undefined;
+  linesOf(child.stdout, (line) => {
+    ({ agents } = JSON.parse(line) as { agents: ReadyAgent[] });
+    for (const agent of agents) progress(describe(agent));
+  });
+  linesOf(child.stderr, (line) => {
+    if (line.startsWith('{"event":"failed"')) failure = JSON.parse(line) as Record<string, unknown>;
+    else progress(line);
+  });
+  return new Promise((resolve_, reject_) => {
+    child.once("error", reject_);
+    child.once("close", (code) => resolve_({ agents, failure, code: code ?? 1 }));
+  });
+}
+
+function linesOf(stream: NodeJS.ReadableStream | null, onLine: (line: string) => void): void {
+  if (stream !== null) createInterface({ input: stream }).on("line", onLine);
+}
+
+function describe({ name, agentId, addresses, apiUrl }: ReadyAgent): string {
+  return [`agent ${agentId}, ${name}, listens on`, ...addresses, `  local interface ${apiUrl}; Ctrl-C ends it`].join(
+    "\n  ",
+  );
+}
+
+function failureOf(failure: Record<string, unknown> | undefined, config: string, exitCode: number): SuretyError {
+  const { code, message, next, values } = failure ?? {};
+  const textOr = (value: unknown, otherwise: string) => (typeof value === "string" ? value : otherwise);
+  return new SuretyError(textOr(code, "NODE_FAILED"), textOr(message, `The node ended with exit code ${exitCode}.`), {
+    values: { config, exitCode, ...(typeof values === "object" ? values : {}) },
+    next: textOr(next, "Read the last line of its log above."),
+  });
 }

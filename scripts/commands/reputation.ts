@@ -116,7 +116,12 @@ async function watch(options: RoleOptions, terminal: Terminal): Promise<Outcome>
   };
   const { address } = createSigner(key);
   terminal.progress("watching; Ctrl-C ends it");
-  await runRoles(rpcUrl, deployment, { address, key }, { isWatching: true, onReport }, terminal.signal);
+  await runRoles(rpcUrl, deployment, { address, key }, { isWatching: true, onReport }, terminal.signal).catch(
+    (error: unknown) => {
+      // Ctrl-C is how watching ends, at whatever request it comes.
+      if (!terminal.signal.aborted) throw error;
+    },
+  );
   return { result: { challenges }, lines: [`stopped after ${challenges} challenges`] };
 }
 

@@ -7,7 +7,14 @@ import { auditDeal } from "../audit/deal.ts";
 import { auditScore } from "../audit/score.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { connect, type Connection } from "../cli/network.ts";
-import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
+import {
+  addNetworkOptions,
+  jsonOption,
+  parseAgentId,
+  parseBytes32,
+  parseUint,
+  type CommonOptions,
+} from "../cli/options.ts";
 
 /** A verdict as the terminal shows it: a line for each check, the first failure last. */
 export function outcomeOf(verdict: Verdict): Outcome {
@@ -49,7 +56,7 @@ export function verifyCommand(): Command {
     .description("an agent's score in the last finalized epoch: root, leaf, row and the contract's own answer")
     .argument("<agentId>", "the agent's id", parseAgentId)
     .requiredOption("--topic <name>", "topic of the score")
-    .option("--claimed <score>", "the score that somebody showed you, of 2^62", BigInt)
+    .option("--claimed <score>", "the score that somebody showed you, of 2^62", parseUint)
     .addOption(jsonOption())
     .action((agentId: bigint, options: CommonOptions & { topic: string; claimed?: bigint }) => {
       const claim = {
