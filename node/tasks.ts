@@ -27,6 +27,8 @@ export interface TaskRequest {
   readonly reservePriceWei: bigint;
   readonly valuePerQuality: bigint;
   readonly submitWithinS: number;
+  /** How long bids are waited for at most; everybody who was reached ends the bidding early. */
+  readonly biddingMs: number;
   readonly maxInvited: number;
   /** Least score of an invited agent, a fraction of the best one found; 0 invites agents without a score. */
   readonly minScore: number;
@@ -62,8 +64,8 @@ export interface TaskBoardOptions {
   readonly onFault: (fault: unknown) => void;
 }
 
-/** Bidders answer within a moment; everybody who was reached ends the bidding early. */
-const BIDDING_MS = 8_000;
+/** Bidders answer within a moment; a task may give them longer. */
+export const DEFAULT_BIDDING_MS = 8_000;
 const REVIEW_PERIOD_S = 60;
 /** Quality is promised in percent. */
 const MAX_QUALITY = 100n;
@@ -174,8 +176,8 @@ export class TaskBoard {
   async #search(task: Task): Promise<void> {
     const { agentId, discovery, transport, announce, nowMs } = this.#options;
     const { signal } = this.#lifetime;
-    const { spec, query, minScore, maxInvited } = task.request;
-    announce(task, nowMs() + BIDDING_MS);
+    const { spec, query, minScore, maxInvited, biddingMs } = task.request;
+    announce(task, nowMs() + biddingMs);
     const limit = Math.min(maxInvited + 1, 100);
     const found = await discovery.find(query, { topic: spec.topic, minScore, limit }, signal);
     const others = found.filter((finding) => finding.agentId !== agentId).slice(0, maxInvited);
@@ -187,7 +189,7 @@ export class TaskBoard {
 
   async #negotiate(task: Task, invitees: readonly { agentId: bigint; peer: string }[]): Promise<void> {
     const { negotiator, token, chainTime } = this.#options;
-    const { spec, reservePriceWei, valuePerQuality, submitWithinS } = task.request;
+    const { spec, reservePriceWei, valuePerQuality, submitWithinS, biddingMs } = task.request;
     this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);
     const outcome = await negotiator.callForBids(
       {
@@ -200,7 +202,7 @@ export class TaskBoard {
           minQuality: 0n,
           maxQuality: MAX_QUALITY,
         },
-        ...{ token, invitees, reservePrice: reservePriceWei, biddingMs: BIDDING_MS, reviewPeriod: REVIEW_PERIOD_S },
+        ...{ token, invitees, reservePrice: reservePriceWei, biddingMs, reviewPeriod: REVIEW_PERIOD_S },
         submitBy: chainTime() + submitWithinS,
       },
       this.#lifetime.signal,

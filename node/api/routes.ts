@@ -2,7 +2,7 @@ import { SuretyError } from "#protocol";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { FindFilter } from "../discovery/port.ts";
 import type { Settlement } from "../settlement/driver.ts";
-import type { TaskBoard, TaskRequest } from "../tasks.ts";
+import { DEFAULT_BIDDING_MS, type TaskBoard, type TaskRequest } from "../tasks.ts";
 import type { Answer, Route } from "./server.ts";
 
 /** What a node says of itself. */
@@ -100,6 +100,7 @@ function readTask(body: unknown): TaskRequest {
     reservePriceWei: readAmount(fields["reservePriceWei"], "reservePriceWei"),
     valuePerQuality: readAmount(fields["valuePerQuality"] ?? "0", "valuePerQuality"),
     submitWithinS: readNumber(fields["submitWithinS"], "submitWithinS", 1),
+    biddingMs: readNumber(fields["biddingMs"] ?? DEFAULT_BIDDING_MS, "biddingMs", 1),
     maxInvited: readNumber(fields["maxInvited"] ?? 8, "maxInvited", 1),
     minScore: readNumber(fields["minScore"] ?? 0, "minScore"),
   };

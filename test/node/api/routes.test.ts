@@ -9,7 +9,7 @@ const spec = { topic: "data_analysis", title: "Describe", input: [1, 2] };
 const task = { spec, query: "describe integers", reservePriceWei: "10000000", submitWithinS: 60 };
 const taken: TaskRequest = {
   ...{ spec, query: task.query, reservePriceWei: 10_000_000n, valuePerQuality: 0n },
-  ...{ submitWithinS: 60, maxInvited: 8, minScore: 0 },
+  ...{ submitWithinS: 60, biddingMs: 8_000, maxInvited: 8, minScore: 0 },
 };
 
 /** The interface over HTTP, before stages that only note what they are asked: whatever is refused reaches none. */
@@ -79,7 +79,7 @@ describe("routes of the node's local interface", () => {
   it("takes a task, with defaults for what is left out", async () => {
     const { status, answer } = await ask("/tasks", task);
     expect([status, answer["id"]]).to.deep.equal([201, "t1"]);
-    const rest = { valuePerQuality: "3", maxInvited: 2, minScore: 0.25 };
+    const rest = { valuePerQuality: "3", biddingMs: 500, maxInvited: 2, minScore: 0.25 };
     await ask("/tasks", { ...task, ...rest });
     expect(asked).to.deep.equal([taken, { ...taken, ...rest, valuePerQuality: 3n }]);
   });
@@ -113,6 +113,7 @@ describe("routes of the node's local interface", () => {
     ["valuePerQuality", { ...task, valuePerQuality: "-1" }],
     ["submitWithinS", { ...task, submitWithinS: 0 }],
     ["submitWithinS", { ...task, submitWithinS: undefined }],
+    ["biddingMs", { ...task, biddingMs: 0 }],
     ["maxInvited", { ...task, maxInvited: 0 }],
     ["minScore", { ...task, minScore: -0.1 }],
   ];
