@@ -27,3 +27,23 @@ export function commitmentOf({ codeCommitment, configDigest, userId, salt }: Com
 export function nextHead(head: Hex, delta: Hex, signature: Hex): Hex {
   return keccak256(concat([head, delta, keccak256(signature)]));
 }
+
+/** What the registry keeps of one signer. Times are Unix seconds of the chain. */
+export interface BoundSigner {
+  /** 0n = never bound. */
+  readonly agentId: bigint;
+  /** One of `purposes`. */
+  readonly purpose: Hex;
+  readonly validFrom: number;
+  /** First second of invalidity; 0 = no end. */
+  readonly validUntil: number;
+  /** First second from which what it signed does not count; 0 = not revoked. */
+  readonly invalidFrom: number;
+}
+
+/** Whether the signer spoke for its agent and this purpose at that second, as IBindings.isSignerValidAt judges. */
+export function isSignerValidAt(signer: BoundSigner, purpose: Hex, time: number): boolean {
+  const { agentId, validFrom, validUntil, invalidFrom } = signer;
+  if (agentId === 0n || signer.purpose !== purpose || time < validFrom) return false;
+  return (validUntil === 0 || time < validUntil) && (invalidFrom === 0 || time < invalidFrom);
+}

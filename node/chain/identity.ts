@@ -33,6 +33,11 @@ export function createIdentityReader(client: ChainClient, heads: Heads, deployme
     },
     agentOfSigner: (signerHash, signal) =>
       ask(client.readContract({ ...registry, functionName: "agentOfSigner", args: [signerHash] }), signal),
+    async signerOf(signerHash, signal) {
+      const answer = client.readContract({ ...registry, functionName: "signerOf", args: [signerHash] });
+      const [agentId, purpose, validFrom, validUntil, invalidFrom] = await ask(answer, signal);
+      return { agentId, purpose, validFrom, validUntil, invalidFrom };
+    },
     isSignerValidAt({ agentId, signerHash, purpose, time = heads.latest().timestamp }, signal) {
       const args = [agentId, signerHash, purpose, BigInt(time)] as const;
       return ask(client.readContract({ ...registry, functionName: "isSignerValidAt", args }), signal);

@@ -1,4 +1,5 @@
 import type { Abi, Address, Hex, Log, TransactionReceipt } from "viem";
+import type { BoundSigner } from "#protocol";
 
 /** Time and timers, injected so that tests own them. */
 export interface Clock {
@@ -65,6 +66,8 @@ export interface IdentityReader {
   ownerOf(agentId: bigint, signal: AbortSignal): Promise<Address>;
   /** Agent of a signer, past ones included; 0n = never bound. */
   agentOfSigner(signerHash: Hex, signal: AbortSignal): Promise<bigint>;
+  /** The record of a signer, past ones included. */
+  signerOf(signerHash: Hex, signal: AbortSignal): Promise<BoundSigner>;
   /** Whether the signer speaks for this agent and purpose at that second; default the latest block's. */
   isSignerValidAt(query: SignerQuery, signal: AbortSignal): Promise<boolean>;
 }
