@@ -2,9 +2,22 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect } from "chai";
 import { GraphQLClient } from "graphql-request";
-import { createPublicClient, webSocket } from "viem";
+import { createPublicClient, webSocket, zeroAddress, zeroHash, type Hex } from "viem";
+import type { Row, TableName } from "../../indexer/entities.ts";
 import { createIndexer, createSqliteStore, verifyIndex, type Indexer } from "../../indexer/index.ts";
-import { act, ACTION_COUNT, agentAt, settleDeal, startSuretyChain, type SuretyChain } from "./surety-chain.ts";
+import {
+  act,
+  ACTION_COUNT,
+  agentAt,
+  EPOCH_LENGTH_SECONDS,
+  settleDeal,
+  startSuretyChain,
+  type SuretyChain,
+} from "./surety-chain.ts";
+
+const dealStates = ["Open", "Funded", "Submitted", "Completed", "Refunded", "Disputed", "Resolved", "Cancelled"];
+/** agentId of chainId:agentId. */
+const numberOf = (id: string) => BigInt(id.split(":")[1] ?? 0);
 
 describe("indexer on a real chain", () => {
   let chain: SuretyChain;
@@ -47,6 +60,54 @@ describe("indexer on a real chain", () => {
     for (let kind = 0; kind < 2 * ACTION_COUNT; kind++) await act(chain, kind, kind * 7);
     await catchUp();
     expect(await expectNoDifference()).to.be.greaterThan(50);
+  });
+
+  it("says of every agent, signer, stake, deal, seat and pair what the contracts say", async function () {
+    this.timeout(60_000);
+    const { registry, vault, escrow, ledger } = chain;
+    const store = createSqliteStore({ path: path(), chainId: chain.deployment.chainId });
+    const snapshot = await store.snapshot();
+    const all = <T extends TableName>(table: T) => [...(snapshot.scan(table) as Iterable<Row<T>>)];
+    const none = zeroHash;
+    for (const agent of all("agents")) {
+      const id = agent.agentId;
+      expect(agent.owner).to.equal((await registry.read.ownerOf([id])).toLowerCase());
+      expect(agent.agentURI).to.equal(await registry.read.tokenURI([id]));
+      expect(agent.agentWallet ?? zeroAddress).to.equal((await registry.read.getAgentWallet([id])).toLowerCase());
+      const commitment = [agent.commitment ?? none, agent.version, agent.head ?? none];
+      expect(commitment).to.deep.equal([...(await registry.read.commitmentOf([id]))]);
+    }
+    for (const { id, agent, purpose, validFrom, validUntil, invalidFrom } of all("signers")) {
+      const stored = [numberOf(agent), purpose, validFrom, validUntil, invalidFrom ?? 0];
+      expect(stored).to.deep.equal([...(await registry.read.signerOf([id as Hex]))]);
+    }
+    for (const { agent, staked, locked, unbonding, withdrawableAt } of all("stakes")) {
+      const stored = [staked, locked, unbonding, withdrawableAt];
+      expect(stored).to.deep.equal([...(await vault.read.stakeOf([Number(numberOf(agent))]))]);
+    }
+    const states = new Set<string>();
+    for (const { id, state, payer, reviewUntil } of all("deals")) {
+      const [actualState, actualPayer, actualReview] = await escrow.read.dealOf([id as Hex]);
+      expect([state, payer]).to.deep.equal([dealStates[actualState], actualPayer.toLowerCase()]);
+      if (state === "Submitted") expect(reviewUntil).to.equal(actualReview);
+      states.add(state);
+    }
+    expect([...states].sort()).to.deep.equal(["Cancelled", "Completed", "Funded", "Refunded"]);
+    for (const { topic, client, provider, satisfied, unsatisfied } of all("localTrusts")) {
+      const pair = [BigInt(topic), Number(numberOf(client)), Number(numberOf(provider))] as const;
+      expect([satisfied, unsatisfied]).to.deep.equal([...(await ledger.read.pairOf(pair))]);
+    }
+    // Seats are readable on chain once their epoch has closed.
+    await chain.rpc("evm_increaseTime", EPOCH_LENGTH_SECONDS);
+    await chain.rpc("evm_mine");
+    for (const { topic, agent, seat } of all("seats")) {
+      expect(seat).to.equal((await ledger.read.nodeAt([BigInt(topic), Number(numberOf(agent))]))[0]);
+    }
+    for (const { id, seatCount } of all("topics")) {
+      expect(seatCount).to.equal(await ledger.read.seatsAt([BigInt(id)]));
+    }
+    snapshot.close();
+    await store.close();
   });
 
   it("reports a row that was changed, lost or invented behind its back", async () => {

@@ -42,6 +42,8 @@ export class ModelChain implements ChainReader {
   /** The model calls everything final this deep below its head, as Ethereum does; 0 = its head, as Hardhat does. */
   readonly #finalDepth: number;
   readonly faults: Fault[] = [];
+  /** The greatest height that it ever had. */
+  maxHeight = 0;
 
   constructor(finalDepth: number, genesisBranch = 0) {
     this.#finalDepth = finalDepth;
@@ -63,6 +65,7 @@ export class ModelChain implements ChainReader {
     const parentHash = parent?.hash ?? pad("0x", { size: 32 });
     const hash = keccak256(toHex(`${parentHash} ${this.#branch} ${events.length}`));
     const logs = events.map((event, logIndex) => encodeLog(event, { number, hash, logIndex }));
+    this.maxHeight = Math.max(this.maxHeight, number);
     this.#blocks.push({ number, hash, parentHash, timestamp: 1_000_000 + number * 12 + this.#branch, logs });
   }
 

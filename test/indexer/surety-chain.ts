@@ -4,10 +4,23 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { network } from "hardhat";
-import { createPublicClient, http, keccak256, numberToHex, pad, toHex, zeroAddress, zeroHash, type Hex } from "viem";
+import {
+  createPublicClient,
+  http,
+  keccak256,
+  numberToHex,
+  pad,
+  parseEventLogs,
+  toHex,
+  zeroAddress,
+  zeroHash,
+  type Hex,
+} from "viem";
 import { mnemonicToAccount, privateKeyToAddress } from "viem/accounts";
 import {
+  dealCancelDigestOf,
   dealDigestOf,
+  dealIdOf,
   createSigner,
   purposes,
   signerHashOf,
@@ -156,7 +169,7 @@ export async function settleDeal(
 }
 
 /** Kinds of `act`; each moves other rows. */
-export const ACTION_COUNT = 10;
+export const ACTION_COUNT = 14;
 
 /** Does one thing that the contracts accept. @param kind any integer, @param pick any integer that varies it */
 export async function act(chain: SuretyChain, kind: number, pick: number): Promise<void> {
@@ -176,8 +189,41 @@ export async function act(chain: SuretyChain, kind: number, pick: number): Promi
     () => settleDeal(chain, [agent, other], (pick % 201) - 100),
     () => updateCommitment(chain, agent, pick),
     () => registry.write.unsetAgentWallet([id], { account }),
+    () => registerAndTransfer(chain, agent, other),
+    () => stakeAndUnbond(chain, agent, pick),
+    () => refundLateDeal(chain, agent, other),
+    () => cancelDeal(chain, agent, other),
   ];
   await (actions[kind % ACTION_COUNT] as () => Promise<unknown>)();
+}
+
+async function registerAndTransfer(chain: SuretyChain, from: TestAgent, to: TestAgent): Promise<void> {
+  const { registry, client } = chain;
+  const hash = await registry.write.register(["ipfs://transferred"], { account: from.account });
+  const { logs } = await client.getTransactionReceipt({ hash });
+  const [registered] = parseEventLogs({ abi: registry.abi, logs, eventName: "Registered" });
+  if (registered === undefined) throw new Error("the registration has no event");
+  const args = [from.account, to.account, registered.args.agentId] as const;
+  await registry.write.transferFrom(args, { account: from.account });
+}
+
+async function stakeAndUnbond({ vault }: SuretyChain, { agentId, account }: TestAgent, pick: number): Promise<void> {
+  await vault.write.stake([agentId, BigInt(10 + pick)], { account });
+  await vault.write.startUnbonding([agentId, BigInt(1 + (pick % 10))], { account });
+}
+
+async function refundLateDeal(chain: SuretyChain, client: TestAgent, provider: TestAgent): Promise<void> {
+  const { timestamp } = await chain.client.getBlock();
+  const deal = await openDeal(chain, client, provider, { submitBy: Number(timestamp) + 30 });
+  await chain.rpc("evm_increaseTime", 60);
+  await chain.escrow.write.refund([deal], { account: provider.account });
+}
+
+async function cancelDeal(chain: SuretyChain, client: TestAgent, provider: TestAgent): Promise<void> {
+  const deal = await openDeal(chain, client, provider);
+  const digest = dealCancelDigestOf(dealIdOf(deal), domainOf(chain.deployment));
+  const party = ({ signer }: TestAgent) => ({ signer: signer.address, signature: signer.sign(digest) });
+  await chain.escrow.write.cancel([deal, party(client), party(provider)], { account: client.account });
 }
 
 async function bindSigner(chain: SuretyChain, { agentId, account }: TestAgent, pick: number): Promise<void> {
