@@ -6,11 +6,9 @@ import {
   challengeCalls,
   encodeLeaves,
   faults,
-  LeafTree,
   packLeaf,
   packScoreQuery,
   reputationEpochsAbi,
-  SCORE_SUM,
   SuretyError,
   topicIdOf,
   unpackLeaf,
@@ -37,6 +35,7 @@ import {
 } from "../../reputation-contracts/world.ts";
 import { testSigner } from "../chain/test-chain.ts";
 import { createRandom } from "./graphs.ts";
+import { shiftOnePercent, withLeaves } from "../../fixtures/forgery.ts";
 
 const AGENTS = 12;
 const [PUBLISHER, RIVAL] = [AGENTS + 1, AGENTS + 2];
@@ -402,24 +401,3 @@ describe("publisher and watcher on a chain", function () {
     expect(timestamp < closesAt && next.timestamp >= closesAt).to.equal(true);
   });
 });
-
-/** 1% of the richest agent's score goes to the last one; sums and root are made to fit. */
-function shiftOnePercent(topic: ComputedTopic): ComputedTopic {
-  const leaves = topic.leaves.map(unpackLeaf);
-  const richest = leaves.reduce((best, leaf, seat) => (leaf.score > (leaves[best] as Leaf).score ? seat : best), 1);
-  const poor = richest === leaves.length - 1 ? 1 : leaves.length - 1;
-  const part = (leaves[richest] as Leaf).score / 100n;
-  let cum = 0n;
-  const forged = leaves.map((leaf, seat) => {
-    const score = leaf.score + (seat === poor ? part : 0n) - (seat === richest ? part : 0n);
-    cum += score;
-    return packLeaf({ ...leaf, score, cum: cum - score });
-  });
-  if (cum !== SCORE_SUM) throw new Error("the forgery has a wrong sum");
-  return withLeaves(topic, forged);
-}
-
-function withLeaves(topic: ComputedTopic, leaves: readonly bigint[]): ComputedTopic {
-  const tree = new LeafTree(leaves);
-  return { ...topic, leaves, tree, root: tree.root };
-}
