@@ -42,7 +42,10 @@ async function main(): Promise<void> {
     for (const agent of config.agents) {
       const journal = createJournal(agent.name, (line) => void process.stderr.write(`${line}\n`));
       const application = await loadApplication(agent);
-      nodes.push(await startNode({ config, agent, chain, application, journal, signal: stopping.signal }));
+      // Agents that share a process begin with its first one, whose address nobody could configure beforehand.
+      const bootstrap = agent.bootstrap.length > 0 ? agent.bootstrap : (nodes[0]?.addresses ?? []);
+      const peer = { ...agent, bootstrap };
+      nodes.push(await startNode({ config, agent: peer, chain, application, journal, signal: stopping.signal }));
     }
     const agents = nodes.map(({ name, agentId, peerId, addresses, apiUrl }) => ({
       ...{ name, peerId, addresses, apiUrl },
