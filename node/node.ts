@@ -158,6 +158,7 @@ async function compose(
       journal.note("agreed", { dealId: agreement.dealId, role: agreement.role, price: agreement.deal.price });
       tasks.onAgreed(agreement);
     },
+    onFailed: (call, code) => tasks.onFailed(call, code),
     onFault: onFault("negotiation"),
   });
   const tasks = new TaskBoard({

@@ -8,6 +8,7 @@ import {
   MAX_SPEC_BYTES,
   SuretyError,
   topicIdOf,
+  type Call,
   type Verdict,
 } from "#protocol";
 import type { Specification } from "./application.ts";
@@ -165,6 +166,12 @@ export class TaskBoard {
     this.#follow(task.id, dealId);
   }
 
+  /** A call ended without a deal. */
+  onFailed({ specHash }: Call, code: string): void {
+    const [task] = this.#select("spec_hash = ?", specHash);
+    if (task?.state === "negotiating") this.#end(task.id, "failed", code);
+  }
+
   #spawn(work: () => Promise<void>): void {
     const running = work().catch((fault: unknown) => {
       if (!this.#lifetime.signal.aborted) this.#options.onFault(fault);
@@ -191,7 +198,8 @@ export class TaskBoard {
     const { negotiator, token, chainTime } = this.#options;
     const { spec, reservePriceWei, valuePerQuality, submitWithinS, biddingMs } = task.request;
     this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);
-    const outcome = await negotiator.callForBids(
+    // How it ends is told to onAgreed or onFailed, as for a call that a restart interrupted.
+    await negotiator.callForBids(
       {
         topic: topicIdOf(spec.topic),
         spec: encodeSpecification(spec, task.id),
@@ -207,11 +215,9 @@ export class TaskBoard {
       },
       this.#lifetime.signal,
     );
-    if (outcome.kind === "failed") this.#end(task.id, "failed", outcome.code);
-    else this.onAgreed(outcome.agreement);
   }
 
-  /** The negotiator resumes calls of before the restart and reports agreements; failures of such calls show by silence. */
+  /** The negotiator resumes calls of before the restart and tells how they end; one that never reached its disk is lost. */
   async #giveUpLater(id: string): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => resolve(undefined), LOST_CALL_MS);

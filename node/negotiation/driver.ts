@@ -16,6 +16,7 @@ import {
   structHash,
   SuretyError,
   typedDataDigest,
+  type Call,
   type DomainContracts,
   type NegotiationMessage,
   type Signer,
@@ -40,7 +41,7 @@ import {
   MAX_OPEN_SESSIONS,
   MAX_OPEN_SESSIONS_PER_CLIENT,
 } from "./limits.ts";
-import type { Agreement, Bidder, CallOutcome, CallRequest, Invitee } from "./port.ts";
+import type { Agreement, Bidder, CallFailure, CallOutcome, CallRequest, Invitee } from "./port.ts";
 import {
   checkCall,
   checkOffer,
@@ -70,6 +71,8 @@ export interface NegotiatorOptions {
    * before it returns, and knows it by its dealId.
    */
   readonly onAgreed: (agreement: Agreement) => void;
+  /** A call of ours that ended without a deal, one that was made before a restart included. */
+  readonly onFailed?: (call: Call, code: CallFailure) => void;
   readonly clock?: Clock;
   /** Told of our own failures; a stranger's are verdicts. */
   readonly onFault?: (fault: unknown) => void;
@@ -369,6 +372,7 @@ class NegotiationDriver implements Negotiator {
         this.#onClient(callId, { kind: "undelivered", agentId: to.agentId, type: message.type });
       });
     } else if (effect.kind === "failed") {
+      this.#options.onFailed?.(session.call, effect.code);
       this.#settle(callId, { kind: "failed", callId, code: effect.code });
     } else {
       const agreement = clientAgreementOf(session, this.#options.signer);

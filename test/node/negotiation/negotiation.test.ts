@@ -29,6 +29,8 @@ interface Node {
   readonly transport: Transport;
   readonly store: Store;
   readonly agreements: Agreement[];
+  /** Codes of calls that ended without a deal. */
+  readonly failures: string[];
   negotiator: Negotiator;
 }
 
@@ -67,6 +69,7 @@ describe("negotiation over libp2p", function () {
       random: () => nextSalt++,
       ...(bidder === undefined ? {} : { bidder }),
       onAgreed: (agreement) => void node.agreements.push(agreement),
+      onFailed: (_call, code) => void node.failures.push(code),
     });
 
   /** @param price what the agent asks; undefined: it bids on nothing */
@@ -74,7 +77,7 @@ describe("negotiation over libp2p", function () {
     const agent = world.agents[index];
     if (agent === undefined) throw new Error(`no agent ${index}`);
     const transport = await createTransport(index + 1);
-    const node = { ...agent, transport, store: openStore(":memory:"), agreements: [] };
+    const node = { ...agent, transport, store: openStore(":memory:"), agreements: [], failures: [] };
     const bidder = price === undefined ? undefined : bidderAt(price);
     const joined: Node = { ...node, negotiator: create(node, bidder) };
     nodes.push(joined);
@@ -160,6 +163,28 @@ describe("negotiation over libp2p", function () {
       await new Promise(setImmediate);
     }
     expect(client.agreements[0]?.dealId).to.equal(provider.agreements[0]?.dealId);
+  });
+
+  it("tells of a call's failure after a restart, when nobody waits for its outcome any more", async () => {
+    const [client, idle] = [await join(0), await join(1)];
+    const request = await requestTo(client, [idle], 3_600_000);
+    const calling = client.negotiator.callForBids(request, patience());
+    await Promise.allSettled([calling, client.negotiator.stop()]);
+    await client.transport.stop();
+    expect(client.failures).to.deep.equal([]);
+    const transport = await createTransport(1);
+    await transport.learnAddresses(idle.transport.peerId, idle.transport.addresses());
+    await idle.transport.learnAddresses(transport.peerId, transport.addresses());
+    const again = { ...client, transport };
+    again.negotiator = create(again);
+    nodes.push(again);
+    await again.negotiator.start();
+    const signal = patience();
+    while (client.failures.length === 0) {
+      signal.throwIfAborted();
+      await new Promise(setImmediate);
+    }
+    expect(client.failures).to.deep.equal(["NO_BIDS"]);
   });
 
   describe("answers a stranger's frame with a named verdict, and does nothing", () => {
