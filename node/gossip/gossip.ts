@@ -32,6 +32,8 @@ const DEFAULT_SYNC_INTERVAL_MS = 30_000;
 const FIRST_SYNC_INTERVAL_MS = 500;
 /** Older headers than this are history that a newcomer reads up on, no news for the mesh. */
 const RELAY_MAX_AGE_MS = 120_000;
+/** Own headers that wait for a first listener; older ones are left to repair. */
+const MAX_UNHEARD = 64;
 /** Pages of heads and rounds of ranges in one synchronisation; the next one goes on. */
 const MAX_PAGES = 64;
 const MAX_ROUNDS_PER_LOG = 64;
@@ -104,6 +106,7 @@ export function createGossip(options: GossipOptions): Gossip {
   const forkFound = createEmitter<Fork>(onFault);
   const refused = createEmitter<Refusal>(onFault);
   const syncIntervalMs = options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS;
+  const unheard: Uint8Array[] = [];
   let turn = 0;
   let nextSync: NodeJS.Timeout | undefined;
 
@@ -170,6 +173,13 @@ export function createGossip(options: GossipOptions): Gossip {
         // A range that we asked for goes on by itself; only news of the mesh starts a fetch.
         if (!isSolicited && tasks.size < MAX_TASKS) spawn(() => fetchRange(effect.from, effect.log, effect.fromSeq));
     }
+  }
+
+  /** An own header that reaches nobody waits for the next peer that subscribes: repair only pulls, and may come late. */
+  async function send(bytes: Uint8Array): Promise<number> {
+    const count = await transport.publish(HEADERS_TOPIC, bytes);
+    if (count === 0) unheard.splice(0, unheard.length, ...unheard.slice(1 - MAX_UNHEARD), bytes);
+    return count;
   }
 
   /**
@@ -275,7 +285,9 @@ export function createGossip(options: GossipOptions): Gossip {
         transport.onPeerDisconnected((peer) => bodies.gone(peer)),
         // What either side published between the connection and the subscription reached nobody.
         transport.onPeerSubscribed((peer, topic) => {
-          if (topic === HEADERS_TOPIC) spawn(() => syncOnce(peer));
+          if (topic !== HEADERS_TOPIC) return;
+          spawn(() => syncOnce(peer));
+          for (const bytes of unheard.splice(0)) spawn(() => send(bytes));
         }),
       );
       transport.peers().forEach(meet);
@@ -288,7 +300,7 @@ export function createGossip(options: GossipOptions): Gossip {
     async publish({ header, headerBytes, body }) {
       headerHeard.emit(header);
       deliver(header, body, transport.peerId);
-      return transport.publish(HEADERS_TOPIC, headerBytes);
+      return send(headerBytes);
     },
     syncWith: (peer, signal) => untilAborted(syncOnce(peer), signal),
     async fetchOwnHeaders(log, fromSeq, signal) {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { SuretyError } from "#protocol";
 import type { Scenario, ScenarioAgent, ScenarioTask, TaskOutcome } from "../scenarios/scenario.ts";
 import { spawnNode, type NodeProcess, type ReadyAgent } from "./child.ts";
 import { NodeClient, type NodeStatus, type TaskReport } from "./node-client.ts";
@@ -15,6 +16,9 @@ export interface FleetOptions {
   readonly agents: ReadonlyMap<string, LocalAgent>;
   readonly signal: AbortSignal;
 }
+
+/** Hearing of each other takes seconds; after this the network is broken, not slow. */
+const CONVERGENCE_LIMIT_MS = 120_000;
 
 /** The node processes of a local network. */
 export class NodeFleet {
@@ -52,14 +56,22 @@ export class NodeFleet {
     );
   }
 
-  /** @returns the number of offers, once every agent has heard of all of them */
+  /** @returns the number of offers, once every agent has heard of all of them @throws SuretyError DEVNET_NOT_CONVERGED */
   async awaitOffers(): Promise<number> {
     const { scenario, signal } = this.#options;
     const buyers = new Set(scenario.rounds.flat().map(({ by }) => by));
     const offers = scenario.agents.filter(({ name }) => !buyers.has(name)).length;
     const hasAll = ({ declarations }: NodeStatus) => declarations >= offers;
-    const asked = [...this.#agents.keys()].map((name) => this.#clientOf(name).until("/status", hasAll, signal));
-    await Promise.all(asked);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(CONVERGENCE_LIMIT_MS)]);
+    // One after the other: asking 40 agents five times a second kept two cores from the work that was waited for.
+    for (const name of this.#agents.keys()) {
+      await this.#clientOf(name)
+        .until("/status", hasAll, limit)
+        .catch((cause: unknown) => {
+          signal.throwIfAborted();
+          throw limit.aborted ? notConverged(name, offers, this.#options.dir, cause) : cause;
+        });
+    }
     return offers;
   }
 
@@ -126,6 +138,14 @@ export class NodeFleet {
     writeFileSync(path, JSON.stringify(config, null, 2), { mode: 0o600 });
     return path;
   }
+}
+
+function notConverged(name: string, offers: number, dir: string, cause: unknown): SuretyError {
+  return new SuretyError("DEVNET_NOT_CONVERGED", `${name} has not heard of all ${offers} offers.`, {
+    values: { name, offers },
+    next: `Read the nodes' logs, ${join(dir, "node-*.log")}.`,
+    cause,
+  });
 }
 
 function outcomeOf(task: ScenarioTask, report: TaskReport, names: ReadonlyMap<string, string>): TaskOutcome {

@@ -10,7 +10,9 @@ const TOKEN = 1_000_000n;
 const PURSE = 1_000n * TOKEN;
 const PUBLISHER_STAKE = 500n * TOKEN;
 const STAKE = 10n * TOKEN;
-const SUBMIT_WITHIN_S = 60;
+const SUBMIT_WITHIN_S = 180;
+/** Every customer calls every business at once: 300 new connections on two cores take a while. All answer, so it ends early. */
+const BIDDING_MS = 60_000;
 /** Agents that share a process: enough processes to be a network, few enough for two cores. */
 const AGENTS_PER_PROCESS = 8;
 
@@ -69,6 +71,7 @@ function taskOf({ businesses }: Market, customer: Customer): ScenarioTask {
     valuePerQuality: 0n,
     submitWithinS: SUBMIT_WITHIN_S,
     maxInvited: businesses.length,
+    biddingMs: BIDDING_MS,
     minScore: 0,
   };
 }

@@ -24,6 +24,8 @@ export interface ScenarioTask {
   readonly reservePriceWei: bigint;
   /** Weight of quality in the award, in the token's smallest unit. */
   readonly valuePerQuality: bigint;
+  /** How long bids count at most; the bidding ends early when everybody has answered. Default: the node's. */
+  readonly biddingMs?: number;
   /** Seconds from the call until the delivery is due. */
   readonly submitWithinS: number;
   readonly maxInvited: number;
