@@ -27,7 +27,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const DEFAULT_SYNC_INTERVAL_MS = 30_000;
 /**
  * After a new peer the next comparison comes soon, then after twice as long each time, up to the interval: a mesh that is
- * still forming loses what is said meanwhile (on loopback, a newcomer missed an entry for up to 30 s in one start of three).
+ * still forming loses what is said meanwhile, and a newcomer would miss it until the next regular comparison.
  */
 const FIRST_SYNC_INTERVAL_MS = 500;
 /** Older headers than this are history that a newcomer reads up on, no news for the mesh. */

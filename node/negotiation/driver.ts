@@ -94,8 +94,8 @@ export interface Negotiator {
 }
 
 /**
- * One libp2p request with one negotiation message, the connection included. A healthy peer answers in milliseconds, but with
- * 300 handshakes at once on two cores 5 s were too short, and everybody counted as absent.
+ * One libp2p request with one negotiation message, the connection included. A healthy peer answers in milliseconds; the
+ * room is for a machine that is busy with many handshakes at once.
  */
 const SEND_TIMEOUT_MS = 15_000;
 /** Calls between two looks for sessions that may be forgotten. */

@@ -1,5 +1,5 @@
 import { SuretyError } from "#protocol";
-import { encodeFunctionData, numberToHex, type Abi, type Address, type Hex } from "viem";
+import { encodeFunctionData, type Abi, type Address, type Hex } from "viem";
 import { signTransaction } from "viem/accounts";
 
 /** Requests of one JSON-RPC batch: larger ones gain nothing on a local chain, and endpoints bound them. */
@@ -152,6 +152,3 @@ export class BatchSender {
 function* chunksOf<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += BATCH_SIZE) yield items.slice(start, start + BATCH_SIZE);
 }
-
-/** Wei as JSON-RPC wants it. */
-export const quantity = (value: bigint): Hex => numberToHex(value);

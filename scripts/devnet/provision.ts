@@ -36,7 +36,7 @@ const MAX_UINT256 = 2n ** 256n - 1n;
 const PROOF_LIFETIME_S = 3_600;
 const ZERO_WORD: Hex = `0x${"00".repeat(32)}`;
 
-/** Gas limits: what each call was measured to take on the default profile, doubled. */
+/** Gas limits, generous: what is not used is not paid. */
 const gasOf = { register: 600_000n, mint: 150_000n, approve: 120_000n, stake: 300_000n };
 
 /**

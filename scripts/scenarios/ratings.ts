@@ -22,7 +22,7 @@ const REVIEW_S = 24 * 3_600;
 /** Deals that go through the three steps together, so that an interruption loses little. */
 const CHUNK = 100;
 
-/** Gas limits: measured on the default profile (a new pair: 268,000 / 68,000 / 190,000), with room. */
+/** Gas limits, with room. Completing leaves the escrow what it demands before it records trust (DealEscrowLowGas). */
 const gasOf = { open: 400_000n, submit: 150_000n, complete: 450_000n };
 
 /**
