@@ -8,6 +8,7 @@ export * from "./generated/structs.ts";
 export * from "./identity.ts";
 export * from "./keys.ts";
 export * from "./log/index.ts";
+export * from "./mechanism/index.ts";
 export * from "./negotiation/index.ts";
 export * from "./proof/header.ts";
 export * from "./proof/slots.ts";

@@ -1,0 +1,175 @@
+import { solveCovering } from "./dual-simplex.ts";
+import { rowsOf, weigh, type Agency, type Row } from "./agency.ts";
+import { ceil, compare, fraction, gcd, subtract, type Fraction } from "./fraction.ts";
+import { solveExactly } from "./linear-system.ts";
+
+/**
+ * The cheapest outcome-contingent payments under which one action is a follower's best response, with the proof that
+ * nothing is cheaper.
+ */
+export interface Implementation {
+  readonly action: number;
+  /** Integers, one an outcome, at least −bond. IC and IR hold exactly. */
+  readonly payments: readonly bigint[];
+  readonly expectedPayment: Fraction;
+  /** The least expected payment of all, rational payments included. */
+  readonly leastPayment: Fraction;
+  /** The dual solution that proves it, in the order of `rowsOf`. */
+  readonly dual: Dual;
+}
+
+/** y = numerators / denominator, all ≥ 0. */
+export interface Dual {
+  readonly numerators: readonly bigint[];
+  readonly denominator: bigint;
+}
+
+/** The least expected payment as a double, for choosing among many; Infinity where no payment implements the action. */
+export function estimatePayment(agency: Agency, action: number): number {
+  const solved = solveRows(agency, rowsOf(agency, action), action);
+  return solved.kind === "optimal" ? solved.value - Number(agency.bond) : Infinity;
+}
+
+/**
+ * Solves in doubles, repeats the final basis in integers, and rounds the payments to units towards the follower. What
+ * doubles got wrong shows in the exact basis: undefined is returned then, as for an action that no payment implements
+ * or that no integer payment implements (raise the unit, or the bond).
+ */
+export function implementAction(agency: Agency, action: number): Implementation | undefined {
+  const rows = rowsOf(agency, action);
+  const solved = solveRows(agency, rows, action);
+  if (solved.kind === "infeasible") return undefined;
+  const exact = solveBasis(agency, rows, action, solved.basis);
+  if (exact === undefined) return undefined;
+  const payments = roundPayments(agency, rows, action, exact.point);
+  if (payments === undefined) return undefined;
+  const law = agency.laws[action] as readonly bigint[];
+  return {
+    action,
+    payments,
+    expectedPayment: fraction(weigh(law, payments), agency.lawUnit),
+    leastPayment: subtract(exact.value, fraction(agency.bond)),
+    dual: exact.dual,
+  };
+}
+
+function solveRows({ lawUnit, laws }: Agency, rows: readonly Row[], action: number) {
+  const law = laws[action] as readonly bigint[];
+  const columns = law.length;
+  const unit = Number(lawUnit);
+  const matrix = new Float64Array(rows.length * columns);
+  const demands = new Float64Array(rows.length);
+  rows.forEach(({ coefficients, demand }, i) => {
+    demands[i] = Number(demand) / unit;
+    for (let o = 0; o < columns; o++) matrix[i * columns + o] = Number(coefficients[o]) / unit;
+  });
+  return solveCovering({
+    ...{ rows: rows.length, columns, matrix, demands },
+    costs: Float64Array.from(law, (part) => Number(part) / unit),
+  });
+}
+
+/** The primal and the dual point of a basis, in rationals; undefined if it is not optimal after all. */
+function solveBasis(agency: Agency, rows: readonly Row[], action: number, basis: readonly number[]) {
+  const law = agency.laws[action] as readonly bigint[];
+  const columns = law.length;
+  const inBasis = basis.filter((variable) => variable < columns);
+  const surplus = new Set(basis.filter((variable) => variable >= columns).map((variable) => variable - columns));
+  const tight = rows.map((_, i) => i).filter((i) => !surplus.has(i));
+  if (inBasis.length !== tight.length) return undefined;
+  const square = tight.map((i) => inBasis.map((o) => (rows[i] as Row).coefficients[o] as bigint));
+  const primal = solveExactly(
+    square,
+    tight.map((i) => (rows[i] as Row).demand),
+  );
+  const transposed = inBasis.map((o) => tight.map((i) => (rows[i] as Row).coefficients[o] as bigint));
+  const dualPoint = solveExactly(
+    transposed,
+    inBasis.map((o) => law[o] as bigint),
+  );
+  if (primal === undefined || dualPoint === undefined) return undefined;
+
+  const point = Array.from({ length: columns }, () => 0n);
+  inBasis.forEach((o, k) => (point[o] = primal.numerators[k] as bigint));
+  const numerators = rows.map(() => 0n);
+  tight.forEach((i, k) => (numerators[i] = dualPoint.numerators[k] as bigint));
+  const isPrimalFeasible =
+    point.every((s) => s >= 0n) &&
+    rows.every(({ coefficients, demand }) => weigh(coefficients, point) >= demand * primal.denominator);
+  const dual = reduce(numerators, dualPoint.denominator);
+  if (!isPrimalFeasible || !isDualFeasible(rows, law, dual)) return undefined;
+  const value = fraction(weigh(law, point), agency.lawUnit * primal.denominator);
+  return { point: point.map((numerator) => fraction(numerator, primal.denominator)), dual, value };
+}
+
+/** Gᵀy ≤ f and y ≥ 0. */
+export function isDualFeasible(
+  rows: readonly Row[],
+  law: readonly bigint[],
+  { numerators, denominator }: Dual,
+): boolean {
+  if (denominator <= 0n || numerators.length !== rows.length || numerators.some((y) => y < 0n)) return false;
+  return law.every((part, o) => {
+    let sum = 0n;
+    for (let i = 0; i < rows.length; i++)
+      sum += (numerators[i] as bigint) * ((rows[i] as Row).coefficients[o] as bigint);
+    return sum <= part * denominator;
+  });
+}
+
+/** hᵀy: no payments that implement the action cost less in expectation (weak duality), bond included. */
+export function dualBound(rows: readonly Row[], { numerators, denominator }: Dual, lawUnit: bigint): Fraction {
+  const sum = rows.reduce((total, { demand }, i) => total + demand * (numerators[i] as bigint), 0n);
+  return fraction(sum, denominator * lawUnit);
+}
+
+/** Whether payments by outcome make the action a best response and worth taking part, within the bond; exactly. */
+export function isImplementedBy(rows: readonly Row[], bond: bigint, payments: readonly bigint[]): boolean {
+  const shifted = payments.map((payment) => payment + bond);
+  return (
+    shifted.every((s) => s >= 0n) && rows.every(({ coefficients, demand }) => weigh(coefficients, shifted) >= demand)
+  );
+}
+
+/**
+ * Whole units that keep every row. Rounding all payments up adds less than one unit to each, so a row loses less than
+ * the sum of its negative coefficients: the program with demands raised by that much, rounded up, keeps the rows as they
+ * are. Undefined where the raised program has no solution: the token's unit is too coarse for these costs then.
+ */
+function roundPayments(
+  agency: Agency,
+  rows: readonly Row[],
+  action: number,
+  point: readonly Fraction[],
+): readonly bigint[] | undefined {
+  const toPayments = (shifted: readonly Fraction[]) => shifted.map((s) => ceil(s) - agency.bond);
+  if (point.every(({ denominator }) => denominator === 1n)) return toPayments(point);
+  const raised = rows.map(({ coefficients, demand }) => ({
+    coefficients,
+    demand: coefficients.reduce((sum, part) => (part < 0n ? sum - part : sum), demand),
+  }));
+  const solved = solveRows(agency, raised, action);
+  const exact = solved.kind === "optimal" ? solveBasis(agency, raised, action, solved.basis) : undefined;
+  return exact && toPayments(exact.point);
+}
+
+function reduce(numerators: readonly bigint[], denominator: bigint): Dual {
+  let divisor = denominator;
+  for (const numerator of numerators) divisor = gcd(divisor, numerator < 0n ? -numerator : numerator);
+  return { numerators: numerators.map((numerator) => numerator / divisor), denominator: denominator / divisor };
+}
+
+/** What an action is worth to the leader under its cheapest payments. */
+export const surplusOf = (reward: Fraction, { expectedPayment }: Implementation) => subtract(reward, expectedPayment);
+
+/** The best of a follower's actions for the leader; ties go to the lower action. Undefined if none beats `floor`. */
+export function chooseAction(agency: Agency, rewards: readonly bigint[], floor: Fraction): Implementation | undefined {
+  let best: { readonly implementation: Implementation; readonly surplus: Fraction } | undefined;
+  for (const [action, law] of agency.laws.entries()) {
+    const implementation = implementAction(agency, action);
+    if (implementation === undefined) continue;
+    const surplus = surplusOf(fraction(weigh(law, rewards), agency.lawUnit), implementation);
+    if (compare(surplus, best?.surplus ?? floor) > 0) best = { implementation, surplus };
+  }
+  return best?.implementation;
+}

@@ -1,0 +1,19 @@
+export * from "./agency.ts";
+export * from "./attribution.ts";
+export * from "./binary.ts";
+export * from "./commitment.ts";
+export * as fractions from "./fraction.ts";
+export type { Fraction } from "./fraction.ts";
+export {
+  chooseAction,
+  estimatePayment,
+  implementAction,
+  surplusOf,
+  type Dual,
+  type Implementation,
+} from "./implementation.ts";
+export * from "./linear.ts";
+export * from "./optimality.ts";
+export * from "./procurement.ts";
+export * from "./selection.ts";
+export * from "./team.ts";
