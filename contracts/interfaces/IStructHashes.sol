@@ -9,9 +9,19 @@ import {
     CallCancel,
     Deal,
     DealCancel,
+    DealComplete,
+    DealDispute,
+    DealPartRelease,
+    DealSubmit,
     Decline,
     LogHeader,
-    SignerBinding
+    OfferWithdrawal,
+    SignerBinding,
+    SplitProposal,
+    Tab,
+    TabClaim,
+    TabClosing,
+    Voucher
 } from "../libraries/Types.sol";
 
 /// @title EIP-712 struct hashes of everything that is signed
@@ -27,4 +37,14 @@ interface IStructHashes {
     function hashBid(Bid calldata bid) external pure returns (bytes32);
     function hashDecline(Decline calldata decline) external pure returns (bytes32);
     function hashCallCancel(CallCancel calldata cancel) external pure returns (bytes32);
+    function hashDealSubmit(DealSubmit calldata submission) external pure returns (bytes32);
+    function hashDealComplete(DealComplete calldata completion) external pure returns (bytes32);
+    function hashDealPartRelease(DealPartRelease calldata part) external pure returns (bytes32);
+    function hashDealDispute(DealDispute calldata dispute) external pure returns (bytes32);
+    function hashOfferWithdrawal(OfferWithdrawal calldata withdrawal) external pure returns (bytes32);
+    function hashSplitProposal(SplitProposal calldata proposal) external pure returns (bytes32);
+    function hashTab(Tab calldata tab) external pure returns (bytes32);
+    function hashVoucher(Voucher calldata voucher) external pure returns (bytes32);
+    function hashTabClaim(TabClaim calldata claim) external pure returns (bytes32);
+    function hashTabClosing(TabClosing calldata closing) external pure returns (bytes32);
 }

@@ -9,9 +9,19 @@ import {
     CallCancel,
     Deal,
     DealCancel,
+    DealComplete,
+    DealDispute,
+    DealPartRelease,
+    DealSubmit,
     Decline,
     LogHeader,
-    SignerBinding
+    OfferWithdrawal,
+    SignerBinding,
+    SplitProposal,
+    Tab,
+    TabClaim,
+    TabClosing,
+    Voucher
 } from "./Types.sol";
 
 /// @notice EIP-712 typehashes and struct hashes. All fields are static, so a struct's ABI encoding is its EIP-712 encoding.
@@ -20,6 +30,24 @@ library StructHash {
         "Deal(uint256 clientAgentId,uint256 providerAgentId,uint64 topic,address token,uint256 price,uint256 providerBond,uint256 clientBond,uint48 submitBy,uint32 reviewPeriod,address arbiter,uint48 arbiterDeadline,bytes32 mechanismHash,bytes32 certificateHash,bytes32 specHash,bytes32 splitsRoot,uint32 epoch,address hook,uint256 salt)"
     );
     bytes32 internal constant DEAL_CANCEL_TYPEHASH = keccak256("DealCancel(bytes32 dealId)");
+    bytes32 internal constant DEAL_SUBMIT_TYPEHASH = keccak256("DealSubmit(bytes32 dealId,bytes32 deliverableHash)");
+    bytes32 internal constant DEAL_COMPLETE_TYPEHASH = keccak256("DealComplete(bytes32 dealId,int8 rating)");
+    bytes32 internal constant DEAL_PART_RELEASE_TYPEHASH = keccak256(
+        "DealPartRelease(bytes32 dealId,uint256 released)"
+    );
+    bytes32 internal constant DEAL_DISPUTE_TYPEHASH = keccak256("DealDispute(bytes32 dealId,bytes32 reasonHash)");
+    bytes32 internal constant OFFER_WITHDRAWAL_TYPEHASH = keccak256("OfferWithdrawal(bytes32 dealId)");
+    bytes32 internal constant SPLIT_PROPOSAL_TYPEHASH = keccak256(
+        "SplitProposal(bytes32 dealId,uint256 toProvider,int8 rating,uint48 validUntil)"
+    );
+    bytes32 internal constant TAB_TYPEHASH = keccak256(
+        "Tab(uint256 clientAgentId,uint256 providerAgentId,uint64 topic,address token,bytes32 mechanismHash,bytes32 signerHash,uint48 expiry,uint32 challengePeriod,uint256 salt)"
+    );
+    bytes32 internal constant VOUCHER_TYPEHASH = keccak256(
+        "Voucher(bytes32 tabId,uint64 seq,uint128 paid,uint48 satisfied,uint48 unsatisfied)"
+    );
+    bytes32 internal constant TAB_CLAIM_TYPEHASH = keccak256("TabClaim(bytes32 tabId,uint64 seq)");
+    bytes32 internal constant TAB_CLOSING_TYPEHASH = keccak256("TabClosing(bytes32 tabId)");
     bytes32 internal constant SIGNER_BINDING_TYPEHASH = keccak256(
         "SignerBinding(uint256 agentId,address owner,bytes32 signerHash,bytes32 purpose,uint48 validFrom,uint48 validUntil,uint48 deadline)"
     );
@@ -81,5 +109,45 @@ library StructHash {
 
     function hash(CallCancel memory cancel) internal pure returns (bytes32) {
         return keccak256(abi.encode(CALL_CANCEL_TYPEHASH, cancel));
+    }
+
+    function hash(DealSubmit memory submission) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DEAL_SUBMIT_TYPEHASH, submission));
+    }
+
+    function hash(DealComplete memory completion) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DEAL_COMPLETE_TYPEHASH, completion));
+    }
+
+    function hash(DealPartRelease memory part) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DEAL_PART_RELEASE_TYPEHASH, part));
+    }
+
+    function hash(DealDispute memory dispute) internal pure returns (bytes32) {
+        return keccak256(abi.encode(DEAL_DISPUTE_TYPEHASH, dispute));
+    }
+
+    function hash(OfferWithdrawal memory withdrawal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OFFER_WITHDRAWAL_TYPEHASH, withdrawal));
+    }
+
+    function hash(SplitProposal memory proposal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(SPLIT_PROPOSAL_TYPEHASH, proposal));
+    }
+
+    function hash(Tab memory tab) internal pure returns (bytes32) {
+        return keccak256(abi.encode(TAB_TYPEHASH, tab));
+    }
+
+    function hash(Voucher memory voucher) internal pure returns (bytes32) {
+        return keccak256(abi.encode(VOUCHER_TYPEHASH, voucher));
+    }
+
+    function hash(TabClaim memory claim) internal pure returns (bytes32) {
+        return keccak256(abi.encode(TAB_CLAIM_TYPEHASH, claim));
+    }
+
+    function hash(TabClosing memory closing) internal pure returns (bytes32) {
+        return keccak256(abi.encode(TAB_CLOSING_TYPEHASH, closing));
     }
 }

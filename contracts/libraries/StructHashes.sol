@@ -11,9 +11,19 @@ import {
     CallCancel,
     Deal,
     DealCancel,
+    DealComplete,
+    DealDispute,
+    DealPartRelease,
+    DealSubmit,
     Decline,
     LogHeader,
-    SignerBinding
+    OfferWithdrawal,
+    SignerBinding,
+    SplitProposal,
+    Tab,
+    TabClaim,
+    TabClosing,
+    Voucher
 } from "./Types.sol";
 
 /// @notice See IStructHashes.
@@ -56,5 +66,45 @@ contract StructHashes is IStructHashes {
 
     function hashCallCancel(CallCancel calldata cancel) external pure returns (bytes32) {
         return StructHash.hash(cancel);
+    }
+
+    function hashDealSubmit(DealSubmit calldata submission) external pure returns (bytes32) {
+        return StructHash.hash(submission);
+    }
+
+    function hashDealComplete(DealComplete calldata completion) external pure returns (bytes32) {
+        return StructHash.hash(completion);
+    }
+
+    function hashDealPartRelease(DealPartRelease calldata part) external pure returns (bytes32) {
+        return StructHash.hash(part);
+    }
+
+    function hashDealDispute(DealDispute calldata dispute) external pure returns (bytes32) {
+        return StructHash.hash(dispute);
+    }
+
+    function hashOfferWithdrawal(OfferWithdrawal calldata withdrawal) external pure returns (bytes32) {
+        return StructHash.hash(withdrawal);
+    }
+
+    function hashSplitProposal(SplitProposal calldata proposal) external pure returns (bytes32) {
+        return StructHash.hash(proposal);
+    }
+
+    function hashTab(Tab calldata tab) external pure returns (bytes32) {
+        return StructHash.hash(tab);
+    }
+
+    function hashVoucher(Voucher calldata voucher) external pure returns (bytes32) {
+        return StructHash.hash(voucher);
+    }
+
+    function hashTabClaim(TabClaim calldata claim) external pure returns (bytes32) {
+        return StructHash.hash(claim);
+    }
+
+    function hashTabClosing(TabClosing calldata closing) external pure returns (bytes32) {
+        return StructHash.hash(closing);
     }
 }

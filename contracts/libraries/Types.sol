@@ -14,7 +14,7 @@ struct Deal {
     uint256 providerAgentId;
     /// Topic of the local trust that this deal moves; 0 moves none.
     uint64 topic;
-    /// The ERC-20 in which the price is paid.
+    /// The ERC-20 in which price and bonds are paid; zero = native value.
     address token;
     /// Price in the token's smallest unit.
     uint256 price;
@@ -26,9 +26,9 @@ struct Deal {
     uint48 submitBy;
     /// Seconds after submission in which the client may object; silence then pays the provider.
     uint32 reviewPeriod;
-    /// Who rules on a dispute; zero = nobody.
+    /// Who rules on a dispute: an ERC-792 arbitrator, or any other account by itself; zero = nobody, and no dispute.
     address arbiter;
-    /// Last second (Unix) for a ruling.
+    /// Last second (Unix) for a ruling; after the latest end of review. 0 where nobody rules.
     uint48 arbiterDeadline;
     /// Hash of the mechanism (the leader's published rules) that led to this deal.
     bytes32 mechanismHash;
@@ -36,7 +36,7 @@ struct Deal {
     bytes32 certificateHash;
     /// Hash of what is to be delivered.
     bytes32 specHash;
-    /// Merkle root of an N-way split of the price; zero = all to the provider.
+    /// Merkle root of an N-way split of what the provider earns (see IDealEscrow.distribute); zero = all to the provider.
     bytes32 splitsRoot;
     /// The finalized reputation epoch on which the parties relied; 0 = none.
     uint32 epoch;
@@ -46,10 +46,109 @@ struct Deal {
     uint256 salt;
 }
 
-/// @notice Both parties' consent to end a deal with everything returned.
+/// @notice Both parties' consent to end a deal with everything returned to the side that brought it.
 /// @dev Domain of DealEscrow.
 struct DealCancel {
     bytes32 dealId;
+}
+
+/// @notice The provider's delivery, relayed by somebody else.
+/// @dev Domain of DealEscrow.
+struct DealSubmit {
+    bytes32 dealId;
+    bytes32 deliverableHash;
+}
+
+/// @notice The client's release and rating of a delivery, relayed by somebody else.
+/// @dev Domain of DealEscrow.
+struct DealComplete {
+    bytes32 dealId;
+    /// -100..100; 0 moves no local trust.
+    int8 rating;
+}
+
+/// @notice The client's release of a part of the price, relayed by somebody else.
+/// @dev Domain of DealEscrow. Cumulative: the same signature releases nothing a second time.
+struct DealPartRelease {
+    bytes32 dealId;
+    /// All that is released so far with this part, in the token's smallest unit; below the price.
+    uint256 released;
+}
+
+/// @notice The client's objection to a delivery, relayed by somebody else.
+/// @dev Domain of DealEscrow.
+struct DealDispute {
+    bytes32 dealId;
+    /// Hash of what the client objects to.
+    bytes32 reasonHash;
+}
+
+/// @notice One side's withdrawal of its signature before funding, relayed by somebody else.
+/// @dev Domain of DealEscrow.
+struct OfferWithdrawal {
+    bytes32 dealId;
+}
+
+/// @notice How both sides agree to end a live deal: one signs it, the other accepts by its own call or signature.
+/// @dev Domain of DealEscrow.
+struct SplitProposal {
+    bytes32 dealId;
+    /// What of the price still held goes to the provider; the rest goes back to the payer, both bonds to their sides.
+    uint256 toProvider;
+    /// The client's rating, -100..100; 0 moves no local trust.
+    int8 rating;
+    /// Last second (Unix) at which the proposal may be used.
+    uint48 validUntil;
+}
+
+/// @notice Terms of a tab. Its EIP-712 struct hash is the tabId.
+/// @dev Domain: ("SuretyTabEscrow", "1", chainId, TabEscrow).
+struct Tab {
+    /// The agent that pays.
+    uint256 clientAgentId;
+    /// The agent that answers tasks and is paid.
+    uint256 providerAgentId;
+    /// Topic of the local trust that claims move; 0 moves none.
+    uint64 topic;
+    /// The ERC-20 of the deposit; zero = native value.
+    address token;
+    /// Hash of the rules by which tasks are priced and rated.
+    bytes32 mechanismHash;
+    /// keccak256 of the ERC-7913 bytes of the one key that signs vouchers: at opening a LOG signer of the client.
+    bytes32 signerHash;
+    /// Last second (Unix) of the tab; after it anyone closes it.
+    uint48 expiry;
+    /// Seconds between the client's wish to close and the closing, in which the provider claims.
+    uint32 challengePeriod;
+    /// Makes two tabs with the same terms different.
+    uint256 salt;
+}
+
+/// @notice What the client owes on a tab so far; every field only grows. One claim settles all tasks before it.
+/// @dev Domain of Tab.
+struct Voucher {
+    bytes32 tabId;
+    /// Number of tasks answered so far.
+    uint64 seq;
+    /// Sum owed so far, in the token's smallest unit.
+    uint128 paid;
+    /// Sum of the positive ratings so far, at most 100 a task.
+    uint48 satisfied;
+    /// Sum of the negative ratings so far, at most 100 a task.
+    uint48 unsatisfied;
+}
+
+/// @notice The provider's claim of one voucher, relayed by somebody else.
+/// @dev Domain of Tab.
+struct TabClaim {
+    bytes32 tabId;
+    uint64 seq;
+}
+
+/// @notice One side's wish to close a tab, relayed by somebody else.
+/// @dev Domain of Tab. The client's starts the challenge period; the provider's closes at once.
+struct TabClosing {
+    bytes32 tabId;
 }
 
 /// @notice A new signer's proof that it exists and agrees to speak for an agent.

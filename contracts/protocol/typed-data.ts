@@ -1,4 +1,5 @@
 import { hashDomain, hashStruct, keccak256, concat, type Address, type Hex } from "viem";
+import { SuretyError } from "./errors.ts";
 import { structTypes, type Structs } from "./generated/structs.ts";
 
 export interface Domain {
@@ -13,6 +14,8 @@ export interface DomainContracts {
   readonly chainId: number;
   readonly identityRegistry: Address;
   readonly dealEscrow: Address;
+  /** Only needed for what is signed about tabs. */
+  readonly tabEscrow?: Address;
 }
 
 const domainTypes = [
@@ -26,6 +29,16 @@ const domainTypes = [
 const domainOfStruct = {
   Deal: ["SuretyDealEscrow", "dealEscrow"],
   DealCancel: ["SuretyDealEscrow", "dealEscrow"],
+  DealSubmit: ["SuretyDealEscrow", "dealEscrow"],
+  DealComplete: ["SuretyDealEscrow", "dealEscrow"],
+  DealPartRelease: ["SuretyDealEscrow", "dealEscrow"],
+  DealDispute: ["SuretyDealEscrow", "dealEscrow"],
+  OfferWithdrawal: ["SuretyDealEscrow", "dealEscrow"],
+  SplitProposal: ["SuretyDealEscrow", "dealEscrow"],
+  Tab: ["SuretyTabEscrow", "tabEscrow"],
+  Voucher: ["SuretyTabEscrow", "tabEscrow"],
+  TabClaim: ["SuretyTabEscrow", "tabEscrow"],
+  TabClosing: ["SuretyTabEscrow", "tabEscrow"],
   SignerBinding: ["ERC8004IdentityRegistry", "identityRegistry"],
   BindingUpdate: ["ERC8004IdentityRegistry", "identityRegistry"],
   AgentWalletSet: ["ERC8004IdentityRegistry", "identityRegistry"],
@@ -34,11 +47,17 @@ const domainOfStruct = {
   Bid: ["SuretyNegotiation", "dealEscrow"],
   Decline: ["SuretyNegotiation", "dealEscrow"],
   CallCancel: ["SuretyNegotiation", "dealEscrow"],
-} as const satisfies Record<keyof Structs, readonly [string, "identityRegistry" | "dealEscrow"]>;
+} as const satisfies Record<keyof Structs, readonly [string, "identityRegistry" | "dealEscrow" | "tabEscrow"]>;
 
+/** @throws SuretyError DOMAIN_UNKNOWN for a struct of tabs without the address of the tab escrow */
 export function domainOf(struct: keyof Structs, contracts: DomainContracts): Domain {
   const [name, contract] = domainOfStruct[struct];
-  return { name, version: "1", chainId: contracts.chainId, verifyingContract: contracts[contract] };
+  const verifyingContract = contracts[contract];
+  if (verifyingContract !== undefined) return { name, version: "1", chainId: contracts.chainId, verifyingContract };
+  throw new SuretyError("DOMAIN_UNKNOWN", `${struct} is signed for the ${contract}, whose address was not given.`, {
+    values: { struct, contract },
+    next: `Give ${contract} with the other contracts; the deployment file has it.`,
+  });
 }
 
 /** EIP-712 hashStruct of one of our structs. For a Deal it is the dealId, for a Call the callId, for a Bid the bidId. */

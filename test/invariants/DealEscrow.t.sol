@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ICredits} from "../../contracts/interfaces/ICredits.sol";
 import {DealState, IDealEscrow} from "../../contracts/interfaces/IDealEscrow.sol";
 import {ITrustLedger} from "../../contracts/interfaces/ITrustLedger.sol";
 import {StructHash} from "../../contracts/libraries/StructHash.sol";
@@ -133,7 +134,7 @@ contract DealEscrowHandler {
     function withdrawCredit(uint8 which, uint8 caller) external {
         address token = address(tokens[which % 2]);
         uint256 index = caller % agents.COUNT();
-        _call(index, abi.encodeCall(IDealEscrow.withdrawCredit, (token, agents.accounts(index))));
+        _call(index, abi.encodeCall(ICredits.withdrawCredit, (token, agents.accounts(index))));
     }
 
     /// @dev Money that nobody asked for moves no book but this one.
@@ -240,7 +241,7 @@ contract DealEscrowHandler {
     function _fold(Log memory log) private {
         bytes32 kind = log.topics[0];
         ++seen[kind];
-        if (kind == IDealEscrow.Credited.selector || kind == IDealEscrow.CreditWithdrawn.selector) {
+        if (kind == ICredits.Credited.selector || kind == ICredits.CreditWithdrawn.selector) {
             _foldCredit(log);
             return;
         }
@@ -289,7 +290,7 @@ contract DealEscrowHandler {
         address token = address(uint160(uint256(log.topics[1])));
         address account = address(uint160(uint256(log.topics[2])));
         uint256 amount = abi.decode(log.data, (uint256));
-        if (log.topics[0] == IDealEscrow.Credited.selector) credits[token][account] += amount;
+        if (log.topics[0] == ICredits.Credited.selector) credits[token][account] += amount;
         else credits[token][account] -= amount;
     }
 }
@@ -370,8 +371,8 @@ contract DealEscrowInvariants {
         require(_handler.seen(IDealEscrow.DealCompleted.selector) != 0, "DealCompleted");
         require(_handler.seen(IDealEscrow.DealRefunded.selector) != 0, "DealRefunded");
         require(_handler.seen(IDealEscrow.DealCancelled.selector) != 0, "DealCancelled");
-        require(_handler.seen(IDealEscrow.Credited.selector) != 0, "Credited");
-        require(_handler.seen(IDealEscrow.CreditWithdrawn.selector) != 0, "CreditWithdrawn");
+        require(_handler.seen(ICredits.Credited.selector) != 0, "Credited");
+        require(_handler.seen(ICredits.CreditWithdrawn.selector) != 0, "CreditWithdrawn");
         require(_handler.reentryCount() != 0, "re-entry");
         invariant_BalanceIsLiveDealsCreditsAndDonations();
         invariant_OneEndAndPayoutsAreDeposits();

@@ -957,7 +957,7 @@ export const dealEscrowAbi = [
           { internalType: "bytes", name: "signer", type: "bytes" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Party",
+        internalType: "struct IDealEscrowThin.Party",
         name: "client",
         type: "tuple",
       },
@@ -966,7 +966,7 @@ export const dealEscrowAbi = [
           { internalType: "bytes", name: "signer", type: "bytes" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Party",
+        internalType: "struct IDealEscrowThin.Party",
         name: "provider",
         type: "tuple",
       },
@@ -1151,7 +1151,7 @@ export const dealEscrowAbi = [
           { internalType: "bytes", name: "signer", type: "bytes" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Party",
+        internalType: "struct IDealEscrowThin.Party",
         name: "client",
         type: "tuple",
       },
@@ -1160,7 +1160,7 @@ export const dealEscrowAbi = [
           { internalType: "bytes", name: "signer", type: "bytes" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Party",
+        internalType: "struct IDealEscrowThin.Party",
         name: "provider",
         type: "tuple",
       },
@@ -1202,7 +1202,7 @@ export const dealEscrowAbi = [
           { internalType: "bytes", name: "signer", type: "bytes" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Party",
+        internalType: "struct IDealEscrowThin.Party",
         name: "client",
         type: "tuple",
       },
@@ -1211,7 +1211,7 @@ export const dealEscrowAbi = [
           { internalType: "bytes", name: "signer", type: "bytes" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Party",
+        internalType: "struct IDealEscrowThin.Party",
         name: "provider",
         type: "tuple",
       },
@@ -1222,7 +1222,7 @@ export const dealEscrowAbi = [
           { internalType: "uint256", name: "validBefore", type: "uint256" },
           { internalType: "bytes", name: "signature", type: "bytes" },
         ],
-        internalType: "struct IDealEscrow.Authorization",
+        internalType: "struct IDealEscrowThin.Authorization",
         name: "authorization",
         type: "tuple",
       },
@@ -2648,6 +2648,74 @@ export const structHashesAbi = [
     inputs: [
       {
         components: [
+          { internalType: "bytes32", name: "dealId", type: "bytes32" },
+          { internalType: "int8", name: "rating", type: "int8" },
+        ],
+        internalType: "struct DealComplete",
+        name: "completion",
+        type: "tuple",
+      },
+    ],
+    name: "hashDealComplete",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "dealId", type: "bytes32" },
+          { internalType: "bytes32", name: "reasonHash", type: "bytes32" },
+        ],
+        internalType: "struct DealDispute",
+        name: "dispute",
+        type: "tuple",
+      },
+    ],
+    name: "hashDealDispute",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "dealId", type: "bytes32" },
+          { internalType: "uint256", name: "released", type: "uint256" },
+        ],
+        internalType: "struct DealPartRelease",
+        name: "part",
+        type: "tuple",
+      },
+    ],
+    name: "hashDealPartRelease",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "dealId", type: "bytes32" },
+          { internalType: "bytes32", name: "deliverableHash", type: "bytes32" },
+        ],
+        internalType: "struct DealSubmit",
+        name: "submission",
+        type: "tuple",
+      },
+    ],
+    name: "hashDealSubmit",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
           { internalType: "bytes32", name: "callId", type: "bytes32" },
           { internalType: "bytes32", name: "dealId", type: "bytes32" },
           { internalType: "uint256", name: "providerAgentId", type: "uint256" },
@@ -2692,6 +2760,20 @@ export const structHashesAbi = [
   {
     inputs: [
       {
+        components: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
+        internalType: "struct OfferWithdrawal",
+        name: "withdrawal",
+        type: "tuple",
+      },
+    ],
+    name: "hashOfferWithdrawal",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
         components: [
           { internalType: "uint256", name: "agentId", type: "uint256" },
           { internalType: "address", name: "owner", type: "address" },
@@ -2707,6 +2789,100 @@ export const structHashesAbi = [
       },
     ],
     name: "hashSignerBinding",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "dealId", type: "bytes32" },
+          { internalType: "uint256", name: "toProvider", type: "uint256" },
+          { internalType: "int8", name: "rating", type: "int8" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct SplitProposal",
+        name: "proposal",
+        type: "tuple",
+      },
+    ],
+    name: "hashSplitProposal",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "clientAgentId", type: "uint256" },
+          { internalType: "uint256", name: "providerAgentId", type: "uint256" },
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "address", name: "token", type: "address" },
+          { internalType: "bytes32", name: "mechanismHash", type: "bytes32" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "uint48", name: "expiry", type: "uint48" },
+          { internalType: "uint32", name: "challengePeriod", type: "uint32" },
+          { internalType: "uint256", name: "salt", type: "uint256" },
+        ],
+        internalType: "struct Tab",
+        name: "tab",
+        type: "tuple",
+      },
+    ],
+    name: "hashTab",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "tabId", type: "bytes32" },
+          { internalType: "uint64", name: "seq", type: "uint64" },
+        ],
+        internalType: "struct TabClaim",
+        name: "claim",
+        type: "tuple",
+      },
+    ],
+    name: "hashTabClaim",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [{ internalType: "bytes32", name: "tabId", type: "bytes32" }],
+        internalType: "struct TabClosing",
+        name: "closing",
+        type: "tuple",
+      },
+    ],
+    name: "hashTabClosing",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "tabId", type: "bytes32" },
+          { internalType: "uint64", name: "seq", type: "uint64" },
+          { internalType: "uint128", name: "paid", type: "uint128" },
+          { internalType: "uint48", name: "satisfied", type: "uint48" },
+          { internalType: "uint48", name: "unsatisfied", type: "uint48" },
+        ],
+        internalType: "struct Voucher",
+        name: "voucher",
+        type: "tuple",
+      },
+    ],
+    name: "hashVoucher",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",

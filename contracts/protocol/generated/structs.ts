@@ -68,6 +68,26 @@ export interface DealCancel {
   dealId: Hex;
 }
 
+export interface DealComplete {
+  dealId: Hex;
+  rating: number;
+}
+
+export interface DealDispute {
+  dealId: Hex;
+  reasonHash: Hex;
+}
+
+export interface DealPartRelease {
+  dealId: Hex;
+  released: bigint;
+}
+
+export interface DealSubmit {
+  dealId: Hex;
+  deliverableHash: Hex;
+}
+
 export interface Decline {
   callId: Hex;
   dealId: Hex;
@@ -89,6 +109,10 @@ export interface LogHeader {
   sketch: Hex;
 }
 
+export interface OfferWithdrawal {
+  dealId: Hex;
+}
+
 export interface SignerBinding {
   agentId: bigint;
   owner: Hex;
@@ -97,6 +121,42 @@ export interface SignerBinding {
   validFrom: number;
   validUntil: number;
   deadline: number;
+}
+
+export interface SplitProposal {
+  dealId: Hex;
+  toProvider: bigint;
+  rating: number;
+  validUntil: number;
+}
+
+export interface Tab {
+  clientAgentId: bigint;
+  providerAgentId: bigint;
+  topic: bigint;
+  token: Hex;
+  mechanismHash: Hex;
+  signerHash: Hex;
+  expiry: number;
+  challengePeriod: number;
+  salt: bigint;
+}
+
+export interface TabClaim {
+  tabId: Hex;
+  seq: bigint;
+}
+
+export interface TabClosing {
+  tabId: Hex;
+}
+
+export interface Voucher {
+  tabId: Hex;
+  seq: bigint;
+  paid: bigint;
+  satisfied: number;
+  unsatisfied: number;
 }
 
 /** EIP-712 fields of every signed struct. */
@@ -156,6 +216,22 @@ export const structTypes = {
     { name: "salt", type: "uint256" },
   ],
   DealCancel: [{ name: "dealId", type: "bytes32" }],
+  DealComplete: [
+    { name: "dealId", type: "bytes32" },
+    { name: "rating", type: "int8" },
+  ],
+  DealDispute: [
+    { name: "dealId", type: "bytes32" },
+    { name: "reasonHash", type: "bytes32" },
+  ],
+  DealPartRelease: [
+    { name: "dealId", type: "bytes32" },
+    { name: "released", type: "uint256" },
+  ],
+  DealSubmit: [
+    { name: "dealId", type: "bytes32" },
+    { name: "deliverableHash", type: "bytes32" },
+  ],
   Decline: [
     { name: "callId", type: "bytes32" },
     { name: "dealId", type: "bytes32" },
@@ -175,6 +251,7 @@ export const structTypes = {
     { name: "tags", type: "uint128" },
     { name: "sketch", type: "bytes32" },
   ],
+  OfferWithdrawal: [{ name: "dealId", type: "bytes32" }],
   SignerBinding: [
     { name: "agentId", type: "uint256" },
     { name: "owner", type: "address" },
@@ -183,6 +260,35 @@ export const structTypes = {
     { name: "validFrom", type: "uint48" },
     { name: "validUntil", type: "uint48" },
     { name: "deadline", type: "uint48" },
+  ],
+  SplitProposal: [
+    { name: "dealId", type: "bytes32" },
+    { name: "toProvider", type: "uint256" },
+    { name: "rating", type: "int8" },
+    { name: "validUntil", type: "uint48" },
+  ],
+  Tab: [
+    { name: "clientAgentId", type: "uint256" },
+    { name: "providerAgentId", type: "uint256" },
+    { name: "topic", type: "uint64" },
+    { name: "token", type: "address" },
+    { name: "mechanismHash", type: "bytes32" },
+    { name: "signerHash", type: "bytes32" },
+    { name: "expiry", type: "uint48" },
+    { name: "challengePeriod", type: "uint32" },
+    { name: "salt", type: "uint256" },
+  ],
+  TabClaim: [
+    { name: "tabId", type: "bytes32" },
+    { name: "seq", type: "uint64" },
+  ],
+  TabClosing: [{ name: "tabId", type: "bytes32" }],
+  Voucher: [
+    { name: "tabId", type: "bytes32" },
+    { name: "seq", type: "uint64" },
+    { name: "paid", type: "uint128" },
+    { name: "satisfied", type: "uint48" },
+    { name: "unsatisfied", type: "uint48" },
   ],
 } as const;
 
@@ -196,7 +302,17 @@ export interface Structs {
   CallCancel: CallCancel;
   Deal: Deal;
   DealCancel: DealCancel;
+  DealComplete: DealComplete;
+  DealDispute: DealDispute;
+  DealPartRelease: DealPartRelease;
+  DealSubmit: DealSubmit;
   Decline: Decline;
   LogHeader: LogHeader;
+  OfferWithdrawal: OfferWithdrawal;
   SignerBinding: SignerBinding;
+  SplitProposal: SplitProposal;
+  Tab: Tab;
+  TabClaim: TabClaim;
+  TabClosing: TabClosing;
+  Voucher: Voucher;
 }
