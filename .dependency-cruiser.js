@@ -4,7 +4,7 @@
 /** Stages of a node, in the order in which an outcome moves. */
 const stages = ["identity", "log", "gossip", "discovery", "negotiation", "settlement", "reputation"];
 
-const pureLibraries = "^node_modules/(viem|abitype|@noble/(hashes|curves)|@ipld/dag-cbor|multiformats)/";
+const pureLibraries = "^node_modules/(viem|abitype|@noble/(hashes|curves)|@ipld/dag-cbor|multiformats|canonicalize)/";
 const protocol = "^contracts/protocol/";
 
 /** A rule that nothing may break. */
@@ -38,7 +38,7 @@ export default {
   forbidden: [
     forbid(
       "protocol-is-pure",
-      "#protocol is the pure mirror of the contracts: viem's utilities, noble, dag-cbor, multiformats, and nothing of node:*.",
+      "#protocol is the pure mirror of the contracts: viem's utilities, noble, dag-cbor, multiformats, canonicalize, and nothing of node:*.",
       { path: protocol },
       { pathNot: [protocol, pureLibraries] },
     ),

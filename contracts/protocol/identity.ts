@@ -10,7 +10,7 @@ export const purposes = {
 
 /** What a BAID commitment opens to. */
 export interface CommitmentOpening {
-  /** Typed code commitment: first byte 1 = file manifest, 2 = OCI digest, 3 = RISC Zero image, 4 = SP1 key, 5 = TEE. */
+  /** CP: `codeWordOf` a typed code commitment (binding/code.ts). */
   readonly codeCommitment: Hex;
   readonly configDigest: Hex;
   readonly userId: Hex;

@@ -1,3 +1,4 @@
+export * from "./binding/index.ts";
 export * from "./deal-state.ts";
 export * from "./deal.ts";
 export * from "./deployment.ts";
