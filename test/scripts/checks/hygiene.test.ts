@@ -11,12 +11,20 @@ describe("hygiene", () => {
     ["fixed port", "node/api/server.ts", "server.listen(3000);"],
     ["fixed port", "scripts/devnet.ts", 'const url = "http://127.0.0.1:8545";'],
     ["fixed port", "indexer/main.ts", "createServer({ port: 4000 })"],
+    ["fixed port", "scripts/cli/network.ts", 'const url = "http://127.0.0.1:8546";'],
+    ["fixed port", "scripts/cli/network.ts", 'const urls = ["http://127.0.0.1:8545", "http://127.0.0.1:9545"];'],
+    ["fixed port", "hardhat.config.ts", "serve({ port: 8545 })"],
     ["long README", "node/README.md", "line\n".repeat(41)],
   ] as const) {
     it(`finds a ${rule} in ${path}`, () => {
       expect(findingsOf(path, text).map((finding) => finding.rule)).to.deep.equal([rule]);
     });
   }
+
+  it("passes Hardhat's own address in the two files that look for it", () => {
+    for (const path of ["scripts/cli/network.ts", "hardhat.config.ts"])
+      expect(findingsOf(path, 'const url = "http://127.0.0.1:8545";')).to.deep.equal([]);
+  });
 
   it("passes relative paths, port 0, documented ports and short READMEs", () => {
     expect(findingsOf("docs/guide.md", "`npx hardhat node` listens on http://127.0.0.1:8545")).to.deep.equal([]);
