@@ -6,6 +6,8 @@ import hre from "hardhat";
 import type { EthereumProvider } from "hardhat/types/providers";
 import { hexToNumber, isAddress, numberToHex, type Address, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { unreachable } from "../node/chain/connect.ts";
+import { LOCAL_CHAIN_ID } from "./cli/network.ts";
 import { confirmedTransactionOf, recoverLostTransactions, type Requester } from "./ignition/journal.ts";
 import Surety, { SuretyOnToken } from "./ignition/Surety.ts";
 
@@ -49,7 +51,6 @@ interface Beginning {
 
 /** Local chains mine at once: looking often costs nothing there. */
 const LOCAL_POLLING_INTERVAL_MS = 50;
-const LOCAL_CHAIN_ID = 31_337;
 /** Depth at which a block of a public network is taken as settled. */
 const PUBLIC_CONFIRMATIONS = 5;
 /** A challenge of epoch s ends with s + 1: stake that leaves within two epochs could dodge its slash. */
@@ -64,7 +65,7 @@ export const deploymentFileOf = (deploymentDir: string): string => join(deployme
  * Deploys and wires every contract by Ignition, or what an earlier run has left to do, and writes the deployment file.
  * A second run sends nothing. The contracts are built before (`hardhat build`).
  * @throws SuretyError DEPLOY_PARAMETERS_INVALID, DEPLOY_PARAMETERS_CHANGED, DEPLOY_CHAIN_CHANGED, DEPLOY_FAILED or
- * RPC_UNREACHABLE; the signal's reason if it fired
+ * CHAIN_UNREACHABLE; the signal's reason if it fired
  */
 export async function deploySurety(options: DeployOptions): Promise<Deployment> {
   const { parameters, deploymentDir, signal } = options;
@@ -129,11 +130,7 @@ async function chainIdOf(provider: Requester, signal: AbortSignal | undefined): 
     return hexToNumber((await provider.request({ method: "eth_chainId" })) as Hex);
   } catch (cause) {
     signal?.throwIfAborted();
-    throw new SuretyError("RPC_UNREACHABLE", "The chain to deploy to does not answer.", {
-      next: "Start the chain (`npx hardhat node`), or name another by --rpc-url or SURETY_RPC_URL.",
-      isRetryable: true,
-      cause,
-    });
+    throw unreachable(cause);
   }
 }
 

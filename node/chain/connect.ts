@@ -35,30 +35,34 @@ export async function connectChain(
   const address = deployment.contracts.dealEscrow;
   const answers = Promise.all([client.getChainId(), client.getCode({ address })]);
   const [chainId, code] = await withSignal(answers, signal).catch((cause: unknown) => {
-    throw unreachable(cause);
+    throw unreachable(cause, typeof rpc === "string" ? rpc : undefined);
   });
   if (chainId !== deployment.chainId) {
-    throw new SuretyError("CHAIN_WRONG_ID", `The RPC server serves chain ${chainId}, not ${deployment.chainId}.`, {
-      values: { given: chainId, expected: deployment.chainId },
-      next: "Give the RPC URL and the deployment file of the same network.",
-    });
+    throw new SuretyError(
+      "CHAIN_WRONG_ID",
+      `The endpoint serves chain ${chainId}, the deployment is on ${deployment.chainId}.`,
+      {
+        values: { given: chainId, expected: deployment.chainId },
+        next: "Name the endpoint (--rpc-url, rpcUrl) and the deployment (--network, deploymentFile) of the same chain.",
+      },
+    );
   }
   if (code === undefined) {
     throw new SuretyError("CHAIN_NOT_DEPLOYED", `There is no contract at ${address} on chain ${chainId}.`, {
       values: { address, chainId },
-      next: "Run `surety deploy` on this network; a local chain that was restarted has lost its contracts.",
+      next: "A local chain forgets when it restarts: run `surety deploy --reset` again. Else name the right endpoint.",
     });
   }
   return client;
 }
 
-/** An RPC failure that is no revert, as our error. An abort stays what it is. */
-export function unreachable(cause: unknown): unknown {
+/** An RPC failure that is no revert, as our error; an error of ours and an abort stay what they are. */
+export function unreachable(cause: unknown, url?: string): unknown {
   if (cause instanceof SuretyError || (cause instanceof Error && cause.name === "AbortError")) return cause;
   const detail = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
-  return new SuretyError("CHAIN_UNREACHABLE", `The chain did not answer: ${detail}`, {
-    values: { detail },
-    next: "Check that the RPC URL is right and its server is up.",
+  return new SuretyError("CHAIN_UNREACHABLE", `No chain answers${url === undefined ? "" : ` at ${url}`}: ${detail}`, {
+    values: { detail, ...(url === undefined ? {} : { url }) },
+    next: "Start the chain (`npx hardhat node` or `surety devnet`), or name another endpoint: --rpc-url, SURETY_RPC_URL, rpcUrl.",
     isRetryable: true,
     cause,
   });

@@ -1,5 +1,6 @@
 import { BaseError, HttpRequestError, TimeoutError } from "viem";
 import { SuretyError } from "#protocol";
+import { unreachable } from "../../node/chain/connect.ts";
 import { revertDataOf, revertErrorOf } from "../../node/chain/revert.ts";
 
 /** What a command's exit code says; `surety --help` prints the same list. */
@@ -84,13 +85,7 @@ function exitCodeOf(code: string): number {
 function chainErrorOf(error: unknown): SuretyError | undefined {
   if (!(error instanceof BaseError)) return undefined;
   const unanswered = error.walk((at) => at instanceof HttpRequestError || at instanceof TimeoutError);
-  if (unanswered !== null) {
-    return new SuretyError("RPC_UNREACHABLE", "The chain stopped answering.", {
-      next: "Look whether the chain still runs, then run the same command again.",
-      cause: error,
-      isRetryable: true,
-    });
-  }
+  if (unanswered !== null) return unreachable(unanswered) as SuretyError;
   const revert = revertDataOf(error);
   if (revert !== undefined) return revertErrorOf("the call", revert, error);
   return new SuretyError("RPC_FAILED", `The chain refused: ${error.details || error.shortMessage}`, {

@@ -1,4 +1,5 @@
 import { SuretyError } from "#protocol";
+import { unreachable } from "../../node/chain/connect.ts";
 import { encodeFunctionData, type Abi, type Address, type Hex } from "viem";
 import { signTransaction } from "viem/accounts";
 
@@ -15,7 +16,7 @@ interface RpcAnswer {
   readonly error?: { readonly message: string; readonly data?: unknown };
 }
 
-/** One JSON-RPC batch, its answers in the order of the requests. @throws SuretyError RPC_UNREACHABLE or RPC_FAILED */
+/** One JSON-RPC batch, its answers in the order of the requests. @throws SuretyError CHAIN_UNREACHABLE or RPC_FAILED */
 async function requestBatch(
   rpcUrl: string,
   requests: readonly { method: string; params: readonly unknown[] }[],
@@ -25,12 +26,7 @@ async function requestBatch(
   const headers = { "content-type": "application/json" };
   const response = await fetch(rpcUrl, { method: "POST", headers, body, signal }).catch((cause: unknown) => {
     signal.throwIfAborted();
-    throw new SuretyError("RPC_UNREACHABLE", `No chain answers at ${rpcUrl}.`, {
-      values: { rpcUrl },
-      next: "Start the chain again, then run the same command: what is settled is not repeated.",
-      cause,
-      isRetryable: true,
-    });
+    throw unreachable(cause, rpcUrl);
   });
   const answers = ((await response.json()) as RpcAnswer[]).sort((a, b) => a.id - b.id);
   return answers.map(({ id, result, error }) => {
@@ -87,7 +83,7 @@ export class BatchSender {
 
   /**
    * @param onProgress told the number of mined transactions after each batch
-   * @throws SuretyError TRANSACTION_REVERTED, RPC_FAILED, RPC_UNREACHABLE
+   * @throws SuretyError TRANSACTION_REVERTED, RPC_FAILED, CHAIN_UNREACHABLE
    */
   async send(writes: readonly Write[], signal: AbortSignal, onProgress?: (count: number) => void): Promise<void> {
     let mined = 0;

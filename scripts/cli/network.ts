@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createPublicClient, http, type PublicClient } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { connectChain, type ChainClient } from "../../node/chain/connect.ts";
 
 /** Options that say which chain and which deployment a command speaks to. */
 export interface NetworkOptions {
@@ -19,12 +19,14 @@ export interface Endpoints {
 }
 
 export interface Connection {
-  readonly client: PublicClient;
+  readonly client: ChainClient;
   readonly deployment: Deployment;
   readonly rpcUrl: string;
   readonly endpoints: Endpoints;
 }
 
+/** Chain id of every Hardhat chain. */
+export const LOCAL_CHAIN_ID = 31_337;
 /** Where `npx hardhat node` listens unless told otherwise: the one fixed port of this project, and only looked at. */
 const HARDHAT_NODE_URL = "http://127.0.0.1:8545";
 
@@ -62,32 +64,11 @@ export function rpcUrlOf(options: NetworkOptions): string {
 
 /**
  * Connects and makes sure that this is the chain of the deployment.
- * @throws SuretyError RPC_UNREACHABLE, WRONG_CHAIN or NOT_DEPLOYED
+ * @throws SuretyError DEPLOYMENT_MISSING, DEPLOYMENT_INVALID, and as connectChain does
  */
-export async function connect(options: NetworkOptions): Promise<Connection> {
+export async function connect(options: NetworkOptions, signal: AbortSignal): Promise<Connection> {
   const deployment = readDeployment(options);
   const rpcUrl = rpcUrlOf(options);
-  const client = createPublicClient({ transport: http(rpcUrl, { retryCount: 1 }) });
-  const chainId = await client.getChainId().catch((cause: unknown) => {
-    throw new SuretyError("RPC_UNREACHABLE", `No chain answers at ${rpcUrl}.`, {
-      values: { rpcUrl },
-      next: "Start the chain (`npx hardhat node` or `surety devnet`) or name another with --rpc-url.",
-      cause,
-      isRetryable: true,
-    });
-  });
-  if (chainId !== deployment.chainId) {
-    throw new SuretyError("WRONG_CHAIN", `${rpcUrl} is chain ${chainId}, the deployment is on ${deployment.chainId}.`, {
-      values: { chainId, expected: deployment.chainId },
-      next: "Name the right chain with --rpc-url or the right deployment with --network.",
-    });
-  }
-  const code = await client.getCode({ address: deployment.contracts.identityRegistry });
-  if (code === undefined) {
-    throw new SuretyError("NOT_DEPLOYED", "The chain has no contract at the deployment's identity registry.", {
-      values: { address: deployment.contracts.identityRegistry },
-      next: `A local chain forgets when it restarts: run \`surety deploy --network ${options.network}\` again.`,
-    });
-  }
+  const client = await connectChain(rpcUrl, deployment, signal);
   return { client, deployment, rpcUrl, endpoints: readEndpoints(options) };
 }

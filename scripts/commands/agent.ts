@@ -1,21 +1,17 @@
 import { Command } from "commander";
-import { createWalletClient, formatEther, http, parseEventLogs, type Address, type Hex } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
-import { createSigner, identityRegistryAbi, purposes, signerHashOf, SuretyError, typedDataDigest } from "#protocol";
+import { parseEventLogs, type Abi, type Address, type Hex } from "viem";
+import { createSigner, identityRegistryAbi, purposes, SuretyError, typedDataDigest } from "#protocol";
 import { revertDataOf } from "../../node/chain/revert.ts";
 import { auditAgent } from "../audit/agent.ts";
 import { runChecks } from "../audit/checks.ts";
 import { runAction } from "../cli/action.ts";
 import { createKeyFile, readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
+import { sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
 
 /** Seconds for which the new signer's proof of possession may be used. */
 const PROOF_LIFETIME_S = 600;
-/** Chain id of every Hardhat chain. */
-const LOCAL_CHAIN_ID = 31_337;
-/** One ETH in wei: thousands of registrations. */
-const LOCAL_ALLOWANCE = "0xde0b6b3a7640000";
 const ZERO_WORD: Hex = `0x${"00".repeat(32)}`;
 
 interface RegisterOptions extends CommonOptions {
@@ -25,76 +21,32 @@ interface RegisterOptions extends CommonOptions {
 }
 
 /** Registers the key's agent with the key as its first LOG signer, and the commitment if one is given. */
-export async function registerAgent(
-  { client, deployment, rpcUrl }: Connection,
+async function registerAgent(
+  connection: Connection,
   key: Hex,
   { uri, commitment }: { uri: string; commitment: Hex },
+  abort: AbortSignal,
 ): Promise<{ agentId: bigint; owner: Hex; transactionHash: Hex; gasUsed: bigint }> {
-  const account = privateKeyToAccount(key);
+  const { client, deployment } = connection;
   const signer = createSigner(key);
   const { timestamp } = await client.getBlock();
-  const deadline = Number(timestamp) + PROOF_LIFETIME_S;
-  const binding = {
-    agentId: 0n,
-    owner: account.address,
-    signerHash: signerHashOf(signer.address),
-    purpose: purposes.log,
-    validFrom: 0,
-    validUntil: 0,
-    deadline,
+  const window = { validFrom: 0, validUntil: 0, deadline: Number(timestamp) + PROOF_LIFETIME_S };
+  const statement = {
+    ...{ agentId: 0n, owner: signer.address, signerHash: signer.signerHash, purpose: purposes.log },
+    ...window,
   };
-  const proof = signer.sign(
-    typedDataDigest("SignerBinding", binding, { chainId: deployment.chainId, ...deployment.contracts }),
-  );
-  const wallet = createWalletClient({ account, transport: http(rpcUrl) });
+  const domain = { chainId: deployment.chainId, ...deployment.contracts };
+  const proof = signer.sign(typedDataDigest("SignerBinding", statement, domain));
   const call = {
-    abi: identityRegistryAbi,
+    abi: identityRegistryAbi as Abi,
     address: deployment.contracts.identityRegistry,
     functionName: "registerBound",
-    args: [uri, { commitment, signer: signer.address, validFrom: 0, validUntil: 0, deadline, proof }],
-    account,
-  } as const;
-  const { request } = await client.simulateContract(call);
-  await requireFunds(client, account.address, await client.estimateContractGas(call), rpcUrl);
-  const transactionHash = await wallet.writeContract({ ...request, chain: null });
-  const receipt = await client.waitForTransactionReceipt({ hash: transactionHash });
+    args: [uri, { commitment, signer: signer.address, ...window, proof }],
+  };
+  const { hash, gasUsed, receipt } = await sendCall(connection, key, call, abort);
   const [registered] = parseEventLogs({ abi: identityRegistryAbi, eventName: "Registered", logs: receipt.logs });
-  if (receipt.status !== "success" || registered === undefined) {
-    throw new SuretyError("REGISTRATION_FAILED", "The registration was mined and reverted.", {
-      values: { transactionHash },
-      next: "Look at the transaction; another one of the same key may have come first. Then register again.",
-    });
-  }
-  return { agentId: registered.args.agentId, owner: account.address, transactionHash, gasUsed: receipt.gasUsed };
-}
-
-/** A key pays for its own registration: without ETH the chain would refuse with less of an explanation. */
-async function requireFunds(
-  client: Connection["client"],
-  address: Address,
-  gas: bigint,
-  rpcUrl: string,
-): Promise<void> {
-  const { maxFeePerGas } = await client.estimateFeesPerGas();
-  const [needed, balance] = [gas * maxFeePerGas, await client.getBalance({ address })];
-  if (balance >= needed) return;
-  const isLocal = (await client.getChainId()) === LOCAL_CHAIN_ID;
-  throw new SuretyError(
-    "ACCOUNT_UNFUNDED",
-    `${address} has ${formatEther(balance)} ETH; registering costs up to ${formatEther(needed)}.`,
-    {
-      values: { address, balanceWei: balance, neededWei: needed },
-      next: isLocal
-        ? `Send ETH to ${address} from one of the accounts that \`npx hardhat node\` printed, or set it there: ${setBalance(rpcUrl, address)}`
-        : `Send at least ${formatEther(needed)} ETH to ${address}, then register again.`,
-    },
-  );
-}
-
-/** The simulator's own faucet, as a line for a shell. */
-function setBalance(rpcUrl: string, address: Address): string {
-  const request = { jsonrpc: "2.0", id: 1, method: "hardhat_setBalance", params: [address, LOCAL_ALLOWANCE] };
-  return `curl ${rpcUrl} -H 'content-type: application/json' -d '${JSON.stringify(request)}'`;
+  if (registered === undefined) throw new Error(`${hash} registered no agent`);
+  return { agentId: registered.args.agentId, owner: signer.address, transactionHash: hash, gasUsed };
 }
 
 export function agentCommand(): Command {
@@ -117,8 +69,9 @@ export function agentCommand(): Command {
     .option("--commitment <hash>", "BAID commitment to code, config and operator", parseBytes32, ZERO_WORD)
     .addOption(jsonOption())
     .action((options: RegisterOptions) =>
-      runAction(options.json, async () => {
-        const result = await registerAgent(await connect(options), readKeyFile(options.keyFile), options);
+      runAction(options.json, async ({ signal }) => {
+        const key = readKeyFile(options.keyFile);
+        const result = await registerAgent(await connect(options, signal), key, options, signal);
         return {
           result,
           lines: [`agent ${result.agentId} of ${result.owner}, ${result.gasUsed} gas, ${result.transactionHash}`],
@@ -130,8 +83,8 @@ export function agentCommand(): Command {
     .argument("<agentId>", "the agent's id", parseAgentId)
     .addOption(jsonOption())
     .action((agentId: bigint, options: CommonOptions) =>
-      runAction(options.json, async () => {
-        const { client, deployment } = await connect(options);
+      runAction(options.json, async ({ signal }) => {
+        const { client, deployment } = await connect(options, signal);
         const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
         await requireAgent(client, registry, agentId);
         const { isOk, checks } = await runChecks(`agent ${agentId}`, auditAgent(client, deployment, agentId));

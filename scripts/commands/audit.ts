@@ -20,8 +20,8 @@ export function auditCommand(): Command {
     .option("--topic <name...>", "topics whose scores to prove; default: all that were finalized")
     .addOption(jsonOption())
     .action((agentId: bigint, options: CommonOptions & { out: string; topic?: string[] }) =>
-      runAction(options.json, async () => {
-        const { client, deployment } = await connect(options);
+      runAction(options.json, async ({ signal }) => {
+        const { client, deployment } = await connect(options, signal);
         const topics = options.topic?.map(topicIdOf);
         const { bundle, blockNumber, blockHash } = await exportBundle(client, deployment, agentId, topics);
         const text = writeBundle(bundle);

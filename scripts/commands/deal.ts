@@ -12,12 +12,14 @@ export function dealCommand(): Command {
     .description("a deal's terms and what happened to it, from the escrow's events")
     .argument("<dealId>", "the deal's id", parseBytes32)
     .addOption(jsonOption())
-    .action((dealId: Hex, options: CommonOptions) => runAction(options.json, () => showDeal(dealId, options)));
+    .action((dealId: Hex, options: CommonOptions) =>
+      runAction(options.json, ({ signal }) => showDeal(dealId, options, signal)),
+    );
   return deal;
 }
 
-async function showDeal(dealId: Hex, options: CommonOptions) {
-  const { client, deployment } = await connect(options);
+async function showDeal(dealId: Hex, options: CommonOptions, signal: AbortSignal) {
+  const { client, deployment } = await connect(options, signal);
   const address = deployment.contracts.dealEscrow;
   const range = {
     abi: dealEscrowAbi,

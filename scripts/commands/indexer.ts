@@ -21,7 +21,7 @@ export function indexerCommand(): Command {
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
       runAction(options.json, async ({ progress, signal }) => {
-        const { deployment, rpcUrl } = await connect(options);
+        const { deployment, rpcUrl } = await connect(options, signal);
         // newHeads over a WebSocket, where the endpoint has one, tell of a block at once.
         const transport = rpcUrl.startsWith("ws") ? webSocket(rpcUrl) : http(rpcUrl);
         const client = createPublicClient({ transport, cacheTime: 0 });

@@ -43,7 +43,7 @@ export function nodeCommand(): Command {
     .addOption(jsonOption())
     .action((options: NodeCommandOptions) =>
       runAction(options.json, async ({ signal, progress }) => {
-        const { rpcUrl, endpoints } = await connect(options);
+        const { rpcUrl, endpoints } = await connect(options, signal);
         const config = options.config ?? writeConfig(options, rpcUrl, endpoints.graphqlUrl);
         const { agents, failure, code } = await runNode(config, signal, progress);
         if (!signal.aborted && code !== 0) throw failureOf(failure, config, code);

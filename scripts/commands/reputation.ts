@@ -67,7 +67,7 @@ export function reputationCommand(): Command {
 }
 
 async function commit(options: RoleOptions, terminal: Terminal): Promise<Outcome> {
-  const { deployment, rpcUrl, client } = await connect(options);
+  const { deployment, rpcUrl, client } = await connect(options, terminal.signal);
   const key = readKeyFile(options.keyFile);
   const { address } = createSigner(key);
   const agentId = await client.readContract({
@@ -107,7 +107,7 @@ async function commit(options: RoleOptions, terminal: Terminal): Promise<Outcome
 }
 
 async function watch(options: RoleOptions, terminal: Terminal): Promise<Outcome> {
-  const { deployment, rpcUrl } = await connect(options);
+  const { deployment, rpcUrl } = await connect(options, terminal.signal);
   const key = readKeyFile(options.keyFile);
   let challenges = 0;
   const onReport = (report: RoleReport) => {
@@ -160,7 +160,7 @@ async function openTarget(options: ImportCommandOptions, { progress, signal }: T
   const { dataDir, network } = options;
   if (network !== undefined) {
     const named = { network, dataDir, ...(options.rpcUrl === undefined ? {} : { rpcUrl: options.rpcUrl }) };
-    const { rpcUrl, deployment } = await connect(named);
+    const { rpcUrl, deployment } = await connect(named, signal);
     return { rpcUrl, deployment, dir: networkDir(named), close: () => Promise.resolve() };
   }
   progress("compiling and starting a chain for the import");

@@ -33,7 +33,9 @@ async function verify(
   subject: string,
   audit: (connection: Connection) => AsyncIterable<Check>,
 ): Promise<void> {
-  await runAction(options.json, async () => outcomeOf(await runChecks(subject, audit(await connect(options)))));
+  await runAction(options.json, async ({ signal }) =>
+    outcomeOf(await runChecks(subject, audit(await connect(options, signal)))),
+  );
 }
 
 export function verifyCommand(): Command {

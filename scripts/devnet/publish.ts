@@ -1,14 +1,11 @@
 import type { PublicClient } from "viem";
-import { createSigner, SuretyError, type Deployment } from "#protocol";
+import { SuretyError, type Deployment } from "#protocol";
 import { createChainClient } from "../../node/chain/connect.ts";
-import { watchHeads } from "../../node/chain/heads.ts";
-import { createSender } from "../../node/chain/sender.ts";
 import { createReputationChain } from "../../node/reputation/chain.ts";
 import { ReputationDriver, type DriverOptions, type RoleReport } from "../../node/reputation/driver.ts";
+import { withSender } from "../cli/sending.ts";
 import type { TestAccount } from "./accounts.ts";
 import { goToNextEpoch } from "./time.ts";
-
-const POLL_MS = 100;
 
 /** Runs reputation roles with one key until the signal aborts; used by commands, which have no node around them. */
 export async function runRoles(
@@ -19,14 +16,10 @@ export async function runRoles(
   signal: AbortSignal,
 ): Promise<void> {
   const client = createChainClient(rpcUrl, deployment.chainId);
-  const heads = await watchHeads({ client, pollIntervalMs: POLL_MS }, signal);
-  try {
-    const sender = createSender({ client, heads, signer: createSigner(account.key) });
+  await withSender({ client }, account.key, signal, async (sender, heads) => {
     const chain = createReputationChain({ client, deployment, heads, sender });
     await new ReputationDriver({ chain, ...options }).run(signal);
-  } finally {
-    heads.stop();
-  }
+  });
 }
 
 /**

@@ -1,27 +1,19 @@
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import hre from "hardhat";
-import {
-  createPublicClient,
-  createWalletClient,
-  http,
-  parseEventLogs,
-  type Abi,
-  type Hex,
-  type PublicClient,
-} from "viem";
+import { createPublicClient, createWalletClient, http, parseEventLogs, type Hex, type PublicClient } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
-import { SCORE_SUM, SuretyError, testTokenAbi, topicIdOf, unpackLeaf, type Deployment } from "#protocol";
+import { SCORE_SUM, SuretyError, topicIdOf, unpackLeaf, type Deployment } from "#protocol";
 import { parseRatings, planDeals, type ImportedRating } from "../../node/reputation/import.ts";
 import { exportBundle } from "../audit/export.ts";
 import { writeBundle } from "../audit/bundle.ts";
 import { proveScore, readFinalizedTopic, type FinalizedTopic, type ProvenScore } from "../audit/score.ts";
-import { BatchSender, writeOf } from "../cli/batch.ts";
+import { BatchSender } from "../cli/batch.ts";
 import { Progress } from "../cli/progress.ts";
 import { agentAccount, testAccount } from "../devnet/accounts.ts";
 import { publishEpoch } from "../devnet/publish.ts";
 import { provisionAgents, type LocalAgent } from "../devnet/provision.ts";
-import { replayRatings } from "./ratings.ts";
+import { fundImporter, PRICE, replayRatings } from "./ratings.ts";
 
 export interface ImportOptions {
   readonly file: string;
@@ -155,15 +147,7 @@ async function replay(
   agents: readonly LocalAgent[],
 ): Promise<number> {
   const importer = testAccount(0);
-  const token = { abi: testTokenAbi as Abi, to: deployment.contracts.token, gas: 200_000n };
-  const amount = BigInt(deals.length);
-  await sender.send(
-    [
-      writeOf(importer, { ...token, functionName: "mint", args: [importer.address, amount] }),
-      writeOf(importer, { ...token, functionName: "approve", args: [deployment.contracts.dealEscrow, amount] }),
-    ],
-    signal,
-  );
+  await fundImporter(sender, deployment, importer, PRICE * BigInt(deals.length), signal);
   const bar = new Progress("settle", deals.length);
   const planned = deals.map(({ clientIndex, providerIndex, rating }, index) => ({
     line: ratings[index]?.line ?? 0,

@@ -1,5 +1,5 @@
 import { keccak256, toHex, zeroAddress, zeroHash, type Abi, type Hex, type PublicClient } from "viem";
-import { dealEscrowAbi, structHash, typedDataDigest, type Deal, type Deployment } from "#protocol";
+import { dealEscrowAbi, structHash, testTokenAbi, typedDataDigest, type Deal, type Deployment } from "#protocol";
 import { readEvents } from "../audit/logs.ts";
 import { writeOf, type BatchSender, type Write } from "../cli/batch.ts";
 import type { TestAccount } from "../devnet/accounts.ts";
@@ -16,14 +16,14 @@ export interface Rating {
 }
 
 /** Every rating settles a deal of one smallest unit: what counts is the rating. */
-const PRICE = 1n;
+export const PRICE = 1n;
 const DELIVERY_S = 30 * 24 * 3_600;
 const REVIEW_S = 24 * 3_600;
 /** Deals that go through the three steps together, so that an interruption loses little. */
 const CHUNK = 100;
 
 /** Gas limits, with room. Completing leaves the escrow what it demands before it records trust (DealEscrowLowGas). */
-const gasOf = { open: 400_000n, submit: 150_000n, complete: 450_000n };
+const gasOf = { token: 200_000n, open: 400_000n, submit: 150_000n, complete: 450_000n };
 
 /**
  * Replays ratings as deals that both agents sign, in the order of the file: the importer opens and pays, the provider
@@ -61,6 +61,22 @@ export async function replayRatings(
     onProgress(Math.min(start + CHUNK, ratings.length));
   }
   return settled;
+}
+
+/** Mints what the importer pays for its deals with the test token, and lets the escrow take it. */
+export function fundImporter(
+  sender: BatchSender,
+  { contracts }: Deployment,
+  importer: TestAccount,
+  amountWei: bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  const token = { abi: testTokenAbi as Abi, to: contracts.token, gas: gasOf.token };
+  const writes = [
+    writeOf(importer, { ...token, functionName: "mint", args: [importer.address, amountWei] }),
+    writeOf(importer, { ...token, functionName: "approve", args: [contracts.dealEscrow, amountWei] }),
+  ];
+  return sender.send(writes, signal);
 }
 
 /** Deals that the importer opened before, by salt, with their terms and the contract's state (1 funded … 3 completed). */
@@ -108,7 +124,7 @@ function dealOf({ contracts }: Deployment, { line, client, provider }: Rating, t
 function escrowWrite(
   { contracts }: Deployment,
   account: TestAccount,
-  functionName: keyof typeof gasOf,
+  functionName: "open" | "submit" | "complete",
   args: readonly unknown[],
 ): Write {
   const call = { abi: dealEscrowAbi as Abi, to: contracts.dealEscrow, functionName, args, gas: gasOf[functionName] };

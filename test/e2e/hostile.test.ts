@@ -76,7 +76,7 @@ describe("a node process among liars", () => {
   });
 
   it("strikes a publisher that shifts 1% of one agent's score, and nothing is finalized", async () => {
-    const { client, deployment, rpcUrl } = network;
+    const { client, deployment } = network;
     const epochs = { abi: reputationEpochsAbi, address: deployment.contracts.reputationEpochs } as const;
     const balance = () =>
       client.readContract({
@@ -93,7 +93,7 @@ describe("a node process among liars", () => {
     const { epoch, computed } = await network.closeEpoch();
     const publisher = network.agents[0] as LocalAgent;
     const before = await balance();
-    await commitEpoch(rpcUrl, client, deployment, publisher, computed.map(shiftOnePercent));
+    await commitEpoch(network, publisher, computed.map(shiftOnePercent));
 
     const struck = () =>
       client.getContractEvents({ ...epochs, eventName: "CandidateStruck", fromBlock: 0n, strict: true });

@@ -97,7 +97,7 @@ describe("the command line", function () {
     const elsewhere = ["--data-dir", at("nowhere"), "--rpc-url", world.rpcUrl];
     expect(await cli.failure("agent", "show", "1", ...elsewhere)).to.deep.equal([3, "DEPLOYMENT_MISSING"]);
     const dead = ["--data-dir", world.dir, "--network", "network", "--rpc-url", DEAD_URL];
-    expect(await cli.failure("agent", "show", "1", ...dead)).to.deep.equal([3, "RPC_UNREACHABLE"]);
+    expect(await cli.failure("agent", "show", "1", ...dead)).to.deep.equal([3, "CHAIN_UNREACHABLE"]);
     expect(await cli.failure("find", "x", "--node-url", DEAD_URL, "--node-token", "t")).to.deep.equal([
       3,
       "NODE_UNREACHABLE",

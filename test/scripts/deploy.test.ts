@@ -151,7 +151,7 @@ describe("deploySurety", () => {
     await once(server.close(), "close");
     const nobody = await network.create({ network: "localhost", override: { url: `http://127.0.0.1:${port}` } });
     expect(await codeOf(run({ connection: nobody, deploymentDir: join(deploymentDir, "none") }))).to.equal(
-      "RPC_UNREACHABLE",
+      "CHAIN_UNREACHABLE",
     );
     expect(existsSync(join(deploymentDir, "none"))).to.equal(false);
     await nobody.close();
