@@ -1,5 +1,6 @@
 export * from "./agency.ts";
 export * from "./attribution.ts";
+export * from "./bargaining.ts";
 export * from "./binary.ts";
 export * from "./commitment.ts";
 export * as fractions from "./fraction.ts";
@@ -12,6 +13,7 @@ export {
   type Dual,
   type Implementation,
 } from "./implementation.ts";
+export * from "./learning.ts";
 export * from "./linear.ts";
 export * from "./optimality.ts";
 export * from "./procurement.ts";
