@@ -11,6 +11,7 @@ import type { Application } from "./application.ts";
 import type { AgentConfig, NodeConfig } from "./config.ts";
 import { createChainTime } from "./chain/chain-time.ts";
 import { connectChain, type ChainClient } from "./chain/connect.ts";
+import { createFlightStore } from "./chain/flight-store.ts";
 import { watchHeads } from "./chain/heads.ts";
 import { createIdentityReader } from "./chain/identity.ts";
 import type { Heads, IdentityReader } from "./chain/port.ts";
@@ -144,7 +145,9 @@ async function compose(
   stops.push(() => announcer.stop());
 
   const chainTime = createChainTime(heads);
-  const sender = createSender({ client, heads, signer });
+  const flights = createFlightStore(store, deployment.chainId, signer.address);
+  const sender = createSender({ client, heads, signer, flights, onFault: onFault("sender") });
+  stops.push(() => sender.stop());
   const settlement: Settlement = createSettlement({
     ...{ store, transport, ...adapt(application), onFault: onFault("settlement") },
     chain: createDealChain({ client, heads, sender, deployment, signer, chainTime }),

@@ -38,6 +38,11 @@ export interface ContractCall {
   readonly functionName: string;
   readonly args: readonly unknown[];
   readonly valueWei?: bigint;
+  /**
+   * To have it happen twice would be a mistake: while an equal call is unmined, from before a restart or a reorg too, it
+   * is awaited and not sent again. Default false.
+   */
+  readonly isOnce?: boolean;
 }
 
 export interface MinedTransaction {
@@ -54,10 +59,13 @@ export interface ChainSender {
   /**
    * Tries the call against the latest state, broadcasts it and waits until it is mined; raises the fee when it is not
    * mined in time. When the signal aborts, the transaction may still be mined: read the state again.
+   * It is kept an eye on until it is final: a reorg that takes it back makes it be sent again if it still holds.
    * @throws SuretyError CALL_REVERTED_* with the contract's error name and arguments; TRANSACTION_REPLACED (retryable)
-   * when another program used the nonce; SENDER_BUSY (retryable); CHAIN_UNREACHABLE (retryable)
+   * when another program used the nonce; SENDER_WITHOUT_FUNDS, SENDER_BUSY, SENDER_STOPPED, CHAIN_UNREACHABLE (retryable)
    */
   send(call: ContractCall, signal: AbortSignal): Promise<MinedTransaction>;
+  /** Ends timers and looks; what is unmined stays in its store. Idempotent. */
+  stop(): void;
 }
 
 /** What the stages ask the identity registry. Times are Unix seconds of the chain. */

@@ -1,71 +1,115 @@
-import { encodeFunctionData, type Hex, type LocalAccount, type TransactionReceipt } from "viem";
+import { encodeFunctionData, keccak256, type Hex, type LocalAccount, type TransactionReceipt } from "viem";
 import { SuretyError, type Signer } from "#protocol";
 import { accountOf } from "./account.ts";
+import { classifyBroadcastFault, withoutFunds } from "./broadcast-fault.ts";
 import { systemClock, withSignal } from "./clock.ts";
 import { unreachable, type ChainClient } from "./connect.ts";
+import { createVolatileFlights, type FlightStore } from "./flight-store.ts";
 import type { ChainSender, Clock, ContractCall, Head, Heads, MinedTransaction } from "./port.ts";
 import { revertDataOf, revertErrorOf } from "./revert.ts";
+import {
+  capFees,
+  createSenderState,
+  findEqual,
+  raiseFees,
+  stepSender,
+  stranded,
+  unminedOf,
+  type Fees,
+  type Flight,
+  type FlightSighting,
+  type Form,
+  type Inclusion,
+  type SenderEffect,
+  type SenderEvent,
+  type SenderRules,
+} from "./sender-machine.ts";
 
 export interface SenderOptions {
   readonly client: ChainClient;
   readonly heads: Heads;
   readonly signer: Signer;
+  /** Where unmined transactions survive a restart; without it they are left to the pool. */
+  readonly flights?: FlightStore;
   readonly clock?: Clock;
   /** How long a transaction may wait in the pool before its fee is raised. Default 30 s, two blocks and a half of Ethereum. */
   readonly bumpAfterMs?: number;
+  /** The most that is paid for a unit of gas. Default 500 gwei: who pays more should be a person. */
+  readonly maxFeePerGasWei?: bigint;
+  /** Blocks on top of a transaction before it is left alone. Default 12. */
+  readonly finalityDepth?: number;
+  /** Told of failures that no caller waits for. */
+  readonly onFault?: (fault: unknown) => void;
 }
 
 /** Calls that wait for their turn; more means that the caller has lost control of itself. */
 const MAX_QUEUED = 1_024;
 /** Common pools keep 16 executable transactions an account without asking for more. */
 const MAX_IN_FLIGHT = 16;
-/** 1.25⁶ is about four times the first fee: who pays more should be a person. */
-const MAX_BUMPS = 6;
-/** Pools want at least 10% more for a replacement. */
-const BUMP_PERCENT = 125n;
 /** The state may move between estimate and block; a quarter covers a few cold slots. What is not used is not paid. */
 const GAS_MARGIN_PERCENT = 125n;
 /** Block time may stand still on a quiet local chain, so a receipt is looked for at least this often. */
 const RECEIPT_POLL_MS = 500;
+/** Looks in a row that the chain did not answer, before who waits is told; each has been retried by the client. */
+const MAX_FAILED_LOOKS = 5;
+/** Tries to find a nonce that nobody else takes first. */
+const MAX_ROUNDS = 8;
+/** 1.125¹² is about four times the first fee: what an unknown transaction in our way may have bid. */
+const MAX_OUTBIDS = 12;
+const DEFAULT_MAX_FEE_WEI = 500n * 10n ** 9n;
+const DEFAULT_FINALITY_DEPTH = 12;
+const TRANSFER_GAS = 21_000n;
 
 /** Sends as the signer's account. One sender a key: two would fight over nonces. */
 export function createSender(options: SenderOptions): ChainSender {
   return new SerialSender(options);
 }
 
-interface Fees {
-  readonly maxFeePerGas: bigint;
-  readonly maxPriorityFeePerGas: bigint;
+/** A call that was tried against the latest state, and what it may cost. */
+interface PreparedCall {
+  readonly content: Pick<Flight, "to" | "calldata" | "valueWei" | "functionName">;
+  readonly gas: bigint;
+  readonly fees: Fees;
 }
 
-/** A nonce of ours in flight, with the hash of every form in which it was broadcast. */
-interface InFlight {
-  readonly call: ContractCall;
-  readonly calldata: Hex;
-  readonly nonce: number;
-  readonly gas: bigint;
-  fees: Fees;
-  readonly hashes: Hex[];
-}
+type Waiter = PromiseWithResolvers<MinedTransaction>;
 
 class SerialSender implements ChainSender {
+  readonly #options: SenderOptions;
   readonly #client: ChainClient;
   readonly #heads: Heads;
   readonly #account: LocalAccount;
   readonly #clock: Clock;
   readonly #bumpAfterMs: number;
+  readonly #rules: SenderRules;
+  readonly #flights: FlightStore;
+  #state: ReturnType<typeof createSenderState>;
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
-  /** Undefined: ask the chain, as after a start or after a nonce was refused. */
-  #nextNonce: number | undefined;
-  readonly #inFlight = new Set<Promise<unknown>>();
+  readonly #waiters = new Map<number, Waiter>();
+  readonly #receipts = new Map<Hex, TransactionReceipt>();
+  readonly #lifetime = new AbortController();
+  #looking: Promise<void> | undefined;
+  #isLookDue = false;
+  #failedLooks = 0;
+  #cancelPoll: () => void = () => undefined;
+  #unsubscribe: (() => void) | undefined;
 
-  constructor({ client, heads, signer, clock = systemClock, bumpAfterMs = 30_000 }: SenderOptions) {
+  constructor(options: SenderOptions) {
+    const { client, heads, signer, clock = systemClock, bumpAfterMs = 30_000 } = options;
+    this.#options = options;
     this.#client = client;
     this.#heads = heads;
     this.#account = accountOf(signer);
     this.#clock = clock;
     this.#bumpAfterMs = bumpAfterMs;
+    this.#rules = {
+      finalityDepth: BigInt(options.finalityDepth ?? DEFAULT_FINALITY_DEPTH),
+      maxFeePerGasWei: options.maxFeePerGasWei ?? DEFAULT_MAX_FEE_WEI,
+    };
+    this.#flights = options.flights ?? createVolatileFlights();
+    this.#state = createSenderState(this.#flights.all());
+    this.#follow();
   }
 
   get address() {
@@ -73,11 +117,25 @@ class SerialSender implements ChainSender {
   }
 
   async send(call: ContractCall, signal: AbortSignal): Promise<MinedTransaction> {
-    const { mined } = await this.#inTurn(() => this.#broadcastNext(call, signal));
-    return await withSignal(mined, signal);
+    const either = AbortSignal.any([signal, this.#lifetime.signal]);
+    const { promise } = await this.#inTurn(() => this.#launch(call, either));
+    this.#look();
+    return await withSignal(promise, either);
   }
 
-  /** One at a time, in the order asked. */
+  stop(): void {
+    this.#lifetime.abort(
+      new SuretyError("SENDER_STOPPED", "Sending has stopped; what was broadcast may be mined yet.", {
+        next: "Start the node again with the same store: it goes on with what is unmined.",
+        isRetryable: true,
+      }),
+    );
+    this.#cancelPoll();
+    this.#unsubscribe?.();
+  }
+
+  // ---------------------------------------------------------------- launching, one at a time, in the order asked
+
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     if (this.#queued >= MAX_QUEUED) {
       throw new SuretyError("SENDER_BUSY", `${MAX_QUEUED} calls of ${this.address} are waiting already.`, {
@@ -91,147 +149,322 @@ class SerialSender implements ChainSender {
     return await turn;
   }
 
-  /** @returns once the call is broadcast; `mined` settles later, so that the next call need not wait for the block */
-  async #broadcastNext(call: ContractCall, signal: AbortSignal): Promise<{ mined: Promise<MinedTransaction> }> {
+  /** @returns who waits for the block, once the call is broadcast: the next call need not */
+  async #launch(call: ContractCall, signal: AbortSignal): Promise<Waiter> {
     signal.throwIfAborted();
-    while (this.#inFlight.size >= MAX_IN_FLIGHT) await withSignal(Promise.race(this.#inFlight), signal);
-    this.#nextNonce ??= await this.#recoverNonce(signal);
-    const calldata = encodeFunctionData(call);
-    const [gas, fees] = await this.#prepare(call, calldata, signal);
-    const entry: InFlight = { call, calldata, nonce: this.#nextNonce, gas, fees, hashes: [] };
-    await this.#broadcast(entry, signal);
-    this.#nextNonce = entry.nonce + 1;
-    const mined = this.#awaitMined(entry, signal);
-    const settled = mined.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#inFlight.add(settled);
-    void settled.then(() => this.#inFlight.delete(settled));
-    return { mined };
+    const content = contentOf(call);
+    const equal = call.isOnce === true ? findEqual(this.#state, content) : undefined;
+    if (equal !== undefined) return this.#waiterOf(equal.nonce);
+    while (unminedOf(this.#state).length >= MAX_IN_FLIGHT) await this.#pause(this.#heads.latest(), signal);
+    const prepared = { content, ...(await this.#prepare(content, signal)) };
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const [nonce, mayOutbid] = await this.#claimNonce(signal);
+      const waiter = await this.#tryLaunch(prepared, nonce, mayOutbid, signal);
+      if (waiter !== undefined) return waiter;
+    }
+    throw new SuretyError("TRANSACTION_REPLACED", `Another program uses up the nonces of ${this.address}.`, {
+      values: { address: this.address, functionName: call.functionName },
+      next: "Run one node a key; then try again.",
+      isRetryable: true,
+    });
+  }
+
+  /** @returns undefined if the nonce is another program's */
+  async #tryLaunch(
+    { content, gas, fees }: PreparedCall,
+    nonce: number,
+    mayOutbid: boolean,
+    signal: AbortSignal,
+  ): Promise<Waiter | undefined> {
+    let bid = fees;
+    for (let outbids = 0; ; outbids++) {
+      const form = await this.#sign({ ...content, nonce, gas }, bid);
+      const bumpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
+      const flight: Flight = { ...content, nonce, gas, forms: [form], bumpAtMs, misses: 0 };
+      this.#step({ kind: "launched", flight });
+      // A look may find it mined before the node has answered.
+      const waiter = this.#waiterOf(nonce);
+      const fault = await this.#broadcast(form, signal);
+      // Without an answer it may be in the pool or not; the next look tells, and sends it again.
+      if (fault === undefined || fault.kind === "known" || fault.kind === "lost") return waiter;
+      this.#step({ kind: "refused", nonce });
+      this.#waiters.delete(nonce);
+      if (fault.kind === "funds") throw withoutFunds(this.address, fault.cause);
+      if (fault.kind === "nonceUsed") return undefined;
+      if (fault.kind !== "underpriced") throw unreachable(fault.cause);
+      const higher = raiseFees(bid, bid, this.#rules.maxFeePerGasWei);
+      if (!mayOutbid || outbids >= MAX_OUTBIDS || higher === undefined) return undefined;
+      bid = higher;
+    }
   }
 
   /**
-   * The next nonce after a start: transactions of an earlier life may still be in the pool. They get as long as one of
-   * ours before a fee bump; then the lowest unmined nonce is taken again, which replaces them.
+   * The next nonce. What another program left in the pool gets as long as one of ours before a fee bump; then the lowest
+   * unmined nonce is taken, which replaces it.
    */
-  async #recoverNonce(signal: AbortSignal): Promise<number> {
+  async #claimNonce(signal: AbortSignal): Promise<[nonce: number, mayOutbid: boolean]> {
+    if (this.#state.nextNonce !== undefined) return [this.#state.nextNonce, false];
     const countAt = (blockTag: "latest" | "pending") =>
-      this.#ask(() => this.#client.getTransactionCount({ address: this.address, blockTag }), signal);
+      this.#ask(this.#client.getTransactionCount({ address: this.address, blockTag }), signal);
     const giveUpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
     for (;;) {
-      const [mined, pending] = await Promise.all([countAt("latest"), countAt("pending")]);
-      if (pending <= mined || this.#clock.nowMs() >= giveUpAtMs) return mined;
+      const [count, pending] = await Promise.all([countAt("latest"), countAt("pending")]);
+      for (const flight of stranded(this.#state, count)) {
+        this.#step({ kind: "refused", nonce: flight.nonce });
+        this.#reject(flight.nonce, replacedBy(flight, this.address));
+      }
+      const nextNonce = Math.max(count, (this.#state.flights.at(-1)?.nonce ?? -1) + 1);
+      const isOutOfPatience = this.#clock.nowMs() >= giveUpAtMs;
+      if (pending <= nextNonce || isOutOfPatience) {
+        this.#step({ kind: "nonceKnown", nextNonce });
+        return [nextNonce, pending > nextNonce];
+      }
       await this.#pause(this.#heads.latest(), signal);
     }
   }
 
-  async #prepare(call: ContractCall, data: Hex, signal: AbortSignal): Promise<[gas: bigint, fees: Fees]> {
-    const request = { account: this.address, to: call.address, data, value: call.valueWei ?? 0n };
+  async #prepare(content: PreparedCall["content"], signal: AbortSignal): Promise<{ gas: bigint; fees: Fees }> {
+    const estimates = Promise.all([this.#estimateGas(content), this.#client.estimateFeesPerGas()]);
     try {
-      const estimates = Promise.all([this.#client.estimateGas(request), this.#client.estimateFeesPerGas()]);
       const [gas, { maxFeePerGas, maxPriorityFeePerGas }] = await withSignal(estimates, signal);
-      return [(gas * GAS_MARGIN_PERCENT) / 100n, { maxFeePerGas, maxPriorityFeePerGas }];
+      const fees = capFees({ maxFeePerGas, maxPriorityFeePerGas }, this.#rules.maxFeePerGasWei);
+      return { gas: (gas * GAS_MARGIN_PERCENT) / 100n, fees };
     } catch (cause) {
       signal.throwIfAborted();
       const revertData = revertDataOf(cause);
-      throw revertData === undefined ? unreachable(cause) : revertErrorOf(call.functionName, revertData, cause);
+      throw revertData === undefined ? unreachable(cause) : revertErrorOf(content.functionName, revertData, cause);
     }
   }
 
-  async #broadcast(entry: InFlight, signal: AbortSignal): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      const { call, calldata, gas, fees } = entry;
-      const serialized = await this.#account.signTransaction({
-        type: "eip1559",
-        chainId: this.#client.chain.id,
-        ...{ nonce: entry.nonce, to: call.address, data: calldata, value: call.valueWei ?? 0n, gas },
-        ...fees,
-      });
+  #estimateGas({ to, calldata, valueWei }: Pick<Flight, "to" | "calldata" | "valueWei">): Promise<bigint> {
+    return this.#client.estimateGas({ account: this.address, to, data: calldata, value: valueWei });
+  }
+
+  async #sign(
+    { nonce, to, calldata, valueWei, gas }: Pick<Flight, "nonce" | "to" | "calldata" | "valueWei" | "gas">,
+    fees: Fees,
+  ): Promise<Form> {
+    const content = { nonce, to, data: calldata, value: valueWei, gas };
+    const request = { type: "eip1559", chainId: this.#client.chain.id, ...content, ...fees } as const;
+    const raw = await this.#account.signTransaction(request);
+    return { raw, fees, hash: keccak256(raw) };
+  }
+
+  async #broadcast({ raw }: Form, signal: AbortSignal) {
+    try {
+      await withSignal(this.#client.sendRawTransaction({ serializedTransaction: raw }), signal);
+      return undefined;
+    } catch (cause) {
+      signal.throwIfAborted();
+      return { kind: classifyBroadcastFault(cause), cause };
+    }
+  }
+
+  // ---------------------------------------------------------------- looking, with every head and while somebody waits
+
+  #waiterOf(nonce: number): Waiter {
+    const waiter = this.#waiters.getOrInsertComputed(nonce, () => Promise.withResolvers<MinedTransaction>());
+    // Whoever asked may have gone; a rejection is then nobody's.
+    waiter.promise.catch(() => undefined);
+    return waiter;
+  }
+
+  /** Heads wake a sender that has something in the air, and no other. */
+  #follow(): void {
+    if (this.#state.flights.length === 0) {
+      this.#unsubscribe?.();
+      this.#unsubscribe = undefined;
+    } else if (!this.#lifetime.signal.aborted) {
+      this.#unsubscribe ??= this.#heads.subscribe(() => this.#look());
+    }
+  }
+
+  /** Looks now, or once more when the look under way is over. */
+  #look(): void {
+    this.#isLookDue = true;
+    this.#looking ??= this.#lookWhileDue().finally(() => {
+      this.#looking = undefined;
+      this.#cancelPoll();
+      if (this.#waiters.size === 0 || this.#lifetime.signal.aborted) return;
+      this.#cancelPoll = this.#clock.schedule(RECEIPT_POLL_MS, () => this.#look());
+    });
+  }
+
+  async #lookWhileDue(): Promise<void> {
+    while (this.#isLookDue && this.#state.flights.length > 0 && !this.#lifetime.signal.aborted) {
+      this.#isLookDue = false;
       try {
-        const hash = await withSignal(this.#client.sendRawTransaction({ serializedTransaction: serialized }), signal);
-        entry.hashes.push(hash);
-        return;
+        await this.#lookOnce(this.#lifetime.signal);
+        this.#failedLooks = 0;
       } catch (cause) {
-        signal.throwIfAborted();
-        const text = cause instanceof Error ? cause.message.toLowerCase() : "";
-        // Replacing what an earlier life left in the pool, at a fee that we cannot know: raise ours until it is taken.
-        if (text.includes("underpriced") && attempt < MAX_BUMPS) {
-          entry.fees = raise(entry.fees);
-        } else if (text.includes("already known") && entry.hashes.length > 0) {
-          return;
-        } else {
-          this.#nextNonce = undefined;
-          throw unreachable(cause);
-        }
+        if (!this.#lifetime.signal.aborted) this.#lookFailed(unreachable(cause));
       }
     }
   }
 
-  async #awaitMined(entry: InFlight, signal: AbortSignal): Promise<MinedTransaction> {
-    let bumpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
-    let bumps = 0;
-    for (;;) {
-      const seen = this.#heads.latest();
-      const receipt = await this.#findReceipt(entry, signal);
-      if (receipt !== undefined) return await this.#judge(entry, receipt, signal);
-      if (this.#clock.nowMs() >= bumpAtMs && bumps < MAX_BUMPS) {
-        bumps++;
-        entry.fees = raise(entry.fees);
-        // A fee bump that fails changes nothing: the earlier form may be mined yet.
-        await this.#broadcast(entry, signal).catch(() => {
-          signal.throwIfAborted();
-        });
-        bumpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
-      }
-      await this.#pause(seen, signal);
-    }
+  #lookFailed(fault: unknown): void {
+    this.#options.onFault?.(fault);
+    if (++this.#failedLooks < MAX_FAILED_LOOKS) return;
+    this.#failedLooks = 0;
+    for (const nonce of [...this.#waiters.keys()]) this.#reject(nonce, fault);
   }
 
-  async #findReceipt(entry: InFlight, signal: AbortSignal): Promise<TransactionReceipt | undefined> {
-    // Count before receipts: if the nonce was used by then, one of our forms has a receipt, or none ever will.
-    const count = await this.#ask(() => this.#client.getTransactionCount({ address: this.address }), signal);
-    for (const hash of entry.hashes) {
-      const receipt = await this.#ask(
-        () =>
-          this.#client.getTransactionReceipt({ hash }).catch((cause: unknown) => {
-            if (cause instanceof Error && cause.name === "TransactionReceiptNotFoundError") return undefined;
-            throw cause;
-          }),
-        signal,
-      );
-      if (receipt !== undefined) return receipt;
+  async #lookOnce(signal: AbortSignal): Promise<void> {
+    const headNumber = this.#heads.latest().number;
+    // Count before receipts: if a nonce was used by then, one of our forms has a receipt, or none ever will.
+    const count = await this.#ask(this.#client.getTransactionCount({ address: this.address }), signal);
+    const areMinedStill = await this.#areMinedStill(signal);
+    const sightings = new Map<number, FlightSighting>();
+    for (const flight of this.#state.flights) {
+      if (flight.mined !== undefined && areMinedStill) {
+        sightings.set(flight.nonce, { receipt: flight.mined, isPooled: false });
+      } else {
+        sightings.set(flight.nonce, await this.#sight(flight, count, signal));
+      }
     }
-    if (count <= entry.nonce) return undefined;
-    this.#nextNonce = undefined;
-    throw new SuretyError(
-      "TRANSACTION_REPLACED",
-      `Nonce ${entry.nonce} of ${this.address} was used by another program.`,
-      {
-        values: { nonce: entry.nonce, address: this.address, functionName: entry.call.functionName },
-        next: "Run one node a key; then try again.",
-        isRetryable: true,
-      },
+    const effects = this.#step({ kind: "looked", look: { nowMs: this.#clock.nowMs(), headNumber, count, sightings } });
+    for (const effect of effects) await this.#perform(effect, signal);
+    this.#receipts.clear();
+  }
+
+  /** One question for all: while the newest block with one of ours stands, the older ones do. */
+  async #areMinedStill(signal: AbortSignal): Promise<boolean> {
+    const mined = this.#state.flights.flatMap((flight) => flight.mined ?? []);
+    const newest = mined.reduce<Inclusion | undefined>(
+      (best, each) => (best === undefined || each.blockNumber > best.blockNumber ? each : best),
+      undefined,
     );
+    if (newest === undefined) return true;
+    const reading = this.#client.getBlock({ blockNumber: newest.blockNumber }).catch((cause: unknown) => {
+      if (cause instanceof Error && cause.name === "BlockNotFoundError") return undefined;
+      throw cause;
+    });
+    return (await this.#ask(reading, signal))?.hash === newest.blockHash;
   }
 
-  async #judge(entry: InFlight, receipt: TransactionReceipt, signal: AbortSignal): Promise<MinedTransaction> {
-    const { transactionHash: hash, blockNumber, gasUsed, logs, status } = receipt;
-    if (status === "success") return { hash, blockNumber, gasUsed, logs, receipt };
-    // A receipt has no reason: run the call again on the state that its block left. What stood in its way is there
-    // still, unless a later transaction of the same block removed it; then the reason stays unknown.
-    const { call, calldata: data } = entry;
-    const replay = this.#client.call({ account: this.address, to: call.address, data, blockNumber });
+  async #sight({ nonce, forms }: Flight, count: number, signal: AbortSignal): Promise<FlightSighting> {
+    for (const { hash } of forms.toReversed()) {
+      if (count > nonce) {
+        const receipt = await this.#ask(this.#findReceipt(hash), signal);
+        if (receipt === undefined) continue;
+        this.#receipts.set(hash, receipt);
+        const { blockNumber, blockHash } = receipt;
+        return { receipt: { hash, blockNumber, blockHash }, isPooled: false };
+      }
+      if (await this.#ask(this.#isKnown(hash), signal)) return { isPooled: true };
+    }
+    return { isPooled: false };
+  }
+
+  #findReceipt(hash: Hex): Promise<TransactionReceipt | undefined> {
+    return this.#client.getTransactionReceipt({ hash }).catch((cause: unknown) => {
+      if (cause instanceof Error && cause.name === "TransactionReceiptNotFoundError") return undefined;
+      throw cause;
+    });
+  }
+
+  async #isKnown(hash: Hex): Promise<boolean> {
+    const reading = this.#client.getTransaction({ hash }).catch((cause: unknown) => {
+      if (cause instanceof Error && cause.name === "TransactionNotFoundError") return undefined;
+      throw cause;
+    });
+    return (await reading) !== undefined;
+  }
+
+  #step(event: SenderEvent): readonly SenderEffect[] {
+    const [state, effects] = stepSender(this.#state, event, this.#rules);
+    this.#state = state;
+    for (const effect of effects) {
+      if (effect.kind === "save") this.#flights.put(effect.flight);
+      else if (effect.kind === "forget") this.#flights.remove(effect.nonce);
+    }
+    this.#follow();
+    return effects;
+  }
+
+  async #perform(effect: SenderEffect, signal: AbortSignal): Promise<void> {
+    switch (effect.kind) {
+      case "save":
+      case "forget":
+        return;
+      case "mined":
+        return await this.#settle(effect.flight, effect.hash, signal);
+      case "replaced":
+        return this.#reject(effect.flight.nonce, replacedBy(effect.flight, this.address));
+      case "rebroadcast":
+        await this.#broadcast(newestOf(effect.flight), signal);
+        return;
+      case "bump":
+        return await this.#bump(effect.flight, signal);
+      case "revive":
+        return await this.#revive(effect.flight, signal);
+      case "fill":
+        return await this.#fill(effect.flight, signal);
+    }
+  }
+
+  /** A bump that fails changes nothing: an earlier form may be mined yet. */
+  async #bump(flight: Flight, signal: AbortSignal): Promise<void> {
+    const market = await this.#ask(this.#client.estimateFeesPerGas(), signal);
+    const fees = raiseFees(newestOf(flight).fees, market, this.#rules.maxFeePerGasWei);
+    const bumpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
+    if (fees === undefined) {
+      this.#step({ kind: "postponed", nonce: flight.nonce, bumpAtMs });
+      return;
+    }
+    const form = await this.#sign(flight, fees);
+    this.#step({ kind: "formed", nonce: flight.nonce, form, bumpAtMs });
+    await this.#broadcast(form, signal);
+  }
+
+  async #revive(flight: Flight, signal: AbortSignal): Promise<void> {
+    const fault = await withSignal(this.#estimateGas(flight), signal).then(
+      () => undefined,
+      (cause: unknown) => cause,
+    );
+    signal.throwIfAborted();
+    if (fault === undefined) await this.#broadcast(newestOf(flight), signal);
+    const revertData = revertDataOf(fault);
+    if (revertData !== undefined) {
+      this.#reject(flight.nonce, revertErrorOf(flight.functionName, revertData, fault));
+      for (const effect of this.#step({ kind: "voided", nonce: flight.nonce })) await this.#perform(effect, signal);
+    }
+  }
+
+  async #fill(flight: Flight, signal: AbortSignal): Promise<void> {
+    const { fees } = newestOf(flight);
+    const content = { to: this.address, calldata: "0x", valueWei: 0n, gas: TRANSFER_GAS, functionName: "fill" } as const;
+    const form = await this.#sign({ ...content, nonce: flight.nonce }, raiseFees(fees, fees, this.#rules.maxFeePerGasWei) ?? fees);
+    this.#step({ kind: "filled", flight: { ...flight, ...content, forms: [...flight.forms, form] } });
+    await this.#broadcast(form, signal);
+  }
+
+  /** Tells who waits how it ended. A receipt has no reason: the call is run again on the state that its block left. */
+  async #settle(flight: Flight, hash: Hex, signal: AbortSignal): Promise<void> {
+    const waiter = this.#waiters.get(flight.nonce);
+    if (waiter === undefined) return;
+    const receipt = this.#receipts.get(hash) ?? (await this.#ask(this.#client.getTransactionReceipt({ hash }), signal));
+    this.#waiters.delete(flight.nonce);
+    const { blockNumber, gasUsed, logs, status } = receipt;
+    if (status === "success") return waiter.resolve({ hash, blockNumber, gasUsed, logs, receipt });
+    // What stood in its way is there still, unless a later transaction of the same block removed it.
+    const { to, calldata: data, valueWei: value } = flight;
+    const replay = this.#client.call({ account: this.address, to, data, value, blockNumber });
     const revertData = await withSignal(replay, signal).then(
       () => "0x" as const,
       (cause: unknown) => revertDataOf(cause) ?? "0x",
     );
-    throw revertErrorOf(call.functionName, revertData);
+    waiter.reject(revertErrorOf(flight.functionName, revertData));
   }
 
-  async #ask<T>(question: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  #reject(nonce: number, fault: unknown): void {
+    this.#waiters.get(nonce)?.reject(fault);
+    this.#waiters.delete(nonce);
+  }
+
+  async #ask<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
     try {
-      return await withSignal(question(), signal);
+      return await withSignal(answer, signal);
     } catch (cause) {
       signal.throwIfAborted();
       throw unreachable(cause);
@@ -255,7 +488,17 @@ class SerialSender implements ChainSender {
   }
 }
 
-const raise = ({ maxFeePerGas, maxPriorityFeePerGas }: Fees): Fees => ({
-  maxFeePerGas: (maxFeePerGas * BUMP_PERCENT) / 100n + 1n,
-  maxPriorityFeePerGas: (maxPriorityFeePerGas * BUMP_PERCENT) / 100n + 1n,
-});
+const newestOf = ({ forms }: Flight): Form => forms.at(-1) as Form;
+
+function contentOf(call: ContractCall): PreparedCall["content"] {
+  const { address: to, functionName, valueWei = 0n } = call;
+  return { to, functionName, valueWei, calldata: encodeFunctionData(call) };
+}
+
+function replacedBy({ nonce, functionName }: Flight, address: string): SuretyError {
+  return new SuretyError("TRANSACTION_REPLACED", `Nonce ${nonce} of ${address} was used by another program.`, {
+    values: { nonce, address, functionName },
+    next: "Run one node a key; then try again.",
+    isRetryable: true,
+  });
+}

@@ -196,7 +196,7 @@ class ViemDealChain implements DealChain {
 
   async #send(functionName: string, args: readonly unknown[], signal: AbortSignal): Promise<void> {
     const { sender, heads } = this.#options;
-    await sender.send({ ...this.#escrow, functionName, args }, signal);
+    await sender.send({ ...this.#escrow, functionName, args, isOnce: true }, signal);
     await heads.refresh(signal);
   }
 
