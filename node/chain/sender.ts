@@ -89,7 +89,7 @@ class SerialSender implements ChainSender {
   readonly #waiters = new Map<number, Waiter>();
   readonly #receipts = new Map<Hex, TransactionReceipt>();
   readonly #lifetime = new AbortController();
-  #looking: Promise<void> | undefined;
+  #isLooking = false;
   #isLookDue = false;
   #failedLooks = 0;
   #cancelPoll: () => void = () => undefined;
@@ -282,8 +282,10 @@ class SerialSender implements ChainSender {
   /** Looks now, or once more when the look under way is over. */
   #look(): void {
     this.#isLookDue = true;
-    this.#looking ??= this.#lookWhileDue().finally(() => {
-      this.#looking = undefined;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    void this.#lookWhileDue().finally(() => {
+      this.#isLooking = false;
       this.#cancelPoll();
       if (this.#waiters.size === 0 || this.#lifetime.signal.aborted) return;
       this.#cancelPoll = this.#clock.schedule(RECEIPT_POLL_MS, () => this.#look());
@@ -433,8 +435,17 @@ class SerialSender implements ChainSender {
 
   async #fill(flight: Flight, signal: AbortSignal): Promise<void> {
     const { fees } = newestOf(flight);
-    const content = { to: this.address, calldata: "0x", valueWei: 0n, gas: TRANSFER_GAS, functionName: "fill" } as const;
-    const form = await this.#sign({ ...content, nonce: flight.nonce }, raiseFees(fees, fees, this.#rules.maxFeePerGasWei) ?? fees);
+    const content = {
+      to: this.address,
+      calldata: "0x",
+      valueWei: 0n,
+      gas: TRANSFER_GAS,
+      functionName: "fill",
+    } as const;
+    const form = await this.#sign(
+      { ...content, nonce: flight.nonce },
+      raiseFees(fees, fees, this.#rules.maxFeePerGasWei) ?? fees,
+    );
     this.#step({ kind: "filled", flight: { ...flight, ...content, forms: [...flight.forms, form] } });
     await this.#broadcast(form, signal);
   }

@@ -20,6 +20,7 @@ import {
 import { createChainTime } from "../../../node/chain/chain-time.ts";
 import { watchHeads } from "../../../node/chain/heads.ts";
 import { createIdentityReader } from "../../../node/chain/identity.ts";
+import type { ChainSender } from "../../../node/chain/port.ts";
 import { createSender } from "../../../node/chain/sender.ts";
 import type { Agreement } from "../../../node/negotiation/port.ts";
 import { createDealChain } from "../../../node/settlement/chain.ts";
@@ -80,8 +81,10 @@ export async function createDealWorld(agentCount = 2) {
   const chainTime = createChainTime(heads);
 
   /** The escrow as one agent uses it. */
+  const senders: ChainSender[] = [];
   const dealChainOf = (agent: TestAgent) => {
     const sender = createSender({ client, heads, signer: agent.signer });
+    senders.push(sender);
     return createDealChain({ client, heads, sender, deployment, signer: agent.signer, chainTime });
   };
 
@@ -127,6 +130,10 @@ export async function createDealWorld(agentCount = 2) {
   return {
     ...{ chain, client, contracts, deployment, heads, identity, chainTime, agents, agree, approve, dealChainOf },
     ...{ registry, token, ledger, escrow, networkHelpers },
+    /** Before a snapshot is restored: a sender would take it for a reorg, and send again what was taken back. */
+    stopSenders: () => {
+      for (const sender of senders.splice(0)) sender.stop();
+    },
     stop: () => heads.stop(),
   };
 }

@@ -45,6 +45,7 @@ describe("settlement", function () {
       await transport.stop();
       store.close();
     }
+    world.stopSenders();
     await snapshot.restore();
     await world.heads.refresh(never);
   });
