@@ -16,6 +16,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   node: async () => (await import("./commands/node.ts")).nodeCommand(),
   indexer: async () => (await import("./commands/indexer.ts")).indexerCommand(),
   agent: async () => (await import("./commands/agent.ts")).agentCommand(),
+  baid: async () => (await import("./commands/baid.ts")).baidCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),
   reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),

@@ -48,8 +48,7 @@ export function manifestCommitment(files: readonly ManifestFile[]): CodeCommitme
 export function pathFaultOf(path: string): string | undefined {
   if (!path.isWellFormed()) return "is not Unicode";
   if (stringToBytes(path).length > MAX_PATH_BYTES) return `is longer than ${MAX_PATH_BYTES} bytes`;
-  // C0, DEL, C1 and the backslash.
-  if (/[\u0000-\u001f\u007f-\u009f\\]/u.test(path)) return "holds a control character or a backslash";
+  if (/[\p{Cc}\\]/u.test(path)) return "holds a control character or a backslash";
   const steps = path.split("/");
   return steps.some((step) => step === "" || step === "." || step === "..") ? "is not relative and plain" : undefined;
 }
