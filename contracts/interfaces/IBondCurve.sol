@@ -46,12 +46,12 @@ interface IBondCurve {
     function declareExposure(uint256 clientAgentId, uint64 topic, address token, uint128 exposure) external;
 
     /// @notice The least providerBond with which this deal may be opened now; 0 for topic 0 and for a topic without a curve.
-    /// @param scoreProof empty = score 0; else abi.encode(uint256 seat, uint256 leaf, bytes32[] proof) of the provider's leaf in the
+    /// @param scoreProof empty = score 0; else abi.encode(uint32 seat, uint256 leaf, bytes32[] proof) of the provider's leaf in the
     /// epoch `deal.epoch`, the last finalized one of the topic; anything else reverts
     function requiredProviderBond(Deal calldata deal, bytes calldata scoreProof) external view returns (uint256);
 
     /// @notice q_min for a gain and a relative score r.
-    function bondFor(Curve memory curve, uint256 gain, uint256 relativeScore) external pure returns (uint256);
+    function bondFor(Curve memory curve, uint256 gain, uint64 relativeScore) external pure returns (uint256);
 
     /// @notice The curve that counts now, and the one that waits: nextFrom 0 = none.
     function curveOf(uint64 topic) external view returns (Curve memory curve, Curve memory next, uint256 nextFrom);

@@ -17,7 +17,8 @@ enum Fault {
 /// @title Reputation epochs: commit, challenge, finalize
 /// @notice A bonded publisher commits, for the epoch s that has just closed, one Merkle root per topic over the exact
 /// integer fixed point of EigenTrust. Any wrong row, sum, seat or prior is refuted in one transaction against the
-/// ledger's own slots, with zero tolerance; the publisher is slashed and the challenger paid.
+/// ledger's own slots, with zero tolerance; the publisher is slashed, and the challenger paid if it reserved the challenge
+/// (`IStakeVault.report`): a challenge shows its evidence, so one that is sent directly strikes, but pays nobody.
 /// Committing is open in the first third of s + 1, requesting leaves in the first two thirds, challenging until s + 1 ends;
 /// from s + 2 on anyone finalizes, topic by topic, the first candidate that stands and has the topic: who leaves a topic
 /// out hinders nobody who has it.

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {
     AgentWalletSet,
+    BatchHeader,
     Bid,
     BindingUpdate,
     Call,
@@ -33,6 +34,7 @@ interface IStructHashes {
     function hashBindingUpdate(BindingUpdate calldata update) external pure returns (bytes32);
     function hashAgentWalletSet(AgentWalletSet calldata walletSet) external pure returns (bytes32);
     function hashLogHeader(LogHeader calldata header) external pure returns (bytes32);
+    function hashBatchHeader(BatchHeader calldata header) external pure returns (bytes32);
     function hashCall(Call calldata call) external pure returns (bytes32);
     function hashBid(Bid calldata bid) external pure returns (bytes32);
     function hashDecline(Decline calldata decline) external pure returns (bytes32);

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {
     AgentWalletSet,
+    BatchHeader,
     Bid,
     BindingUpdate,
     Call,
@@ -60,6 +61,9 @@ library StructHash {
     bytes32 internal constant LOG_HEADER_TYPEHASH = keccak256(
         "LogHeader(uint8 version,uint8 kind,address log,uint40 seq,bytes32 prev,bytes32 bodyHash,uint32 bodyLength,uint48 timeMs,uint24 ttl,uint128 tags,bytes32 sketch)"
     );
+    bytes32 internal constant BATCH_HEADER_TYPEHASH = keccak256(
+        "BatchHeader(uint64 topic,uint48 window,bytes32 previous,bytes32 root,uint32 count)"
+    );
     bytes32 internal constant CALL_TYPEHASH = keccak256(
         "Call(uint256 clientAgentId,uint64 topic,bytes32 specHash,bytes32 mechanismHash,address token,uint256 reservePrice,uint48 bidByMs,uint48 submitBy,uint32 reviewPeriod,uint256 salt)"
     );
@@ -93,6 +97,10 @@ library StructHash {
 
     function hash(LogHeader memory header) internal pure returns (bytes32) {
         return keccak256(abi.encode(LOG_HEADER_TYPEHASH, header));
+    }
+
+    function hash(BatchHeader memory header) internal pure returns (bytes32) {
+        return keccak256(abi.encode(BATCH_HEADER_TYPEHASH, header));
     }
 
     function hash(Call memory call) internal pure returns (bytes32) {

@@ -5,6 +5,7 @@ import {IStructHashes} from "../interfaces/IStructHashes.sol";
 import {StructHash} from "./StructHash.sol";
 import {
     AgentWalletSet,
+    BatchHeader,
     Bid,
     BindingUpdate,
     Call,
@@ -49,6 +50,10 @@ contract StructHashes is IStructHashes {
     }
 
     function hashLogHeader(LogHeader calldata header) external pure returns (bytes32) {
+        return StructHash.hash(header);
+    }
+
+    function hashBatchHeader(BatchHeader calldata header) external pure returns (bytes32) {
         return StructHash.hash(header);
     }
 

@@ -212,6 +212,21 @@ struct LogHeader {
     bytes32 sketch;
 }
 
+/// @notice Order of the log headers of one topic in one window, as a quorum of the topic's validators signs it, each one
+/// this digest. Two different ones for one topic and window with one validator's signatures are double-signing.
+/// @dev Domain: ("SuretyBatch", "1", chainId, IdentityRegistry).
+struct BatchHeader {
+    uint64 topic;
+    /// First second (Unix) of the window.
+    uint48 window;
+    /// Digest of the topic's batch header before; zero for the first.
+    bytes32 previous;
+    /// Merkle root of the digests of the window's log headers, in their order.
+    bytes32 root;
+    /// How many there are.
+    uint32 count;
+}
+
 /// @notice A client's call for proposals. Its EIP-712 struct hash is the callId.
 /// @dev Domain: ("SuretyNegotiation", "1", chainId, DealEscrow).
 struct Call {

@@ -14,6 +14,7 @@ export * from "./negotiation/index.ts";
 export * from "./proof/header.ts";
 export * from "./proof/slots.ts";
 export * from "./proof/trie.ts";
+export * from "./report.ts";
 export * from "./reputation/index.ts";
 export * from "./topic.ts";
 export * from "./typed-data.ts";

@@ -43,6 +43,7 @@ const domainOfStruct = {
   BindingUpdate: ["ERC8004IdentityRegistry", "identityRegistry"],
   AgentWalletSet: ["ERC8004IdentityRegistry", "identityRegistry"],
   LogHeader: ["SuretyLog", "identityRegistry"],
+  BatchHeader: ["SuretyBatch", "identityRegistry"],
   Call: ["SuretyNegotiation", "dealEscrow"],
   Bid: ["SuretyNegotiation", "dealEscrow"],
   Decline: ["SuretyNegotiation", "dealEscrow"],

@@ -84,7 +84,8 @@ abstract contract EpochCandidates is IReputationEpochs {
         if (candidate.fault != Fault.None) revert ReputationEpochsStruck(candidateId);
     }
 
-    /// @dev Half of the bond pays the challenger, half is burned: to strike oneself costs a publisher half of it.
+    /// @dev Half of the bond pays a challenger that reserved its challenge, the rest is burned: to strike oneself costs a
+    /// publisher half of it. Who challenges directly strikes all the same, for nothing: copying pays nobody.
     function _strike(uint256 candidateId, Fault fault) internal {
         Candidate storage candidate = _candidates[_ringKey(candidateId)];
         uint32 publisher = candidate.publisher;
@@ -92,9 +93,15 @@ abstract contract EpochCandidates is IReputationEpochs {
         Round storage round = _rounds[candidate.epoch % RING];
         // The round of the same place in the ring may be a later epoch's already.
         if (round.epoch == candidate.epoch) --round.standing;
-        uint256 reward = publisherBond / 2;
-        emit CandidateStruck(candidateId, fault, msg.sender, publisher, publisherBond, reward);
-        VAULT.slash(publisher, publisherBond, reward, msg.sender);
+        address challenger = _challenger();
+        uint256 reward = msg.sender == address(VAULT) ? publisherBond / 2 : 0;
+        emit CandidateStruck(candidateId, fault, challenger, publisher, publisherBond, reward);
+        VAULT.slash(publisher, publisherBond, reward, challenger);
+    }
+
+    /// @dev A reserved challenge comes through the vault, which knows whose it is.
+    function _challenger() internal view returns (address) {
+        return msg.sender == address(VAULT) ? VAULT.reporter() : msg.sender;
     }
 
     function _closedEpoch() internal view returns (uint32) {

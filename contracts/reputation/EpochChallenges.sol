@@ -250,6 +250,6 @@ abstract contract EpochChallenges is EpochCandidates {
     }
 
     function _rowPartKey(uint256 candidateId, uint64 topic, uint32 agentId) private view returns (bytes32) {
-        return keccak256(abi.encode(candidateId, topic, agentId, msg.sender));
+        return keccak256(abi.encode(candidateId, topic, agentId, _challenger()));
     }
 }

@@ -4,13 +4,15 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {IERC721} from "@openzeppelin/contracts/token/ERC721/IERC721.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IEpochClock} from "../interfaces/IEpochClock.sol";
 import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
 import {IStakeVault} from "../interfaces/IStakeVault.sol";
+import {StakeModules} from "./StakeModules.sol";
 
 /// @notice See IStakeVault. Invariants are numbered in PROPERTIES.md and in the folder's README.
-contract StakeVault is IStakeVault, ReentrancyGuardTransient {
+contract StakeVault is StakeModules, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
     /// @dev One slot, double-buffered: `current` is the stake since `epoch`, `previous` the stake before it.
@@ -29,6 +31,8 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
     /// the zero address.
     address internal constant BURN_ACCOUNT = address(0xdEaD);
 
+    uint256 internal constant CHALLENGED_EPOCHS = 2;
+
     IERC20 private immutable _token;
     /// @inheritdoc IStakeVault
     IERC8004Identity public immutable registry;
@@ -36,37 +40,21 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
     IEpochClock public immutable clock;
     /// @inheritdoc IStakeVault
     uint48 public immutable unbondingDelay;
-    address private immutable _deployer;
 
     mapping(uint32 agentId => Stake) private _stakes;
     mapping(uint32 agentId => Unbonding) private _unbondings;
     mapping(uint32 agentId => uint256) private _locked;
     mapping(uint32 agentId => mapping(address module => uint256)) private _locks;
     mapping(address account => uint256) private _credits;
-    mapping(address account => bool) private _isModule;
-    bool private _hasModules;
 
     constructor(IERC20 token_, IERC8004Identity registry_, IEpochClock clock_, uint48 unbondingDelay_) {
+        // INVARIANT: stake stays within reach for as long as any false root can be refuted: epoch s is challenged until s + 1 ends.
+        uint256 delayMin = CHALLENGED_EPOCHS * clock_.epochLength();
+        require(unbondingDelay_ >= delayMin, StakeVaultShortDelay(unbondingDelay_, delayMin));
         _token = token_;
         registry = registry_;
         clock = clock_;
         unbondingDelay = unbondingDelay_;
-        _deployer = msg.sender;
-    }
-
-    modifier onlyModule() {
-        require(_isModule[msg.sender], StakeVaultNotModule(msg.sender));
-        _;
-    }
-
-    /// @inheritdoc IStakeVault
-    function setModules(address[] calldata modules) external {
-        require(msg.sender == _deployer, StakeVaultNotDeployer(msg.sender));
-        require(!_hasModules, StakeVaultModulesSet());
-
-        _hasModules = true;
-        for (uint256 i = 0; i < modules.length; ++i) _isModule[modules[i]] = true;
-        emit ModulesSet(modules);
     }
 
     /// @inheritdoc IStakeVault
@@ -127,9 +115,46 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         // INVARIANT 12: locks never exceed the stake.
         _requireFree(agentId, amount);
 
-        _locked[agentId] += amount;
-        uint256 locked = _locks[agentId][msg.sender] += amount;
-        emit Locked(agentId, msg.sender, amount, locked);
+        _addLock(agentId, amount);
+    }
+
+    /// @inheritdoc IStakeVault
+    function freeze(uint32 agentId, uint256 amount) external onlyModule nonReentrant returns (uint256 frozen) {
+        uint256 staked = _stakes[agentId].current;
+        (uint256 fromStake, uint256 fromUnbonding) = _reach(agentId, staked, amount);
+        // Stake that came after the unbonding may have filled the 112 bits: what has no room stays where it is.
+        uint256 room = type(uint112).max - staked;
+        if (fromUnbonding > room) fromUnbonding = room;
+        frozen = fromStake + fromUnbonding;
+        require(frozen != 0, StakeVaultNothingToTake(agentId));
+
+        if (fromUnbonding != 0) {
+            _unbondings[agentId].amount -= uint208(fromUnbonding);
+            uint256 epoch = _setStake(agentId, staked + fromUnbonding);
+            emit Rebonded(agentId, fromUnbonding, staked + fromUnbonding, epoch);
+        }
+        _addLock(agentId, frozen);
+    }
+
+    /// @inheritdoc IStakeVault
+    function seize(
+        uint32 agentId,
+        uint256 amount,
+        address reporter_
+    ) external onlyModule nonReentrant returns (uint256 seized) {
+        uint256 staked = _stakes[agentId].current;
+        // INVARIANT 13: no module's lock is touched but by its own slash.
+        (uint256 fromStake, uint256 fromUnbonding) = _reach(agentId, staked, amount);
+        seized = fromStake + fromUnbonding;
+        require(seized != 0, StakeVaultNothingToTake(agentId));
+
+        if (fromUnbonding != 0) _unbondings[agentId].amount -= uint208(fromUnbonding);
+        staked -= fromStake;
+        uint256 epoch = _setStake(agentId, staked);
+        uint256 reward = reporter_ == address(0) ? 0 : seized / 2;
+        emit Seized(agentId, msg.sender, reporter_, seized, fromUnbonding, reward, staked, epoch);
+        _pay(reporter_, reward);
+        _pay(BURN_ACCOUNT, seized - reward);
     }
 
     /// @inheritdoc IStakeVault
@@ -139,15 +164,15 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IStakeVault
-    function slash(uint32 agentId, uint256 amount, uint256 reward, address reporter) external onlyModule nonReentrant {
+    function slash(uint32 agentId, uint256 amount, uint256 reward, address reporter_) external onlyModule nonReentrant {
         require(reward <= amount, StakeVaultRewardTooHigh(reward, amount));
         // INVARIANT 13: a slash never exceeds the lock.
         _takeLock(agentId, amount);
 
         uint256 staked = _stakes[agentId].current - amount;
         uint256 epoch = _setStake(agentId, staked);
-        emit Slashed(agentId, msg.sender, reporter, amount, reward, staked, epoch);
-        _pay(reporter, reward);
+        emit Slashed(agentId, msg.sender, reporter_, amount, reward, staked, epoch);
+        _pay(reporter_, reward);
         _pay(BURN_ACCOUNT, amount - reward);
     }
 
@@ -159,11 +184,6 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         _credits[msg.sender] = 0;
         emit CreditWithdrawn(msg.sender, to, amount);
         _token.safeTransfer(to, amount);
-    }
-
-    /// @inheritdoc IStakeVault
-    function isModule(address account) external view returns (bool) {
-        return _isModule[account];
     }
 
     /// @inheritdoc IStakeVault
@@ -204,6 +224,12 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         _stakes[agentId] = Stake(uint32(epoch), uint112(staked), previous);
     }
 
+    function _addLock(uint32 agentId, uint256 amount) private {
+        _locked[agentId] += amount;
+        uint256 locked = _locks[agentId][msg.sender] += amount;
+        emit Locked(agentId, msg.sender, amount, locked);
+    }
+
     function _takeLock(uint32 agentId, uint256 amount) private returns (uint256 locked) {
         require(amount != 0, StakeVaultZeroAmount());
         locked = _locks[agentId][msg.sender];
@@ -219,6 +245,16 @@ contract StakeVault is IStakeVault, ReentrancyGuardTransient {
         if (amount == 0 || _token.trySafeTransfer(to, amount)) return;
         _credits[to] += amount;
         emit Credited(to, amount);
+    }
+
+    /// @dev How much of `amount` free stake covers, and how much of the rest is unbonding.
+    function _reach(
+        uint32 agentId,
+        uint256 staked,
+        uint256 amount
+    ) private view returns (uint256 fromStake, uint256 fromUnbonding) {
+        fromStake = Math.min(amount, staked - _locked[agentId]);
+        if (fromStake < amount) fromUnbonding = Math.min(amount - fromStake, _unbondings[agentId].amount);
     }
 
     function _requireFree(uint32 agentId, uint256 amount) private view {

@@ -26,6 +26,15 @@ export const stakeFolds: Folds<"stakeVault"> = {
     const row = stakeOf(agentId, place, rows);
     return [put("stakes", { ...row, staked: stake, locked: row.locked - amount, slashed: row.slashed + amount })];
   },
+  Rebonded({ agentId, amount, stake }, place, rows) {
+    const row = stakeOf(agentId, place, rows);
+    return [put("stakes", { ...row, staked: stake, unbonding: row.unbonding - amount })];
+  },
+  Seized({ agentId, amount, fromUnbonding, stake }, place, rows) {
+    const row = stakeOf(agentId, place, rows);
+    const unbonding = row.unbonding - fromUnbonding;
+    return [put("stakes", { ...row, staked: stake, unbonding, slashed: row.slashed + amount })];
+  },
 };
 
 function stakeOf(agentId: number, place: EventPlace, rows: RowReader): Row<"stakes"> {

@@ -1,6 +1,9 @@
+import { randomBytes } from "node:crypto";
 import {
   BlockNotFoundError,
+  bytesToHex,
   decodeEventLog,
+  encodeFunctionData,
   hexToBytes,
   type Abi,
   type Address,
@@ -10,6 +13,7 @@ import {
 } from "viem";
 import {
   faults,
+  reportCommitmentOf,
   reputationEpochsAbi,
   stakeVaultAbi,
   startOfEpoch,
@@ -54,6 +58,8 @@ export interface ReputationChainOptions {
   readonly sender: CallSender;
   /** Blocks that must follow before a block counts: an epoch is committed only when its closing block is final. Default 0. */
   readonly confirmations?: number;
+  /** 32 bytes that nobody can guess, one for each report. Default: of the system's generator. */
+  readonly createSalt?: () => Hex;
 }
 
 /** ReputationEpochs, TrustLedger and StakeVault of one deployment, for publisher and watcher. */
@@ -67,17 +73,19 @@ class ViemReputationChain implements ReputationChain {
   readonly #heads: HeadSource;
   readonly #sender: CallSender;
   readonly #confirmations: bigint;
+  readonly #createSalt: () => Hex;
   readonly firstBlock: bigint;
   #clock: EpochClock | undefined;
   /** The head as the source gave it, by the confirmed head that was made of it. */
   readonly #sourceOf = new WeakMap<ReputationHead, ReputationHead>();
 
-  constructor({ client, deployment, heads, sender, confirmations = 0 }: ReputationChainOptions) {
+  constructor({ client, deployment, heads, sender, confirmations = 0, createSalt }: ReputationChainOptions) {
     this.#client = client;
     this.#contracts = deployment.contracts;
     this.#heads = heads;
     this.#sender = sender;
     this.#confirmations = BigInt(confirmations);
+    this.#createSalt = createSalt ?? (() => bytesToHex(randomBytes(32)));
     this.firstBlock = BigInt(deployment.deployedAtBlock);
   }
 
@@ -150,11 +158,24 @@ class ViemReputationChain implements ReputationChain {
   }
 
   async send(call: RoleCall, signal: AbortSignal): Promise<bigint> {
+    if (strikes.has(call.functionName)) return await this.#report(call, signal);
     const { blockNumber } = await this.#sender.send(
       { abi: reputationEpochsAbi, address: this.#contracts.reputationEpochs, ...call },
       signal,
     );
     return blockNumber;
+  }
+
+  /** Reserves what strikes, and shows it in a later block: whoever copies it then strikes for nothing. */
+  async #report({ functionName, args }: RoleCall, signal: AbortSignal): Promise<bigint> {
+    const { reputationEpochs: module, stakeVault: address } = this.#contracts;
+    const call = encodeFunctionData({ abi: reputationEpochsAbi as Abi, functionName, args });
+    const salt = this.#createSalt();
+    const commitment = reportCommitmentOf({ reporter: this.#sender.address, module, call, salt });
+    const onVault = (name: string, given: readonly unknown[]) =>
+      this.#sender.send({ abi: stakeVaultAbi, address, functionName: name, args: given }, signal);
+    await onVault("reserve", [commitment]);
+    return (await onVault("report", [module, call, salt])).blockNumber;
   }
 
   async #confirmed(source: ReputationHead, signal: AbortSignal): Promise<ReputationHead> {
@@ -200,9 +221,16 @@ function decodeLedgerLog({ data, topics }: RawLog): TrustEvent | undefined {
 
 function decodeVaultLog({ data, topics }: RawLog): TrustEvent | undefined {
   const { eventName, args } = decodeEventLog({ abi: stakeVaultAbi, data, topics });
-  if (eventName !== "Staked" && eventName !== "UnbondingStarted" && eventName !== "Slashed") return undefined;
-  const { agentId, stake, epoch } = args;
-  return { kind: "stake", agentId, stakeWei: stake, epoch: Number(epoch) };
+  switch (eventName) {
+    case "Staked":
+    case "UnbondingStarted":
+    case "Rebonded":
+    case "Slashed":
+    case "Seized":
+      return { kind: "stake", agentId: args.agentId, stakeWei: args.stake, epoch: Number(args.epoch) };
+    default:
+      return undefined;
+  }
 }
 
 function decodeEpochsLog({ data, topics: signature }: RawLog): EpochEvent | undefined {
@@ -234,6 +262,17 @@ function decodeEpochsLog({ data, topics: signature }: RawLog): EpochEvent | unde
       return undefined;
   }
 }
+
+/** The calls that strike, and pay who reserved them. Parts of a row only prepare one. */
+const strikes: ReadonlySet<string> = new Set([
+  "challengeRow",
+  "challengeLongRow",
+  "challengeSum",
+  "challengeEdge",
+  "challengeSeat",
+  "challengePrior",
+  "strikeUnavailable",
+]);
 
 /** An RPC answer, or the signal's reason if that comes first. */
 async function ask<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {

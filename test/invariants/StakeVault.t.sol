@@ -99,6 +99,37 @@ contract StakeVaultHandler {
         require(isDone == (amount != 0 && amount <= held && reward <= amount), "slash");
     }
 
+    /// @dev Takes what no module holds, to the unit, whether it is stake or unbonds; other modules' locks stay.
+    function freeze(uint8 agent, uint8 module, uint40 amount) external {
+        uint32 agentId = _agentId(agent);
+        Fold memory before = _folds[agentId];
+        uint256 reachable = _reachable(agentId, amount);
+        // Unbonding stake comes back only as far as there is room in 112 bits.
+        uint256 most = type(uint112).max - before.locks[0] - before.locks[1];
+        if (reachable > most) reachable = most;
+        uint256 lockedBefore = before.locks[module % 2];
+        uint256 other = before.locks[1 - (module % 2)];
+        bool isDone = _call(modules[module % 2], abi.encodeCall(IStakeVault.freeze, (agentId, amount)));
+        require(isDone == (reachable != 0), "freeze");
+        Fold storage fold = _folds[agentId];
+        if (!isDone) return;
+        require(fold.locks[module % 2] == lockedBefore + reachable, "froze another amount");
+        require(fold.locks[1 - (module % 2)] == other, "froze what another module holds");
+    }
+
+    function seize(uint8 agent, uint8 module, uint40 amount, uint8 reporter) external {
+        uint32 agentId = _agentId(agent);
+        uint256 reachable = _reachable(agentId, amount);
+        Fold memory before = _folds[agentId];
+        address paid = reporter % 4 == 3 ? address(0) : agents.accounts(reporter % 4);
+        bool isDone = _call(modules[module % 2], abi.encodeCall(IStakeVault.seize, (agentId, amount, paid)));
+        require(isDone == (reachable != 0), "seize");
+        Fold memory fold = _folds[agentId];
+        if (!isDone) return;
+        require(fold.staked + fold.unbonding + reachable == before.staked + before.unbonding, "seized another amount");
+        require(fold.locks[0] == before.locks[0] && fold.locks[1] == before.locks[1], "seized a lock");
+    }
+
     /// @dev Nobody but a module locks, unlocks or slashes.
     function intrude(uint8 agent, uint8 caller, uint40 amount) external {
         address account = agents.accounts(caller % 3);
@@ -106,6 +137,9 @@ contract StakeVaultHandler {
         require(!_call(account, abi.encodeCall(IStakeVault.unlock, (_agentId(agent), amount))), "intruder unlocked");
         bytes memory slashing = abi.encodeCall(IStakeVault.slash, (_agentId(agent), amount, amount, account));
         require(!_call(account, slashing), "intruder slashed");
+        require(!_call(account, abi.encodeCall(IStakeVault.freeze, (_agentId(agent), amount))), "intruder froze");
+        bytes memory seizing = abi.encodeCall(IStakeVault.seize, (_agentId(agent), amount, account));
+        require(!_call(account, seizing), "intruder seized");
     }
 
     function withdrawCredit(uint8 caller) external {
@@ -176,6 +210,17 @@ contract StakeVaultHandler {
         } else if (kind == IStakeVault.Withdrawn.selector) {
             require(abi.decode(log.data, (uint256)) == fold.unbonding, "Withdrawn: amount");
             (fold.unbonding, fold.withdrawableAt) = (0, 0);
+        } else if (kind == IStakeVault.Rebonded.selector) {
+            (uint256 amount, uint256 staked) = _checkedStake(log);
+            require(staked == fold.staked + amount, "Rebonded: stake");
+            (fold.staked, fold.unbonding) = (staked, fold.unbonding - amount);
+        } else if (kind == IStakeVault.Seized.selector) {
+            (, uint256 fromUnbonding, , uint256 staked, uint256 epoch) = abi.decode(
+                log.data,
+                (uint256, uint256, uint256, uint256, uint256)
+            );
+            require(epoch == _epoch, "Seized: epoch");
+            (fold.staked, fold.unbonding) = (staked, fold.unbonding - fromUnbonding);
         } else {
             _foldLock(log, fold);
         }
@@ -200,6 +245,13 @@ contract StakeVaultHandler {
             "unknown event"
         );
         (, fold.locks[module]) = abi.decode(log.data, (uint256, uint256));
+    }
+
+    /// @dev How much of `amount` freezing and seizing reach.
+    function _reachable(uint32 agentId, uint256 amount) private view returns (uint256) {
+        Fold storage fold = _folds[agentId];
+        uint256 loose = fold.staked + fold.unbonding - fold.locks[0] - fold.locks[1];
+        return amount < loose ? amount : loose;
     }
 
     function _free(uint32 agentId, uint256 amount) private view returns (uint256 free, bool isEnough) {
@@ -272,18 +324,22 @@ contract StakeVaultInvariants {
             _handler.intrude(i, i, 1);
             _handler.corrupt(4 + (i % 2), i);
             _handler.slash(i, i, 300, 100, i);
+            _handler.freeze(i, i + 1, 350);
+            _handler.seize(i, i, 40, i);
             _handler.passTime(uint24(i) * 20_000);
             _handler.withdraw(i + 1);
             _handler.corrupt(0, i);
             _handler.withdrawCredit(i);
         }
-        bytes32[8] memory kinds = [
+        bytes32[10] memory kinds = [
             IStakeVault.Staked.selector,
             IStakeVault.UnbondingStarted.selector,
             IStakeVault.Withdrawn.selector,
             IStakeVault.Locked.selector,
             IStakeVault.Unlocked.selector,
             IStakeVault.Slashed.selector,
+            IStakeVault.Rebonded.selector,
+            IStakeVault.Seized.selector,
             IStakeVault.Credited.selector,
             IStakeVault.CreditWithdrawn.selector
         ];

@@ -13,6 +13,7 @@ import {
   PUBLISHER_BOND,
   record,
   registerAgents,
+  sendReport,
   rowChallenge,
   sendChallenge,
   stake,
@@ -222,7 +223,7 @@ describe("ReputationEpochs: leaves on request", () => {
     await goTo(world, 3n);
     expect(await nameOfError(epochs.simulate.finalize([1, [topic]]))).to.equal("ReputationEpochsRequestsOpen");
     expect(await nameOfError(epochs.simulate.releaseBond([candidateId]))).to.equal("ReputationEpochsRequestsOpen");
-    await epochs.write.strikeUnavailable(call, { account: accounts.stranger });
+    await sendReport(world, accounts.stranger, "strikeUnavailable", call);
     expect(await token.read.balanceOf([accounts.stranger])).to.equal(PUBLISHER_BOND / 2n);
     expect(await nameOfError(epochs.simulate.finalize([1, [topic]]))).to.equal("ReputationEpochsNoCandidate");
     expect(await nameOfError(epochs.simulate.reclaimFee(call, { account: accounts.stranger }))).to.equal(

@@ -4,13 +4,14 @@ import type { network } from "hardhat";
 import {
   bytesToHex,
   concat,
+  encodeFunctionData,
   ContractFunctionRevertedError,
   BaseError,
   numberToHex,
   parseEventLogs,
   type Hex,
 } from "viem";
-import { encodeLeaves } from "#protocol";
+import { encodeLeaves, reportCommitmentOf } from "#protocol";
 import { at, type Epoch, type TrustGraph } from "./trust-graph.ts";
 
 export type Chain = Awaited<ReturnType<typeof network.create>>;
@@ -185,8 +186,23 @@ export async function outcomeOf(world: World, { name, args }: Challenge): Promis
   }
 }
 
+/** Reserves a challenge, and sends it in the next block. @returns hash of the transaction that strikes */
 export async function sendChallenge(world: World, { name, args }: Challenge): Promise<Hex> {
-  return await world.challenger.writeContract(callOf(world, name, args));
+  return await sendReport(world, world.accounts.challenger, name, args);
+}
+
+/** Any call of the epochs that strikes, reserved by this account one block before. */
+export async function sendReport(
+  { vault, epochs }: World,
+  reporter: Hex,
+  functionName: Challenge["name"] | "challengeLongRow" | "strikeUnavailable",
+  args: readonly unknown[],
+): Promise<Hex> {
+  const call = encodeFunctionData({ abi: epochs.abi, functionName, args: args as never });
+  const salt = numberToHex(7, { size: 32 });
+  const account = { account: reporter };
+  await vault.write.reserve([reportCommitmentOf({ reporter, module: epochs.address, call, salt })], account);
+  return await vault.write.report([epochs.address, call, salt], account);
 }
 
 /** The arguments were built beside the name: the compiler need not relate them once more. */

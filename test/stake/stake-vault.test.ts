@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { getAddress, type Address, type Hex } from "viem";
+import { getAddress, zeroAddress, type Address, type Hex } from "viem";
 import { createSettlement, EPOCH_LENGTH, signerAt, UNBONDING_DELAY } from "../settlement/fixture.ts";
 
 const s = await createSettlement();
@@ -85,7 +85,12 @@ describe("StakeVault.stake", () => {
 
   it("counts what arrives and refuses a fee on transfer", async () => {
     const fee = await s.viem.deployContract("HostileToken");
-    const other = await s.viem.deployContract("StakeVault", [fee.address, s.registry.address, ledger.address, 1]);
+    const other = await s.viem.deployContract("StakeVault", [
+      fee.address,
+      s.registry.address,
+      ledger.address,
+      UNBONDING_DELAY,
+    ]);
     await fee.write.mint([client.account, 1_000n]);
     await fee.write.approve([other.address, 1_000n], { account: client.account });
     await fee.write.setFee([1_000n]);
@@ -257,7 +262,12 @@ describe("StakeVault locks and slashes", () => {
 
   it("are not blocked by a reporter that cannot be paid", async () => {
     const hostile = await s.viem.deployContract("HostileToken");
-    const other = await s.viem.deployContract("StakeVault", [hostile.address, s.registry.address, ledger.address, 1]);
+    const other = await s.viem.deployContract("StakeVault", [
+      hostile.address,
+      s.registry.address,
+      ledger.address,
+      UNBONDING_DELAY,
+    ]);
     await other.write.setModules([[module]]);
     await hostile.write.mint([client.account, 100n]);
     await hostile.write.approve([other.address, 100n], { account: client.account });
@@ -280,5 +290,123 @@ describe("StakeVault locks and slashes", () => {
       "StakeVaultNoCredit",
       [reporter],
     );
+  });
+});
+
+describe("StakeVault.freeze and seize", () => {
+  /** An agent with a thousand staked, 300 of it held by the other module and 400 on the way out. */
+  async function leavingAgent(): Promise<number> {
+    const owner = { account: signerAt(6).address };
+    const agent = Number((await s.registry.simulate.register([""], owner)).result);
+    await s.registry.write.register([""], owner);
+    await vault.write.stake([agent, 1_000n], byOwner);
+    await vault.write.lock([agent, 300n], { account: otherModule });
+    await vault.write.startUnbonding([agent, 400n], owner);
+    return agent;
+  }
+  const holdings = async (agent: number) => {
+    const [staked, locked, unbonding] = await vault.read.stakeOf([agent]);
+    return { staked, locked, unbonding };
+  };
+
+  it("reach what unbonds, after what is free, and no other module's lock", async () => {
+    const agent = await leavingAgent();
+    const epoch = await ledger.read.epoch();
+    const hash = await vault.write.freeze([agent, 450n], { account: module });
+    for (const [name, args] of [
+      ["Rebonded", [agent, 150n, 750n, epoch]],
+      ["Locked", [agent, getAddress(module), 450n, 450n]],
+    ] as const) {
+      await s.viem.assertions.emitWithArgs(Promise.resolve(hash), vault, name, [...args]);
+    }
+    expect(await holdings(agent)).to.deep.equal({ staked: 750n, locked: 750n, unbonding: 250n });
+    await vault.write.freeze([agent, 10_000n], { account: module });
+    expect(await holdings(agent)).to.deep.equal({ staked: 1_000n, locked: 1_000n, unbonding: 0n });
+    expect(await vault.read.lockOf([agent, otherModule])).to.equal(300n);
+    for (const call of [
+      vault.write.freeze([agent, 1n], { account: module }),
+      vault.write.seize([agent, 1n, reporter], { account: module }),
+    ]) {
+      await expectRefusal(call, "StakeVaultNothingToTake", [agent]);
+    }
+  });
+
+  it("hold frozen stake: it neither leaves nor backs anything else, until it is unlocked or slashed", async () => {
+    const agent = await leavingAgent();
+    const owner = { account: signerAt(6).address };
+    await vault.write.freeze([agent, 700n], { account: module });
+    await networkHelpers.time.increase(2 * UNBONDING_DELAY);
+    await expectRefusal(vault.write.withdraw([agent]), "StakeVaultNothingUnbonding", [agent]);
+    await expectRefusal(vault.write.startUnbonding([agent, 1n], owner), "StakeVaultInsufficient", [agent, 0n, 1n]);
+    await expectRefusal(vault.write.lock([agent, 1n], { account: otherModule }), "StakeVaultInsufficient", [
+      agent,
+      0n,
+      1n,
+    ]);
+    await vault.write.slash([agent, 500n, 0n, reporter], { account: module });
+    await vault.write.unlock([agent, 200n], { account: module });
+    expect(await holdings(agent)).to.deep.equal({ staked: 500n, locked: 300n, unbonding: 0n });
+    await vault.write.startUnbonding([agent, 200n], owner);
+    const [, , , withdrawableAt] = await vault.read.stakeOf([agent]);
+    expect(withdrawableAt, "the delay starts anew").to.equal((await networkHelpers.time.latest()) + UNBONDING_DELAY);
+  });
+
+  it("pay half of what is seized to the reporter, and burn all of it where there is none", async () => {
+    const agent = await leavingAgent();
+    const epoch = await ledger.read.epoch();
+    const balances = async () => [await token.read.balanceOf([reporter]), await token.read.balanceOf([BURN])] as const;
+    const [paidBefore, burnedBefore] = await balances();
+    await s.viem.assertions.emitWithArgs(
+      vault.write.seize([agent, 401n, reporter], { account: module }),
+      vault,
+      "Seized",
+      [agent, getAddress(module), getAddress(reporter), 401n, 101n, 200n, 300n, epoch],
+    );
+    const [paid, burned] = await balances();
+    expect([paid - paidBefore, burned - burnedBefore]).to.deep.equal([200n, 201n]);
+    await vault.write.seize([agent, 1_000n, zeroAddress], { account: module });
+    expect((await token.read.balanceOf([BURN])) - burned).to.equal(299n);
+    expect(await holdings(agent)).to.deep.equal({ staked: 300n, locked: 300n, unbonding: 0n });
+  });
+
+  it("end with the withdrawal: what has left is out of reach, and it cannot leave before the delay", async () => {
+    const agent = await leavingAgent();
+    await vault.write.seize([agent, 300n, zeroAddress], { account: module });
+    await networkHelpers.time.increase(UNBONDING_DELAY);
+    await vault.write.withdraw([agent]);
+    await expectRefusal(vault.write.freeze([agent, 1n], { account: module }), "StakeVaultNothingToTake", [agent]);
+  });
+
+  it("leave unbonding what finds no room in 112 bits", async () => {
+    const { agentId: id } = await s.registerAgent(7);
+    const agent = Number(id);
+    await vault.write.stake([agent, 100n], byOwner);
+    await vault.write.startUnbonding([agent, 100n], { account: signerAt(7).address });
+    await token.write.mint([provider.account, 2n ** 112n]);
+    await vault.write.stake([agent, 2n ** 112n - 41n], byOwner);
+    await vault.write.freeze([agent, 2n ** 112n], { account: module });
+    expect(await holdings(agent)).to.deep.equal({ staked: 2n ** 112n - 1n, locked: 2n ** 112n - 1n, unbonding: 60n });
+  });
+
+  it("are the modules' alone", async () => {
+    const account = stranger.address;
+    for (const call of [
+      vault.write.freeze([agentId, 1n], { account }),
+      vault.write.seize([agentId, 1n, account], { account }),
+    ]) {
+      await expectRefusal(call, "StakeVaultNotModule", [account]);
+    }
+  });
+
+  it("need a vault whose delay outlasts two epochs", async () => {
+    const args = [token.address, s.registry.address, ledger.address] as const;
+    const min = 2n * EPOCH_LENGTH;
+    await s.viem.assertions.revertWithCustomErrorWithArgs(
+      s.viem.deployContract("StakeVault", [...args, Number(min) - 1]),
+      vault,
+      "StakeVaultShortDelay",
+      [Number(min) - 1, min],
+    );
+    await s.viem.deployContract("StakeVault", [...args, Number(min)]);
   });
 });

@@ -1594,6 +1594,11 @@ export const stakeVaultAbi = [
   },
   { inputs: [], name: "StakeVaultModulesSet", type: "error" },
   {
+    inputs: [{ internalType: "address", name: "reporter", type: "address" }],
+    name: "StakeVaultNestedReport",
+    type: "error",
+  },
+  {
     inputs: [{ internalType: "address", name: "account", type: "address" }],
     name: "StakeVaultNoCredit",
     type: "error",
@@ -1617,6 +1622,20 @@ export const stakeVaultAbi = [
     type: "error",
   },
   {
+    inputs: [
+      { internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { internalType: "uint256", name: "reservedAt", type: "uint256" },
+      { internalType: "uint256", name: "blockNumber", type: "uint256" },
+    ],
+    name: "StakeVaultNotReserved",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint32", name: "agentId", type: "uint32" }],
+    name: "StakeVaultNothingToTake",
+    type: "error",
+  },
+  {
     inputs: [{ internalType: "uint32", name: "agentId", type: "uint32" }],
     name: "StakeVaultNothingUnbonding",
     type: "error",
@@ -1627,6 +1646,14 @@ export const stakeVaultAbi = [
       { internalType: "uint256", name: "amount", type: "uint256" },
     ],
     name: "StakeVaultRewardTooHigh",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "given", type: "uint48" },
+      { internalType: "uint256", name: "min", type: "uint256" },
+    ],
+    name: "StakeVaultShortDelay",
     type: "error",
   },
   {
@@ -1695,6 +1722,51 @@ export const stakeVaultAbi = [
     anonymous: false,
     inputs: [{ indexed: false, internalType: "address[]", name: "modules", type: "address[]" }],
     name: "ModulesSet",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "stake", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "epoch", type: "uint256" },
+    ],
+    name: "Rebonded",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { indexed: true, internalType: "address", name: "reporter", type: "address" },
+      { indexed: true, internalType: "address", name: "module", type: "address" },
+    ],
+    name: "Reported",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { indexed: true, internalType: "address", name: "by", type: "address" },
+    ],
+    name: "Reserved",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: true, internalType: "address", name: "module", type: "address" },
+      { indexed: true, internalType: "address", name: "reporter", type: "address" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "fromUnbonding", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "reward", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "stake", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "epoch", type: "uint256" },
+    ],
+    name: "Seized",
     type: "event",
   },
   {
@@ -1771,6 +1843,16 @@ export const stakeVaultAbi = [
     type: "function",
   },
   {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "freeze",
+    outputs: [{ internalType: "uint256", name: "frozen", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
     inputs: [{ internalType: "address", name: "account", type: "address" }],
     name: "isModule",
     outputs: [{ internalType: "bool", name: "", type: "bool" }],
@@ -1805,6 +1887,49 @@ export const stakeVaultAbi = [
     type: "function",
   },
   {
+    inputs: [
+      { internalType: "address", name: "module", type: "address" },
+      { internalType: "bytes", name: "call", type: "bytes" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+    ],
+    name: "report",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "reporter",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "commitment", type: "bytes32" }],
+    name: "reserve",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "commitment", type: "bytes32" }],
+    name: "reservedAt",
+    outputs: [{ internalType: "uint256", name: "blockNumber", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+      { internalType: "address", name: "reporter_", type: "address" },
+    ],
+    name: "seize",
+    outputs: [{ internalType: "uint256", name: "seized", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
     inputs: [{ internalType: "address[]", name: "modules", type: "address[]" }],
     name: "setModules",
     outputs: [],
@@ -1816,7 +1941,7 @@ export const stakeVaultAbi = [
       { internalType: "uint32", name: "agentId", type: "uint32" },
       { internalType: "uint256", name: "amount", type: "uint256" },
       { internalType: "uint256", name: "reward", type: "uint256" },
-      { internalType: "address", name: "reporter", type: "address" },
+      { internalType: "address", name: "reporter_", type: "address" },
     ],
     name: "slash",
     outputs: [],
@@ -2513,6 +2638,26 @@ export const structHashesAbi = [
       },
     ],
     name: "hashAgentWalletSet",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "uint48", name: "window", type: "uint48" },
+          { internalType: "bytes32", name: "previous", type: "bytes32" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "uint32", name: "count", type: "uint32" },
+        ],
+        internalType: "struct BatchHeader",
+        name: "header",
+        type: "tuple",
+      },
+    ],
+    name: "hashBatchHeader",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",

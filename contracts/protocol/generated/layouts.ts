@@ -18,7 +18,16 @@ export const storageSlots = {
     _chains: 12n,
   },
   dealEscrow: { _nameFallback: 0n, _versionFallback: 1n, _progress: 2n, _credits: 3n },
-  stakeVault: { _stakes: 0n, _unbondings: 1n, _locked: 2n, _locks: 3n, _credits: 4n, _isModule: 5n, _hasModules: 6n },
+  stakeVault: {
+    _isModule: 0n,
+    _hasModules: 1n,
+    _reservations: 2n,
+    _stakes: 3n,
+    _unbondings: 4n,
+    _locked: 5n,
+    _locks: 6n,
+    _credits: 7n,
+  },
   trustLedger: { isRecorder: 0n, _hasRecorders: 1n, _seats: 2n, _nodes: 3n, _pairs: 4n, _inNeighbours: 5n },
   reputationEpochs: { _finalized: 0n, _rounds: 1n, _candidates: 2n, _topics: 3n, _requests: 4n, _rowParts: 5n },
 } as const;

@@ -9,6 +9,14 @@ export interface AgentWalletSet {
   deadline: bigint;
 }
 
+export interface BatchHeader {
+  topic: bigint;
+  window: number;
+  previous: Hex;
+  root: Hex;
+  count: number;
+}
+
 export interface Bid {
   callId: Hex;
   providerAgentId: bigint;
@@ -167,6 +175,13 @@ export const structTypes = {
     { name: "owner", type: "address" },
     { name: "deadline", type: "uint256" },
   ],
+  BatchHeader: [
+    { name: "topic", type: "uint64" },
+    { name: "window", type: "uint48" },
+    { name: "previous", type: "bytes32" },
+    { name: "root", type: "bytes32" },
+    { name: "count", type: "uint32" },
+  ],
   Bid: [
     { name: "callId", type: "bytes32" },
     { name: "providerAgentId", type: "uint256" },
@@ -296,6 +311,7 @@ export const structTypes = {
 
 export interface Structs {
   AgentWalletSet: AgentWalletSet;
+  BatchHeader: BatchHeader;
   Bid: Bid;
   BindingUpdate: BindingUpdate;
   Call: Call;
