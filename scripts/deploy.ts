@@ -5,7 +5,7 @@ import { deploy, DeploymentResultType, type DeploymentResult } from "@nomicfound
 import hre from "hardhat";
 import type { EthereumProvider } from "hardhat/types/providers";
 import { hexToNumber, isAddress, numberToHex, type Address, type Hex } from "viem";
-import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { groupIdOf, issuerIdOf, parseDeployment, SuretyError, type Deployment } from "#protocol";
 import { unreachable } from "../node/chain/connect.ts";
 import { LOCAL_CHAIN_ID } from "./cli/network.ts";
 import { confirmedTransactionOf, recoverLostTransactions, type Requester } from "./ignition/journal.ts";
@@ -18,6 +18,8 @@ export interface DeployParameters {
   readonly unbondingDelaySeconds: bigint;
   /** What a publisher locks for one candidate, in the token's smallest unit. */
   readonly publisherBondWei: bigint;
+  /** Whose credentials and whose group count for the trust ledger, for ever; none = the account that deploys. */
+  readonly credentialIssuer?: Address;
   /** The ERC-20 in which deals are paid and stake is held; none = a test token is deployed. */
   readonly token?: Address;
 }
@@ -92,7 +94,8 @@ const moduleOf = ({ token }: DeployParameters) => (token === undefined ? Surety 
 const named = (parameters: DeployParameters): Record<string, string> =>
   Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
 
-function requireValid({ epochLengthSeconds, unbondingDelaySeconds, publisherBondWei, token }: DeployParameters): void {
+function requireValid(parameters: DeployParameters): void {
+  const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei, credentialIssuer, token } = parameters;
   const unbondingDelayMin = UNBONDING_EPOCHS_MIN * epochLengthSeconds;
   const checks: [boolean, string, unknown, string][] = [
     [epochLengthSeconds > 0n, "epochLengthSeconds", epochLengthSeconds, "at least 1"],
@@ -104,6 +107,7 @@ function requireValid({ epochLengthSeconds, unbondingDelaySeconds, publisherBond
     ],
     [unbondingDelaySeconds < UNBONDING_DELAY_LIMIT, "unbondingDelaySeconds", unbondingDelaySeconds, "below 2^48"],
     [publisherBondWei > 0n, "publisherBondWei", publisherBondWei, "at least 1"],
+    [credentialIssuer === undefined || isAddress(credentialIssuer), "credentialIssuer", credentialIssuer, "an address"],
     [token === undefined || isAddress(token), "token", token, "an address"],
   ];
   for (const [isValid, parameter, given, required] of checks) {
@@ -209,6 +213,9 @@ async function runIgnition(
   signal: AbortSignal | undefined,
 ): Promise<DeploymentResult> {
   const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei, token } = parameters;
+  const accounts = (await provider.request({ method: "eth_accounts" })) as Address[];
+  const issuer = parameters.credentialIssuer ?? accounts[0];
+  if (issuer === undefined) throw deployFailed("the network has no account", deploymentDir);
   const ignitionModule = moduleOf(parameters);
   const isLocal = chainId === LOCAL_CHAIN_ID;
   const ignitionDir = join(deploymentDir, "ignition");
@@ -224,10 +231,12 @@ async function runIgnition(
           epochLength: epochLengthSeconds,
           unbondingDelay: unbondingDelaySeconds,
           publisherBond: publisherBondWei,
+          issuerId: issuerIdOf(issuer),
+          groupId: groupIdOf(issuer),
           ...(token === undefined ? {} : { token }),
         },
       },
-      accounts: (await provider.request({ method: "eth_accounts" })) as string[],
+      accounts,
       config: isLocal
         ? { blockPollingInterval: LOCAL_POLLING_INTERVAL_MS, requiredConfirmations: 1 }
         : { requiredConfirmations: PUBLIC_CONFIRMATIONS },

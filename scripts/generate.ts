@@ -18,6 +18,10 @@ const CONTRACTS: Record<string, string[]> = {
     "reputation/ReputationEpochs.sol/ReputationEpochs",
     "interfaces/IReputationEpochs.sol/IReputationEpochs",
   ],
+  credentialsAbi: ["identity/credentials/Credentials.sol/Credentials"],
+  issuerCredentialsAbi: ["identity/credentials/IssuerCredentials.sol/IssuerCredentials"],
+  semaphoreCredentialsAbi: ["identity/credentials/SemaphoreCredentials.sol/SemaphoreCredentials"],
+  codeProofVerifierAbi: ["interfaces/ICodeProofVerifier.sol/ICodeProofVerifier"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],
 };
@@ -25,6 +29,7 @@ const CONTRACTS: Record<string, string[]> = {
 /** Contracts whose storage the auditor proves. */
 const PROVEN_CONTRACTS: Record<string, string> = {
   identityRegistry: "identity/IdentityRegistry.sol/IdentityRegistry",
+  credentials: "identity/credentials/Credentials.sol/Credentials",
   dealEscrow: "settlement/DealEscrow.sol/DealEscrow",
   stakeVault: "stake/StakeVault.sol/StakeVault",
   trustLedger: "reputation/TrustLedger.sol/TrustLedger",

@@ -8,6 +8,7 @@ import {
     BindingUpdate,
     Call,
     CallCancel,
+    CredentialRevocation,
     Deal,
     DealCancel,
     DealComplete,
@@ -15,8 +16,10 @@ import {
     DealPartRelease,
     DealSubmit,
     Decline,
+    IssuerCredential,
     LogHeader,
     OfferWithdrawal,
+    OperatorSignal,
     SignerBinding,
     SplitProposal,
     Tab,
@@ -49,4 +52,7 @@ interface IStructHashes {
     function hashVoucher(Voucher calldata voucher) external pure returns (bytes32);
     function hashTabClaim(TabClaim calldata claim) external pure returns (bytes32);
     function hashTabClosing(TabClosing calldata closing) external pure returns (bytes32);
+    function hashIssuerCredential(IssuerCredential calldata credential) external pure returns (bytes32);
+    function hashCredentialRevocation(CredentialRevocation calldata revocation) external pure returns (bytes32);
+    function hashOperatorSignal(OperatorSignal calldata signal) external pure returns (bytes32);
 }

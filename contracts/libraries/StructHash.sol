@@ -8,6 +8,7 @@ import {
     BindingUpdate,
     Call,
     CallCancel,
+    CredentialRevocation,
     Deal,
     DealCancel,
     DealComplete,
@@ -15,8 +16,10 @@ import {
     DealPartRelease,
     DealSubmit,
     Decline,
+    IssuerCredential,
     LogHeader,
     OfferWithdrawal,
+    OperatorSignal,
     SignerBinding,
     SplitProposal,
     Tab,
@@ -74,6 +77,15 @@ library StructHash {
         "Decline(bytes32 callId,bytes32 dealId,uint256 providerAgentId,uint8 reason)"
     );
     bytes32 internal constant CALL_CANCEL_TYPEHASH = keccak256("CallCancel(bytes32 callId)");
+    bytes32 internal constant ISSUER_CREDENTIAL_TYPEHASH = keccak256(
+        "IssuerCredential(bytes32 scope,bytes32 issuerId,bytes32 nullifier,uint256 agentId,address owner,uint8 level,uint48 validUntil)"
+    );
+    bytes32 internal constant CREDENTIAL_REVOCATION_TYPEHASH = keccak256(
+        "CredentialRevocation(bytes32 scope,bytes32 issuerId,bytes32 nullifier)"
+    );
+    bytes32 internal constant OPERATOR_SIGNAL_TYPEHASH = keccak256(
+        "OperatorSignal(bytes32 scope,uint256 agentId,address owner,uint48 validUntil)"
+    );
 
     function hash(Deal memory deal) internal pure returns (bytes32) {
         return keccak256(abi.encode(DEAL_TYPEHASH, deal));
@@ -157,5 +169,17 @@ library StructHash {
 
     function hash(TabClosing memory closing) internal pure returns (bytes32) {
         return keccak256(abi.encode(TAB_CLOSING_TYPEHASH, closing));
+    }
+
+    function hash(IssuerCredential memory credential) internal pure returns (bytes32) {
+        return keccak256(abi.encode(ISSUER_CREDENTIAL_TYPEHASH, credential));
+    }
+
+    function hash(CredentialRevocation memory revocation) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CREDENTIAL_REVOCATION_TYPEHASH, revocation));
+    }
+
+    function hash(OperatorSignal memory signal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OPERATOR_SIGNAL_TYPEHASH, signal));
     }
 }

@@ -10,6 +10,7 @@ import {
     BindingUpdate,
     Call,
     CallCancel,
+    CredentialRevocation,
     Deal,
     DealCancel,
     DealComplete,
@@ -17,8 +18,10 @@ import {
     DealPartRelease,
     DealSubmit,
     Decline,
+    IssuerCredential,
     LogHeader,
     OfferWithdrawal,
+    OperatorSignal,
     SignerBinding,
     SplitProposal,
     Tab,
@@ -111,5 +114,17 @@ contract StructHashes is IStructHashes {
 
     function hashTabClosing(TabClosing calldata closing) external pure returns (bytes32) {
         return StructHash.hash(closing);
+    }
+
+    function hashIssuerCredential(IssuerCredential calldata credential) external pure returns (bytes32) {
+        return StructHash.hash(credential);
+    }
+
+    function hashCredentialRevocation(CredentialRevocation calldata revocation) external pure returns (bytes32) {
+        return StructHash.hash(revocation);
+    }
+
+    function hashOperatorSignal(OperatorSignal calldata signal) external pure returns (bytes32) {
+        return StructHash.hash(signal);
     }
 }

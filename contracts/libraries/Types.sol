@@ -274,6 +274,62 @@ struct CallCancel {
     bytes32 callId;
 }
 
+/// @notice An issuer's word that a person whom it knows answers for an agent.
+/// @dev Domain: ("SuretyCredentials", "1", chainId, IssuerCredentials).
+struct IssuerCredential {
+    /// Where it counts: `Credentials.scope()`.
+    bytes32 scope;
+    /// keccak256 of the issuer's ERC-7913 bytes.
+    bytes32 issuerId;
+    /// The issuer's pseudonym of the person in this scope; one for each person.
+    bytes32 nullifier;
+    uint256 agentId;
+    /// The agent's owner; the credential ends with its ownership.
+    address owner;
+    /// What the issuer checked; larger = more.
+    uint8 level;
+    /// First second (Unix) at which it does not count.
+    uint48 validUntil;
+}
+
+/// @notice An issuer takes its word back for one person in one scope, for ever.
+/// @dev Domain of IssuerCredential.
+struct CredentialRevocation {
+    bytes32 scope;
+    bytes32 issuerId;
+    bytes32 nullifier;
+}
+
+/// @notice What a proof of membership signs: its EIP-712 digest is the message of a Semaphore proof.
+/// @dev Domain: ("SuretyCredentials", "1", chainId, SemaphoreCredentials).
+struct OperatorSignal {
+    bytes32 scope;
+    uint256 agentId;
+    /// The agent's owner; the credential ends with its ownership.
+    address owner;
+    /// First second (Unix) at which the credential does not count.
+    uint48 validUntil;
+}
+
+/// @notice What a program that runs under proof puts out: one step of one agent.
+/// @dev Hashed as SHA-256 of its ABI encoding, as RISC Zero digests a journal.
+struct CodeJournal {
+    uint256 chainId;
+    /// The registry of the agent.
+    address registry;
+    uint256 agentId;
+    /// Root of the configuration tree with which the program ran.
+    bytes32 configDigest;
+    /// Digest of the proof of the step before; zero for the first.
+    bytes32 previous;
+    bytes32 inputHash;
+    bytes32 outputHash;
+    /// 0 for the first step, then one more each.
+    uint64 step;
+    /// Named by who asked for the proof, so that an old one does not answer.
+    uint256 nonce;
+}
+
 /// @notice One topic of a committed epoch: root of the leaves, and λ = multiplier / 2^shift.
 struct TopicRoot {
     uint64 topic;

@@ -8,6 +8,10 @@ export interface Deployment {
   readonly deployedAtBlock: number;
   readonly contracts: {
     readonly identityRegistry: Address;
+    /** Who answers for an agent, in the scope of the trust ledger. */
+    readonly credentials: Address;
+    readonly issuerCredentials: Address;
+    readonly semaphoreCredentials: Address;
     readonly stakeVault: Address;
     readonly dealEscrow: Address;
     readonly trustLedger: Address;
@@ -20,6 +24,9 @@ export interface Deployment {
 
 const contractNames = [
   "identityRegistry",
+  "credentials",
+  "issuerCredentials",
+  "semaphoreCredentials",
   "stakeVault",
   "dealEscrow",
   "trustLedger",

@@ -1,4 +1,6 @@
 export * from "./binding/index.ts";
+export * from "./code-proof.ts";
+export * from "./credentials.ts";
 export * from "./deal-state.ts";
 export * from "./deal.ts";
 export * from "./deployment.ts";

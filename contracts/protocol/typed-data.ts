@@ -16,6 +16,10 @@ export interface DomainContracts {
   readonly dealEscrow: Address;
   /** Only needed for what is signed about tabs. */
   readonly tabEscrow?: Address;
+  /** Only needed for what issuers sign. */
+  readonly issuerCredentials?: Address;
+  /** Only needed for what a proof of membership signs. */
+  readonly semaphoreCredentials?: Address;
 }
 
 const domainTypes = [
@@ -48,9 +52,12 @@ const domainOfStruct = {
   Bid: ["SuretyNegotiation", "dealEscrow"],
   Decline: ["SuretyNegotiation", "dealEscrow"],
   CallCancel: ["SuretyNegotiation", "dealEscrow"],
-} as const satisfies Record<keyof Structs, readonly [string, "identityRegistry" | "dealEscrow" | "tabEscrow"]>;
+  IssuerCredential: ["SuretyCredentials", "issuerCredentials"],
+  CredentialRevocation: ["SuretyCredentials", "issuerCredentials"],
+  OperatorSignal: ["SuretyCredentials", "semaphoreCredentials"],
+} as const satisfies Record<keyof Structs, readonly [string, Exclude<keyof DomainContracts, "chainId">]>;
 
-/** @throws SuretyError DOMAIN_UNKNOWN for a struct of tabs without the address of the tab escrow */
+/** @throws SuretyError DOMAIN_UNKNOWN if the address of the struct's contract was not given */
 export function domainOf(struct: keyof Structs, contracts: DomainContracts): Domain {
   const [name, contract] = domainOfStruct[struct];
   const verifyingContract = contracts[contract];

@@ -12,6 +12,7 @@ interface DeployCommandOptions extends CommonOptions {
   readonly epochLength: bigint;
   readonly unbondingDelay: bigint;
   readonly publisherBond: bigint;
+  readonly credentialIssuer?: Address;
   readonly token?: Address;
   readonly reset: boolean;
 }
@@ -35,6 +36,11 @@ export function deployCommand(): Command {
       uintOption("--unbonding-delay <seconds>", "from unbonding to withdrawal of stake", unbondingDelaySeconds),
     )
     .addOption(uintOption("--publisher-bond <amount>", "bond of one candidate, smallest unit", publisherBondWei))
+    .option(
+      "--credential-issuer <address>",
+      "whose operator credentials count for the trust ledger, for ever; default: the deploying account",
+      parseAddress,
+    )
     .option("--token <address>", "ERC-20 with EIP-3009 for deals and stake; default: a test token", parseAddress)
     .option("--reset", "forget a deployment of a chain that no longer exists", false)
     .addOption(jsonOption())
@@ -60,6 +66,7 @@ export function deployCommand(): Command {
               epochLengthSeconds: options.epochLength,
               unbondingDelaySeconds: options.unbondingDelay,
               publisherBondWei: options.publisherBond,
+              ...(options.credentialIssuer === undefined ? {} : { credentialIssuer: options.credentialIssuer }),
               ...(options.token === undefined ? {} : { token: options.token }),
             },
           });
@@ -67,7 +74,7 @@ export function deployCommand(): Command {
             result: deployment,
             lines: [
               `${isKnown ? "was deployed before, nothing was sent:" : "deployed"} on chain ${deployment.chainId} from block ${deployment.deployedAtBlock}`,
-              ...Object.entries(deployment.contracts).map(([name, address]) => `  ${name.padEnd(17)} ${address}`),
+              ...Object.entries(deployment.contracts).map(([name, address]) => `  ${name.padEnd(20)} ${address}`),
             ],
           };
         } finally {

@@ -9,12 +9,25 @@ import type {
 type TokenFuture =
   NamedArtifactContractDeploymentFuture<"TestToken"> | NamedArtifactContractAtFuture<"IReceiveWithAuthorization">;
 
+/** A proof takes seconds to make, and a transaction minutes at worst to be mined. */
+const ROOT_WINDOW_SECONDS = 3_600;
+/** Who has left an issuer's group counts at most so long: 30 days. */
+const CREDENTIAL_LIFETIME_SECONDS = 30 * 86_400;
+
 /**
  * Every contract but the token, wired once and for all: the ledger takes records from the escrow only, the vault is locked
  * and slashed by the epochs only, and nobody can name others later.
  */
 function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const identityRegistry = m.contract("IdentityRegistry");
+  const issuerCredentials = m.contract("IssuerCredentials");
+  const semaphoreCredentials = m.contract("SemaphoreCredentials", [ROOT_WINDOW_SECONDS, CREDENTIAL_LIFETIME_SECONDS]);
+  // Two ways to one issuer: a signed credential names the person to the issuer, a proof of membership to nobody.
+  const sources = [
+    { verifier: issuerCredentials, minLevel: 1, issuerId: m.getParameter<string>("issuerId") },
+    { verifier: semaphoreCredentials, minLevel: 1, issuerId: m.getParameter<string>("groupId") },
+  ];
+  const credentials = m.contract("Credentials", [identityRegistry, sources]);
   const trustLedger = m.contract("TrustLedger", [m.getParameter("epochLength"), identityRegistry]);
   const stakeVault = m.contract("StakeVault", [token, identityRegistry, trustLedger, m.getParameter("unbondingDelay")]);
   const dealEscrow = m.contract("DealEscrow", [identityRegistry, trustLedger]);
@@ -27,7 +40,11 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const structHashes = m.contract("StructHashes");
   m.call(trustLedger, "setRecorders", [[dealEscrow]]);
   m.call(stakeVault, "setModules", [[reputationEpochs]]);
-  return { identityRegistry, stakeVault, dealEscrow, trustLedger, reputationEpochs, structHashes, token };
+  return {
+    identityRegistry,
+    ...{ credentials, issuerCredentials, semaphoreCredentials },
+    ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, structHashes, token },
+  };
 }
 
 /** Surety with a test token of its own: for chains on which nothing has value. */

@@ -1,26 +1,25 @@
 // A chain in memory that reorganises, resets, lags, fails and lies as a test tells it: what no real node does on demand.
 // Its events are encoded with the contracts' own ABIs.
 import { encodeAbiParameters, encodeEventTopics, keccak256, numberToHex, pad, toHex, type Abi, type Hex } from "viem";
-import type { Deployment } from "#protocol";
 import { foldedAbis, type ContractName, type RawLog } from "../../indexer/handlers/decode.ts";
 import type { BlockRef } from "../../indexer/store/store.ts";
 import type { ChainReader } from "../../indexer/sync/rpc.ts";
+import { testDeployment } from "../fixtures/deployment.ts";
 
 const address = (n: number) => pad(numberToHex(n), { size: 20 });
 
-export const modelDeployment: Deployment = {
-  chainId: 31_337,
-  deployedAtBlock: 3,
-  contracts: {
-    identityRegistry: address(0xa1),
-    stakeVault: address(0xa2),
-    dealEscrow: address(0xa3),
-    trustLedger: address(0xa4),
-    reputationEpochs: address(0xa5),
-    structHashes: address(0xa6),
-    token: address(0xa7),
+export const modelDeployment = testDeployment(
+  {
+    ...{ identityRegistry: address(0xa1), stakeVault: address(0xa2), dealEscrow: address(0xa3) },
+    ...{
+      trustLedger: address(0xa4),
+      reputationEpochs: address(0xa5),
+      structHashes: address(0xa6),
+      token: address(0xa7),
+    },
   },
-};
+  3,
+);
 
 export interface ModelEvent {
   readonly contract: ContractName;

@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import hre, { network } from "hardhat";
 import { getAddress, zeroAddress } from "viem";
-import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { groupIdOf, issuerIdOf, parseDeployment, SuretyError, type Deployment } from "#protocol";
 import { deploySurety, deploymentFileOf, type DeployOptions, type DeployParameters } from "../../scripts/deploy.ts";
+import Surety from "../../scripts/ignition/Surety.ts";
 
 const parameters: DeployParameters = {
   epochLengthSeconds: 60n,
@@ -15,8 +16,8 @@ const parameters: DeployParameters = {
   publisherBondWei: 1_000_000n,
 };
 
-/** Transactions of one deployment: seven contracts, and two calls that wire them. */
-const TRANSACTIONS = 9;
+/** Transactions of one deployment: each contract, and each call that wires them. */
+const TRANSACTIONS = Surety.futures.size;
 
 describe("deploySurety", () => {
   let deploymentDir: string;
@@ -75,6 +76,13 @@ describe("deploySurety", () => {
     expect(getAddress(await escrow.read.registry())).to.equal(contracts.identityRegistry);
     expect(getAddress(await escrow.read.ledger())).to.equal(contracts.trustLedger);
     expect(await epochs.read.publisherBond()).to.equal(parameters.publisherBondWei);
+    const credentials = await viem.getContractAt("Credentials", contracts.credentials);
+    const issuer = deployer?.account.address ?? zeroAddress;
+    expect(getAddress(await credentials.read.registry())).to.equal(contracts.identityRegistry);
+    expect(await Promise.all([0n, 1n].map((index) => credentials.read.sourceAt([index])))).to.deep.equal([
+      { verifier: contracts.issuerCredentials, minLevel: 1, issuerId: issuerIdOf(issuer) },
+      { verifier: contracts.semaphoreCredentials, minLevel: 1, issuerId: groupIdOf(issuer) },
+    ]);
     await viem.assertions.revertWithCustomError(
       ledger.write.setRecorders([[contracts.token]]),
       ledger,

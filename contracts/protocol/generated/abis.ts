@@ -2622,6 +2622,577 @@ export const reputationEpochsAbi = [
   },
 ] as const;
 
+export const credentialsAbi = [
+  {
+    inputs: [
+      { internalType: "contract IERC721", name: "agents", type: "address" },
+      {
+        components: [
+          { internalType: "contract ICredentialVerifier", name: "verifier", type: "address" },
+          { internalType: "uint8", name: "minLevel", type: "uint8" },
+          { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+        ],
+        internalType: "struct ICredentials.Source[]",
+        name: "sources",
+        type: "tuple[]",
+      },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "largest", type: "uint256" },
+    ],
+    name: "CredentialsAgentTooLarge",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "count", type: "uint256" },
+      { internalType: "uint256", name: "most", type: "uint256" },
+    ],
+    name: "CredentialsBadSources",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "CredentialsExpired",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint8", name: "level", type: "uint8" },
+      { internalType: "uint8", name: "least", type: "uint8" },
+    ],
+    name: "CredentialsLevelTooLow",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "verifier", type: "address" }],
+    name: "CredentialsNoVerifier",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "caller", type: "address" },
+    ],
+    name: "CredentialsNone",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "operator", type: "bytes32" },
+      { internalType: "uint48", name: "last", type: "uint48" },
+      { internalType: "uint48", name: "given", type: "uint48" },
+    ],
+    name: "CredentialsNotNewer",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "owner", type: "address" },
+      { internalType: "address", name: "caller", type: "address" },
+    ],
+    name: "CredentialsNotOwner",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "operator", type: "bytes32" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+    ],
+    name: "CredentialsOperatorBusy",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "verifier", type: "address" },
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+    ],
+    name: "CredentialsSourceNotAccepted",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "verifier", type: "address" },
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+    ],
+    name: "CredentialsSourceTwice",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "operator", type: "bytes32" },
+      { indexed: false, internalType: "address", name: "owner", type: "address" },
+      { indexed: false, internalType: "uint8", name: "source", type: "uint8" },
+      { indexed: false, internalType: "uint8", name: "level", type: "uint8" },
+      { indexed: false, internalType: "uint48", name: "validUntil", type: "uint48" },
+    ],
+    name: "CredentialPresented",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "operator", type: "bytes32" },
+    ],
+    name: "CredentialRenounced",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "index", type: "uint256" },
+      { indexed: true, internalType: "address", name: "verifier", type: "address" },
+      { indexed: true, internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      { indexed: false, internalType: "uint8", name: "minLevel", type: "uint8" },
+    ],
+    name: "SourceAccepted",
+    type: "event",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "credentialOf",
+    outputs: [
+      { internalType: "bytes32", name: "operator", type: "bytes32" },
+      { internalType: "uint8", name: "level", type: "uint8" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint8", name: "source", type: "uint8" },
+      { internalType: "bool", name: "isValid", type: "bool" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "operator", type: "bytes32" }],
+    name: "holdingOf",
+    outputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "address", name: "owner", type: "address" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "operatorOf",
+    outputs: [{ internalType: "bytes32", name: "operator", type: "bytes32" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "contract ICredentialVerifier", name: "verifier", type: "address" },
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      { internalType: "bytes", name: "presentation", type: "bytes" },
+    ],
+    name: "present",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "renounce",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "scope",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "index", type: "uint256" }],
+    name: "sourceAt",
+    outputs: [
+      {
+        components: [
+          { internalType: "contract ICredentialVerifier", name: "verifier", type: "address" },
+          { internalType: "uint8", name: "minLevel", type: "uint8" },
+          { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+        ],
+        internalType: "struct ICredentials.Source",
+        name: "",
+        type: "tuple",
+      },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "sourceCount",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
+export const issuerCredentialsAbi = [
+  { inputs: [], stateMutability: "nonpayable", type: "constructor" },
+  {
+    inputs: [
+      { internalType: "uint256", name: "length", type: "uint256" },
+      { internalType: "uint256", name: "leastLength", type: "uint256" },
+    ],
+    name: "CredentialMalformed",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "operator", type: "bytes32" }],
+    name: "CredentialRevoked",
+    type: "error",
+  },
+  { inputs: [], name: "CredentialZeroNullifier", type: "error" },
+  { inputs: [], name: "InvalidShortString", type: "error" },
+  {
+    inputs: [{ internalType: "bytes32", name: "issuerId", type: "bytes32" }],
+    name: "IssuerCredentialsBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "length", type: "uint256" }],
+    name: "IssuerCredentialsMalformedIssuer",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "expected", type: "bytes32" },
+      { internalType: "bytes32", name: "given", type: "bytes32" },
+    ],
+    name: "IssuerCredentialsOtherIssuer",
+    type: "error",
+  },
+  { inputs: [{ internalType: "string", name: "str", type: "string" }], name: "StringTooLong", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      { indexed: true, internalType: "bytes32", name: "scope", type: "bytes32" },
+      { indexed: true, internalType: "bytes32", name: "nullifier", type: "bytes32" },
+      { indexed: false, internalType: "bytes32", name: "operator", type: "bytes32" },
+    ],
+    name: "CredentialRevocationRecorded",
+    type: "event",
+  },
+  { anonymous: false, inputs: [], name: "EIP712DomainChanged", type: "event" },
+  {
+    inputs: [],
+    name: "eip712Domain",
+    outputs: [
+      { internalType: "bytes1", name: "fields", type: "bytes1" },
+      { internalType: "string", name: "name", type: "string" },
+      { internalType: "string", name: "version", type: "string" },
+      { internalType: "uint256", name: "chainId", type: "uint256" },
+      { internalType: "address", name: "verifyingContract", type: "address" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+      { internalType: "uint256[]", name: "extensions", type: "uint256[]" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "operator", type: "bytes32" }],
+    name: "isRevoked",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "bytes", name: "issuer", type: "bytes" },
+      { internalType: "bytes32", name: "scope", type: "bytes32" },
+      { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+      { internalType: "bytes", name: "signature", type: "bytes" },
+    ],
+    name: "revoke",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      {
+        components: [
+          { internalType: "bytes32", name: "scope", type: "bytes32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "owner", type: "address" },
+        ],
+        internalType: "struct ICredentialVerifier.Subject",
+        name: "subject",
+        type: "tuple",
+      },
+      { internalType: "bytes", name: "presentation", type: "bytes" },
+    ],
+    name: "verifyCredential",
+    outputs: [
+      { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+      { internalType: "uint8", name: "level", type: "uint8" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
+export const semaphoreCredentialsAbi = [
+  {
+    inputs: [
+      { internalType: "uint48", name: "rootWindow_", type: "uint48" },
+      { internalType: "uint48", name: "lifetime_", type: "uint48" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "length", type: "uint256" },
+      { internalType: "uint256", name: "leastLength", type: "uint256" },
+    ],
+    name: "CredentialMalformed",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "operator", type: "bytes32" }],
+    name: "CredentialRevoked",
+    type: "error",
+  },
+  { inputs: [], name: "CredentialZeroNullifier", type: "error" },
+  { inputs: [], name: "InvalidShortString", type: "error" },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+    ],
+    name: "SemaphoreBadProof",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "uint256", name: "root", type: "uint256" },
+    ],
+    name: "SemaphoreRootUnchanged",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      { internalType: "uint256", name: "root", type: "uint256" },
+      { internalType: "uint48", name: "supersededAt", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "SemaphoreStaleRoot",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint256", name: "latest", type: "uint256" },
+    ],
+    name: "SemaphoreTooLong",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      { internalType: "uint256", name: "root", type: "uint256" },
+    ],
+    name: "SemaphoreUnknownRoot",
+    type: "error",
+  },
+  { inputs: [{ internalType: "address", name: "issuer", type: "address" }], name: "SemaphoreZeroRoot", type: "error" },
+  { inputs: [{ internalType: "string", name: "str", type: "string" }], name: "StringTooLong", type: "error" },
+  { anonymous: false, inputs: [], name: "EIP712DomainChanged", type: "event" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "issuer", type: "address" },
+      { indexed: true, internalType: "bytes32", name: "scope", type: "bytes32" },
+      { indexed: true, internalType: "bytes32", name: "nullifier", type: "bytes32" },
+      { indexed: false, internalType: "bytes32", name: "operator", type: "bytes32" },
+    ],
+    name: "OperatorBanned",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "issuer", type: "address" },
+      { indexed: true, internalType: "uint256", name: "root", type: "uint256" },
+      { indexed: true, internalType: "uint256", name: "previous", type: "uint256" },
+    ],
+    name: "RootPublished",
+    type: "event",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "scope", type: "bytes32" },
+      { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+    ],
+    name: "ban",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "eip712Domain",
+    outputs: [
+      { internalType: "bytes1", name: "fields", type: "bytes1" },
+      { internalType: "string", name: "name", type: "string" },
+      { internalType: "string", name: "version", type: "string" },
+      { internalType: "uint256", name: "chainId", type: "uint256" },
+      { internalType: "address", name: "verifyingContract", type: "address" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+      { internalType: "uint256[]", name: "extensions", type: "uint256[]" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "operator", type: "bytes32" }],
+    name: "isRevoked",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "lifetime",
+    outputs: [{ internalType: "uint48", name: "", type: "uint48" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "root", type: "uint256" }],
+    name: "publishRoot",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "address", name: "issuer", type: "address" }],
+    name: "rootOf",
+    outputs: [{ internalType: "uint256", name: "root", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "rootWindow",
+    outputs: [{ internalType: "uint48", name: "", type: "uint48" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "uint256", name: "root", type: "uint256" },
+    ],
+    name: "supersededAt",
+    outputs: [{ internalType: "uint48", name: "second", type: "uint48" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+      {
+        components: [
+          { internalType: "bytes32", name: "scope", type: "bytes32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "owner", type: "address" },
+        ],
+        internalType: "struct ICredentialVerifier.Subject",
+        name: "subject",
+        type: "tuple",
+      },
+      { internalType: "bytes", name: "presentation", type: "bytes" },
+    ],
+    name: "verifyCredential",
+    outputs: [
+      { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+      { internalType: "uint8", name: "level", type: "uint8" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
+export const codeProofVerifierAbi = [
+  {
+    inputs: [
+      { internalType: "uint256", name: "chainId", type: "uint256" },
+      { internalType: "uint256", name: "given", type: "uint256" },
+    ],
+    name: "CodeProofOtherChain",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "codeCommitment", type: "bytes32" },
+      { internalType: "bytes32", name: "journalDigest", type: "bytes32" },
+      { internalType: "bytes", name: "reason", type: "bytes" },
+    ],
+    name: "CodeProofRefused",
+    type: "error",
+  },
+  { inputs: [], name: "CodeProofZeroCommitment", type: "error" },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "codeCommitment", type: "bytes32" },
+      {
+        components: [
+          { internalType: "uint256", name: "chainId", type: "uint256" },
+          { internalType: "address", name: "registry", type: "address" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "configDigest", type: "bytes32" },
+          { internalType: "bytes32", name: "previous", type: "bytes32" },
+          { internalType: "bytes32", name: "inputHash", type: "bytes32" },
+          { internalType: "bytes32", name: "outputHash", type: "bytes32" },
+          { internalType: "uint64", name: "step", type: "uint64" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+        ],
+        internalType: "struct CodeJournal",
+        name: "journal",
+        type: "tuple",
+      },
+      { internalType: "bytes", name: "seal", type: "bytes" },
+    ],
+    name: "verify",
+    outputs: [{ internalType: "bytes32", name: "proofDigest", type: "bytes32" }],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
 export const structHashesAbi = [
   {
     inputs: [
@@ -2738,6 +3309,24 @@ export const structHashesAbi = [
       },
     ],
     name: "hashCallCancel",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "scope", type: "bytes32" },
+          { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+          { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+        ],
+        internalType: "struct CredentialRevocation",
+        name: "revocation",
+        type: "tuple",
+      },
+    ],
+    name: "hashCredentialRevocation",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",
@@ -2880,6 +3469,28 @@ export const structHashesAbi = [
     inputs: [
       {
         components: [
+          { internalType: "bytes32", name: "scope", type: "bytes32" },
+          { internalType: "bytes32", name: "issuerId", type: "bytes32" },
+          { internalType: "bytes32", name: "nullifier", type: "bytes32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "owner", type: "address" },
+          { internalType: "uint8", name: "level", type: "uint8" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct IssuerCredential",
+        name: "credential",
+        type: "tuple",
+      },
+    ],
+    name: "hashIssuerCredential",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
           { internalType: "uint8", name: "version", type: "uint8" },
           { internalType: "uint8", name: "kind", type: "uint8" },
           { internalType: "address", name: "log", type: "address" },
@@ -2912,6 +3523,25 @@ export const structHashesAbi = [
       },
     ],
     name: "hashOfferWithdrawal",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "bytes32", name: "scope", type: "bytes32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "owner", type: "address" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct OperatorSignal",
+        name: "signal",
+        type: "tuple",
+      },
+    ],
+    name: "hashOperatorSignal",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",

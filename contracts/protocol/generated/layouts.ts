@@ -17,6 +17,7 @@ export const storageSlots = {
     _signers: 11n,
     _chains: 12n,
   },
+  credentials: { _sources: 0n, _admissions: 1n, operatorOf: 2n, _holdings: 3n },
   dealEscrow: { _nameFallback: 0n, _versionFallback: 1n, _progress: 2n, _credits: 3n },
   stakeVault: {
     _isModule: 0n,

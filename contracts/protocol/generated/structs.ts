@@ -51,6 +51,12 @@ export interface CallCancel {
   callId: Hex;
 }
 
+export interface CredentialRevocation {
+  scope: Hex;
+  issuerId: Hex;
+  nullifier: Hex;
+}
+
 export interface Deal {
   clientAgentId: bigint;
   providerAgentId: bigint;
@@ -103,6 +109,16 @@ export interface Decline {
   reason: number;
 }
 
+export interface IssuerCredential {
+  scope: Hex;
+  issuerId: Hex;
+  nullifier: Hex;
+  agentId: bigint;
+  owner: Hex;
+  level: number;
+  validUntil: number;
+}
+
 export interface LogHeader {
   version: number;
   kind: number;
@@ -119,6 +135,13 @@ export interface LogHeader {
 
 export interface OfferWithdrawal {
   dealId: Hex;
+}
+
+export interface OperatorSignal {
+  scope: Hex;
+  agentId: bigint;
+  owner: Hex;
+  validUntil: number;
 }
 
 export interface SignerBinding {
@@ -210,6 +233,11 @@ export const structTypes = {
     { name: "salt", type: "uint256" },
   ],
   CallCancel: [{ name: "callId", type: "bytes32" }],
+  CredentialRevocation: [
+    { name: "scope", type: "bytes32" },
+    { name: "issuerId", type: "bytes32" },
+    { name: "nullifier", type: "bytes32" },
+  ],
   Deal: [
     { name: "clientAgentId", type: "uint256" },
     { name: "providerAgentId", type: "uint256" },
@@ -253,6 +281,15 @@ export const structTypes = {
     { name: "providerAgentId", type: "uint256" },
     { name: "reason", type: "uint8" },
   ],
+  IssuerCredential: [
+    { name: "scope", type: "bytes32" },
+    { name: "issuerId", type: "bytes32" },
+    { name: "nullifier", type: "bytes32" },
+    { name: "agentId", type: "uint256" },
+    { name: "owner", type: "address" },
+    { name: "level", type: "uint8" },
+    { name: "validUntil", type: "uint48" },
+  ],
   LogHeader: [
     { name: "version", type: "uint8" },
     { name: "kind", type: "uint8" },
@@ -267,6 +304,12 @@ export const structTypes = {
     { name: "sketch", type: "bytes32" },
   ],
   OfferWithdrawal: [{ name: "dealId", type: "bytes32" }],
+  OperatorSignal: [
+    { name: "scope", type: "bytes32" },
+    { name: "agentId", type: "uint256" },
+    { name: "owner", type: "address" },
+    { name: "validUntil", type: "uint48" },
+  ],
   SignerBinding: [
     { name: "agentId", type: "uint256" },
     { name: "owner", type: "address" },
@@ -316,6 +359,7 @@ export interface Structs {
   BindingUpdate: BindingUpdate;
   Call: Call;
   CallCancel: CallCancel;
+  CredentialRevocation: CredentialRevocation;
   Deal: Deal;
   DealCancel: DealCancel;
   DealComplete: DealComplete;
@@ -323,8 +367,10 @@ export interface Structs {
   DealPartRelease: DealPartRelease;
   DealSubmit: DealSubmit;
   Decline: Decline;
+  IssuerCredential: IssuerCredential;
   LogHeader: LogHeader;
   OfferWithdrawal: OfferWithdrawal;
+  OperatorSignal: OperatorSignal;
   SignerBinding: SignerBinding;
   SplitProposal: SplitProposal;
   Tab: Tab;

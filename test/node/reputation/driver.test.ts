@@ -13,7 +13,6 @@ import {
   topicIdOf,
   unpackLeaf,
   type Challenge,
-  type Deployment,
   type Leaf,
 } from "#protocol";
 import { createChainClient } from "../../../node/chain/connect.ts";
@@ -36,6 +35,7 @@ import {
 import { testSigner } from "../chain/test-chain.ts";
 import { createRandom } from "./graphs.ts";
 import { shiftOnePercent, withLeaves } from "../../fixtures/forgery.ts";
+import { testDeployment } from "../../fixtures/deployment.ts";
 
 const AGENTS = 12;
 const [PUBLISHER, RIVAL] = [AGENTS + 1, AGENTS + 2];
@@ -62,19 +62,11 @@ async function createScene() {
   for (const agentId of [1, 2, 5, 7]) await stake(world, agentId, BigInt(agentId) * 1_000n);
   for (const agentId of [PUBLISHER, RIVAL]) await stake(world, agentId, 4n * PUBLISHER_BOND);
   for (const topic of topics) await rate(topic, 50);
-  const deployment: Deployment = {
-    chainId: 31_337,
-    deployedAtBlock: 0,
-    contracts: {
-      identityRegistry: world.registry.address,
-      stakeVault: world.vault.address,
-      dealEscrow: world.accounts.recorder,
-      trustLedger: world.ledger.address,
-      reputationEpochs: world.epochs.address,
-      structHashes: world.accounts.recorder,
-      token: world.token.address,
-    },
-  };
+  const deployment = testDeployment({
+    ...{ identityRegistry: world.registry.address, stakeVault: world.vault.address },
+    ...{ trustLedger: world.ledger.address, reputationEpochs: world.epochs.address, token: world.token.address },
+    dealEscrow: world.accounts.recorder,
+  });
   const client = createChainClient(custom(chain.provider, { retryCount: 0 }), 31_337);
   return { chain, world, client, deployment, rate };
 }

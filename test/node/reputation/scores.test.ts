@@ -15,6 +15,7 @@ import {
   registerAgents,
   stake,
 } from "../../reputation-contracts/world.ts";
+import { testDeployment } from "../../fixtures/deployment.ts";
 
 const TOPIC = "data_analysis";
 const AGENTS = [1, 2, 3, 4];
@@ -58,15 +59,10 @@ describe("scores that a node asks an indexer for", () => {
     await commit(world, [epoch], { publisher: PUBLISHER, account: world.accounts.publisher });
     await goTo(world, 3n);
     await world.epochs.write.finalize([1, [epoch.snapshot.topic]]);
-    const none: Hex = `0x${"00".repeat(20)}`;
-    deployment = {
-      ...{ chainId: 31_337, deployedAtBlock: 0 },
-      contracts: {
-        ...{ identityRegistry: world.registry.address, stakeVault: world.vault.address, dealEscrow: none },
-        ...{ trustLedger: world.ledger.address, reputationEpochs: world.epochs.address },
-        ...{ structHashes: none, token: world.token.address },
-      },
-    };
+    deployment = testDeployment({
+      ...{ identityRegistry: world.registry.address, stakeVault: world.vault.address },
+      ...{ trustLedger: world.ledger.address, reputationEpochs: world.epochs.address, token: world.token.address },
+    });
     client = world.client;
     server = createServer((request, response) => {
       void (async () => {

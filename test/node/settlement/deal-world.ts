@@ -1,4 +1,4 @@
-import { zeroHash, type Address } from "viem";
+import { zeroHash } from "viem";
 import {
   composeDeal,
   contentHashOf,
@@ -12,7 +12,6 @@ import {
   topicIdOf,
   typedDataDigest,
   type Call,
-  type Deployment,
   type DomainContracts,
   type Mechanism,
   type Signer,
@@ -25,6 +24,7 @@ import { createSender } from "../../../node/chain/sender.ts";
 import type { Agreement } from "../../../node/negotiation/port.ts";
 import { createDealChain } from "../../../node/settlement/chain.ts";
 import { createTestChain, testSigner } from "../chain/test-chain.ts";
+import { testDeployment } from "../../fixtures/deployment.ts";
 
 export const never = new AbortController().signal;
 export const PRICE = 1_000n;
@@ -52,18 +52,15 @@ export async function createDealWorld(agentCount = 2) {
   const ledger = await viem.deployContract("TrustLedger", [3_600n, registry.address]);
   const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address]);
   await ledger.write.setRecorders([[escrow.address]]);
-  const none: Address = registry.address;
-  const deployment: Deployment = {
+  const deployment = testDeployment({
+    ...{ identityRegistry: registry.address, dealEscrow: escrow.address, trustLedger: ledger.address },
+    token: token.address,
+  });
+  const contracts: DomainContracts = {
     chainId: 31_337,
-    deployedAtBlock: 0,
-    contracts: {
-      ...{ identityRegistry: registry.address, dealEscrow: escrow.address, trustLedger: ledger.address },
-      // These play no part in a deal.
-      ...{ stakeVault: none, reputationEpochs: none, structHashes: none },
-      token: token.address,
-    },
+    identityRegistry: registry.address,
+    dealEscrow: escrow.address,
   };
-  const contracts: DomainContracts = { chainId: 31_337, identityRegistry: none, dealEscrow: escrow.address };
   const wallets = await viem.getWalletClients();
   const agents: TestAgent[] = [];
   for (let i = 1; i <= agentCount; i++) {
