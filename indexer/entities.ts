@@ -49,6 +49,8 @@ export const tables = {
     version: big,
     /** Head of the version chain (eq. 10). */
     head: nullableBytes,
+    /** The signer bound last under the present owner; null = none. */
+    newestSigner: { kind: "text", isNullable: true, refersTo: "signers" },
     registeredAt: indexedWide,
     registeredTx: bytes,
     updatedAt: indexedWide,
@@ -79,8 +81,12 @@ export const tables = {
     validFrom: indexedWide,
     /** First second of invalidity; 0 = no end. */
     validUntil: wide,
-    /** What it signed at or after this second does not count; null = not revoked. */
+    /** What it signed at or after this second does not count: revoked, or its owner's tenure ended; null = neither. */
     invalidFrom: nullableWide,
+    /** Its key's possession was not proven to the chain. */
+    isUnchecked: { kind: "flag" },
+    /** The signer that was bound before it under the same owner; null = none. */
+    olderSigner: { kind: "text", isNullable: true, refersTo: "signers" },
     boundTx: bytes,
     revokedTx: nullableBytes,
   },
@@ -223,7 +229,7 @@ export type TableName = keyof typeof tables;
 export const tableNames = Object.keys(tables) as TableName[];
 
 /** Changes whenever stored rows would no longer mean the same: an older database is then rebuilt from the chain. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 type ValueOfKind = { int: number; wide: number; big: bigint; bytes: string; text: string; flag: boolean };
 type ValueOf<C> = C extends Column

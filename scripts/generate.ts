@@ -11,6 +11,12 @@ const outputDir = join(root, "contracts/protocol/generated");
 /** Artifacts whose ABI other parts speak, by the name of the exported constant. */
 const CONTRACTS: Record<string, string[]> = {
   identityRegistryAbi: ["identity/IdentityRegistry.sol/IdentityRegistry"],
+  signedBindingsAbi: ["identity/SignedBindings.sol/SignedBindings"],
+  signedProfileAbi: ["identity/SignedProfile.sol/SignedProfile"],
+  ownerRecoveryAbi: ["identity/OwnerRecovery.sol/OwnerRecovery"],
+  foreignBindingsAbi: ["identity/ForeignBindings.sol/ForeignBindings"],
+  anchorsAbi: ["identity/Anchors.sol/Anchors"],
+  logEvidenceAbi: ["identity/LogEvidence.sol/LogEvidence"],
   dealEscrowAbi: ["settlement/DealEscrow.sol/DealEscrow", "interfaces/IDealEscrow.sol/IDealEscrow"],
   trustLedgerAbi: ["reputation/TrustLedger.sol/TrustLedger", "interfaces/ITrustLedger.sol/ITrustLedger"],
   stakeVaultAbi: ["stake/StakeVault.sol/StakeVault", "interfaces/IStakeVault.sol/IStakeVault"],
@@ -22,9 +28,6 @@ const CONTRACTS: Record<string, string[]> = {
   issuerCredentialsAbi: ["identity/credentials/IssuerCredentials.sol/IssuerCredentials"],
   semaphoreCredentialsAbi: ["identity/credentials/SemaphoreCredentials.sol/SemaphoreCredentials"],
   codeProofVerifierAbi: ["interfaces/ICodeProofVerifier.sol/ICodeProofVerifier"],
-  feedbackRegistryAbi: ["interfaces/IFeedbackRegistry.sol/IFeedbackRegistry"],
-  validationRegistryAbi: ["reputation/ValidationRegistry.sol/ValidationRegistry"],
-  jobEscrowAbi: ["settlement/JobEscrow.sol/JobEscrow"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],
 };
@@ -32,6 +35,7 @@ const CONTRACTS: Record<string, string[]> = {
 /** Contracts whose storage the auditor proves. */
 const PROVEN_CONTRACTS: Record<string, string> = {
   identityRegistry: "identity/IdentityRegistry.sol/IdentityRegistry",
+  anchors: "identity/Anchors.sol/Anchors",
   credentials: "identity/credentials/Credentials.sol/Credentials",
   dealEscrow: "settlement/DealEscrow.sol/DealEscrow",
   stakeVault: "stake/StakeVault.sol/StakeVault",

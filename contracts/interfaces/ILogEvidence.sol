@@ -6,7 +6,7 @@ import {IBindings} from "./IBindings.sol";
 
 /// @title Proof that an agent signed two histories
 /// @notice Two headers of one (log, seq) with different digests, both signed by the log's key while its agent answered for
-/// it (`IBindings.isSignerAnswerableAt`). The fork is named, so that it is punished once whatever pair of headers shows it.
+/// it (`IBindings.answerableOf`). The fork is named, so that it is punished once whatever pair of headers shows it.
 interface ILogEvidence {
     /// @notice One header with its log's signature: 65 bytes (r, s, v) or 64 bytes (EIP-2098), low s.
     struct SignedHeader {

@@ -2,8 +2,14 @@
 pragma solidity 0.8.37;
 
 import {
+    AgentApproval,
+    AgentMetadataSet,
+    AgentTransfer,
+    AgentURISet,
+    AgentWalletChange,
     AgentWalletSet,
     BatchHeader,
+    BatchedBinding,
     Bid,
     BindingUpdate,
     Call,
@@ -17,10 +23,19 @@ import {
     DealSubmit,
     Decline,
     IssuerCredential,
+    LogAnchor,
     LogHeader,
     OfferWithdrawal,
+    OperatorApproval,
     OperatorSignal,
+    OwnerChange,
+    RecoveryCancel,
+    RecoverySetting,
+    Registration,
     SignerBinding,
+    SignerGrant,
+    SignerRevocation,
+    SignerRotation,
     SplitProposal,
     Tab,
     TabClaim,
@@ -55,4 +70,19 @@ interface IStructHashes {
     function hashIssuerCredential(IssuerCredential calldata credential) external pure returns (bytes32);
     function hashCredentialRevocation(CredentialRevocation calldata revocation) external pure returns (bytes32);
     function hashOperatorSignal(OperatorSignal calldata signal) external pure returns (bytes32);
+    function hashRegistration(Registration calldata statement) external pure returns (bytes32);
+    function hashAgentURISet(AgentURISet calldata statement) external pure returns (bytes32);
+    function hashAgentMetadataSet(AgentMetadataSet calldata statement) external pure returns (bytes32);
+    function hashAgentWalletChange(AgentWalletChange calldata statement) external pure returns (bytes32);
+    function hashAgentTransfer(AgentTransfer calldata statement) external pure returns (bytes32);
+    function hashAgentApproval(AgentApproval calldata statement) external pure returns (bytes32);
+    function hashOperatorApproval(OperatorApproval calldata statement) external pure returns (bytes32);
+    function hashSignerGrant(SignerGrant calldata statement) external pure returns (bytes32);
+    function hashSignerRotation(SignerRotation calldata statement) external pure returns (bytes32);
+    function hashSignerRevocation(SignerRevocation calldata statement) external pure returns (bytes32);
+    function hashRecoverySetting(RecoverySetting calldata statement) external pure returns (bytes32);
+    function hashRecoveryCancel(RecoveryCancel calldata statement) external pure returns (bytes32);
+    function hashOwnerChange(OwnerChange calldata statement) external pure returns (bytes32);
+    function hashLogAnchor(LogAnchor calldata statement) external pure returns (bytes32);
+    function hashBatchedBinding(BatchedBinding calldata statement) external pure returns (bytes32);
 }

@@ -18,4 +18,14 @@ library Signatures {
         if (signer.length == 20) return isValid(address(bytes20(signer)), digest, signature);
         return SignatureChecker.isValidSignatureNow(signer, digest, signature);
     }
+
+    /// @notice Key of a log's signature, 65 bytes (r, s, v) or 64 (EIP-2098), low s; zero = none. Only a plain key's signature
+    /// can be judged later: what a contract says of one may change.
+    function recoverKey(bytes32 digest, bytes calldata signature) internal pure returns (address key) {
+        if (signature.length == 64) {
+            (key, , ) = ECDSA.tryRecover(digest, bytes32(signature[:32]), bytes32(signature[32:]));
+        } else {
+            (key, , ) = ECDSA.tryRecoverCalldata(digest, signature);
+        }
+    }
 }

@@ -2,8 +2,14 @@
 pragma solidity 0.8.37;
 
 import {
+    AgentApproval,
+    AgentMetadataSet,
+    AgentTransfer,
+    AgentURISet,
+    AgentWalletChange,
     AgentWalletSet,
     BatchHeader,
+    BatchedBinding,
     Bid,
     BindingUpdate,
     Call,
@@ -17,10 +23,19 @@ import {
     DealSubmit,
     Decline,
     IssuerCredential,
+    LogAnchor,
     LogHeader,
     OfferWithdrawal,
+    OperatorApproval,
     OperatorSignal,
+    OwnerChange,
+    RecoveryCancel,
+    RecoverySetting,
+    Registration,
     SignerBinding,
+    SignerGrant,
+    SignerRevocation,
+    SignerRotation,
     SplitProposal,
     Tab,
     TabClaim,
@@ -85,6 +100,51 @@ library StructHash {
     );
     bytes32 internal constant OPERATOR_SIGNAL_TYPEHASH = keccak256(
         "OperatorSignal(bytes32 scope,uint256 agentId,address owner,uint48 validUntil)"
+    );
+    bytes32 internal constant REGISTRATION_TYPEHASH = keccak256(
+        "Registration(address owner,bytes32 uriHash,bytes32 commitment,bytes32 signerHash,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant AGENT_URI_SET_TYPEHASH = keccak256(
+        "AgentURISet(uint256 agentId,bytes32 uriHash,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant AGENT_METADATA_SET_TYPEHASH = keccak256(
+        "AgentMetadataSet(uint256 agentId,bytes32 keyHash,bytes32 valueHash,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant AGENT_WALLET_CHANGE_TYPEHASH = keccak256(
+        "AgentWalletChange(uint256 agentId,address newWallet,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant AGENT_TRANSFER_TYPEHASH = keccak256(
+        "AgentTransfer(uint256 agentId,address to,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant AGENT_APPROVAL_TYPEHASH = keccak256(
+        "AgentApproval(uint256 agentId,address approved,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant OPERATOR_APPROVAL_TYPEHASH = keccak256(
+        "OperatorApproval(address owner,address operator,bool isApproved,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant SIGNER_GRANT_TYPEHASH = keccak256(
+        "SignerGrant(uint256 agentId,bytes32 signerHash,bytes32 purpose,uint48 validFrom,uint48 validUntil,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant SIGNER_ROTATION_TYPEHASH = keccak256(
+        "SignerRotation(uint256 agentId,bytes32 oldSignerHash,bytes32 newSignerHash,uint48 validUntil,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant SIGNER_REVOCATION_TYPEHASH = keccak256(
+        "SignerRevocation(uint256 agentId,bytes32 signerHash,uint48 compromisedAt,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant RECOVERY_SETTING_TYPEHASH = keccak256(
+        "RecoverySetting(uint256 agentId,uint8 threshold,uint32 delay,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant RECOVERY_CANCEL_TYPEHASH = keccak256(
+        "RecoveryCancel(uint256 agentId,uint256 nonce,uint48 deadline)"
+    );
+    bytes32 internal constant OWNER_CHANGE_TYPEHASH = keccak256(
+        "OwnerChange(uint256 agentId,address owner,address newOwner,uint64 attempt,uint48 deadline)"
+    );
+    bytes32 internal constant LOG_ANCHOR_TYPEHASH = keccak256(
+        "LogAnchor(uint256 agentId,address log,uint40 fromSeq,uint40 toSeq,bytes32 root,bytes32 stateHead)"
+    );
+    bytes32 internal constant BATCHED_BINDING_TYPEHASH = keccak256(
+        "BatchedBinding(uint32 index,uint256 agentId,bytes32 signerHash,bytes32 purpose,uint48 validFrom,uint48 validUntil)"
     );
 
     function hash(Deal memory deal) internal pure returns (bytes32) {
@@ -181,5 +241,65 @@ library StructHash {
 
     function hash(OperatorSignal memory signal) internal pure returns (bytes32) {
         return keccak256(abi.encode(OPERATOR_SIGNAL_TYPEHASH, signal));
+    }
+
+    function hash(Registration memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(REGISTRATION_TYPEHASH, statement));
+    }
+
+    function hash(AgentURISet memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(AGENT_URI_SET_TYPEHASH, statement));
+    }
+
+    function hash(AgentMetadataSet memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(AGENT_METADATA_SET_TYPEHASH, statement));
+    }
+
+    function hash(AgentWalletChange memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(AGENT_WALLET_CHANGE_TYPEHASH, statement));
+    }
+
+    function hash(AgentTransfer memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(AGENT_TRANSFER_TYPEHASH, statement));
+    }
+
+    function hash(AgentApproval memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(AGENT_APPROVAL_TYPEHASH, statement));
+    }
+
+    function hash(OperatorApproval memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OPERATOR_APPROVAL_TYPEHASH, statement));
+    }
+
+    function hash(SignerGrant memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(SIGNER_GRANT_TYPEHASH, statement));
+    }
+
+    function hash(SignerRotation memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(SIGNER_ROTATION_TYPEHASH, statement));
+    }
+
+    function hash(SignerRevocation memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(SIGNER_REVOCATION_TYPEHASH, statement));
+    }
+
+    function hash(RecoverySetting memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(RECOVERY_SETTING_TYPEHASH, statement));
+    }
+
+    function hash(RecoveryCancel memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(RECOVERY_CANCEL_TYPEHASH, statement));
+    }
+
+    function hash(OwnerChange memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OWNER_CHANGE_TYPEHASH, statement));
+    }
+
+    function hash(LogAnchor memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(LOG_ANCHOR_TYPEHASH, statement));
+    }
+
+    function hash(BatchedBinding memory statement) internal pure returns (bytes32) {
+        return keccak256(abi.encode(BATCHED_BINDING_TYPEHASH, statement));
     }
 }

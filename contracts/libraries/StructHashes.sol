@@ -4,8 +4,14 @@ pragma solidity 0.8.37;
 import {IStructHashes} from "../interfaces/IStructHashes.sol";
 import {StructHash} from "./StructHash.sol";
 import {
+    AgentApproval,
+    AgentMetadataSet,
+    AgentTransfer,
+    AgentURISet,
+    AgentWalletChange,
     AgentWalletSet,
     BatchHeader,
+    BatchedBinding,
     Bid,
     BindingUpdate,
     Call,
@@ -19,10 +25,19 @@ import {
     DealSubmit,
     Decline,
     IssuerCredential,
+    LogAnchor,
     LogHeader,
     OfferWithdrawal,
+    OperatorApproval,
     OperatorSignal,
+    OwnerChange,
+    RecoveryCancel,
+    RecoverySetting,
+    Registration,
     SignerBinding,
+    SignerGrant,
+    SignerRevocation,
+    SignerRotation,
     SplitProposal,
     Tab,
     TabClaim,
@@ -126,5 +141,65 @@ contract StructHashes is IStructHashes {
 
     function hashOperatorSignal(OperatorSignal calldata signal) external pure returns (bytes32) {
         return StructHash.hash(signal);
+    }
+
+    function hashRegistration(Registration calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashAgentURISet(AgentURISet calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashAgentMetadataSet(AgentMetadataSet calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashAgentWalletChange(AgentWalletChange calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashAgentTransfer(AgentTransfer calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashAgentApproval(AgentApproval calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashOperatorApproval(OperatorApproval calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashSignerGrant(SignerGrant calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashSignerRotation(SignerRotation calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashSignerRevocation(SignerRevocation calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashRecoverySetting(RecoverySetting calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashRecoveryCancel(RecoveryCancel calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashOwnerChange(OwnerChange calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashLogAnchor(LogAnchor calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
+    }
+
+    function hashBatchedBinding(BatchedBinding calldata statement) external pure returns (bytes32) {
+        return StructHash.hash(statement);
     }
 }

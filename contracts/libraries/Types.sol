@@ -166,7 +166,7 @@ struct SignerBinding {
     uint48 deadline;
 }
 
-/// @notice The owner's signature over one step of the version chain (BAID, arXiv 2606.17368 eq. 10).
+/// @notice The signature of an owner or an OPERATOR signer over one step of the version chain (BAID, arXiv 2606.17368 eq. 10).
 /// @dev Domain of IdentityRegistry.
 struct BindingUpdate {
     uint256 agentId;
@@ -186,6 +186,172 @@ struct AgentWalletSet {
     address newWallet;
     address owner;
     uint256 deadline;
+}
+
+/// @notice An owner's order to register an agent, executed by anyone.
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct Registration {
+    address owner;
+    /// keccak256 of the URI of the registration file.
+    bytes32 uriHash;
+    /// BAID commitment (eq. 9); zero = none.
+    bytes32 commitment;
+    /// keccak256 of the ERC-7913 bytes of the first LOG signer; keccak256 of nothing = none.
+    bytes32 signerHash;
+    /// Used once by each signer, in any order.
+    uint256 nonce;
+    /// Last second (Unix) at which this may be executed.
+    uint48 deadline;
+}
+
+/// @notice An order to replace an agent's URI.
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct AgentURISet {
+    uint256 agentId;
+    bytes32 uriHash;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An order to set one metadata key of an agent.
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct AgentMetadataSet {
+    uint256 agentId;
+    bytes32 keyHash;
+    bytes32 valueHash;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An owner's order to change an agent's wallet. The wallet itself consents by AgentWalletSet.
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct AgentWalletChange {
+    uint256 agentId;
+    /// Zero = clear it.
+    address newWallet;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An owner's order to hand an agent over.
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct AgentTransfer {
+    uint256 agentId;
+    address to;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An owner's order to approve one account for one agent (ERC-721).
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct AgentApproval {
+    uint256 agentId;
+    /// Zero = nobody.
+    address approved;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An owner's order to approve or disapprove an account for all of its agents (ERC-721).
+/// @dev Domain of IdentityRegistry. Executed by SignedProfile.
+struct OperatorApproval {
+    address owner;
+    address operator;
+    bool isApproved;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An order to bind a signer; the signer itself agrees by SignerBinding.
+/// @dev Domain of IdentityRegistry, or of ForeignBindings. Executed by its SignedBindings.
+struct SignerGrant {
+    uint256 agentId;
+    bytes32 signerHash;
+    bytes32 purpose;
+    uint48 validFrom;
+    uint48 validUntil;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An order to replace a signer; the new one agrees by SignerBinding.
+/// @dev Domain of IdentityRegistry, or of ForeignBindings. Executed by its SignedBindings.
+struct SignerRotation {
+    uint256 agentId;
+    bytes32 oldSignerHash;
+    bytes32 newSignerHash;
+    uint48 validUntil;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An order to revoke a signer.
+/// @dev Domain of IdentityRegistry, or of ForeignBindings. Executed by its SignedBindings.
+struct SignerRevocation {
+    uint256 agentId;
+    bytes32 signerHash;
+    /// Unix second; 0 = when it is executed.
+    uint48 compromisedAt;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An owner's choice of how many guardians recover an agent, and after how long.
+/// @dev Domain of IdentityRegistry. Executed by OwnerRecovery.
+struct RecoverySetting {
+    uint256 agentId;
+    /// Guardians needed; 0 = no recovery.
+    uint8 threshold;
+    /// Seconds in which the owner can cancel.
+    uint32 delay;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice An owner's veto of a recovery that has been started.
+/// @dev Domain of IdentityRegistry. Executed by OwnerRecovery.
+struct RecoveryCancel {
+    uint256 agentId;
+    uint256 nonce;
+    uint48 deadline;
+}
+
+/// @notice One guardian's vote for a new owner.
+/// @dev Domain of IdentityRegistry. Executed by OwnerRecovery.
+struct OwnerChange {
+    uint256 agentId;
+    /// Who owns the agent now.
+    address owner;
+    address newOwner;
+    /// Recoveries of this agent that were started before.
+    uint64 attempt;
+    uint48 deadline;
+}
+
+/// @notice A log's commitment to a range of its entries.
+/// @dev Domain of IdentityRegistry. Signed by the log's key where somebody else sends it; kept by Anchors.
+struct LogAnchor {
+    uint256 agentId;
+    address log;
+    /// First and last entry of the range.
+    uint40 fromSeq;
+    uint40 toSeq;
+    /// Merkle root over the digests of the range's headers.
+    bytes32 root;
+    /// Head of the same log under a hash that proofs can afford (Poseidon); zero = none.
+    bytes32 stateHead;
+}
+
+/// @notice One leaf of an issuer's batch of bindings; hashed, never signed.
+struct BatchedBinding {
+    /// Place in the batch, from 0.
+    uint32 index;
+    uint256 agentId;
+    bytes32 signerHash;
+    bytes32 purpose;
+    uint48 validFrom;
+    /// First second of invalidity; 0 = no end.
+    uint48 validUntil;
 }
 
 /// @notice Header of one entry of a signed sequential log.

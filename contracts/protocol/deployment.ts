@@ -8,6 +8,15 @@ export interface Deployment {
   readonly deployedAtBlock: number;
   readonly contracts: {
     readonly identityRegistry: Address;
+    /** Parts of the registry that act by signature and for guardians. */
+    readonly signedBindings: Address;
+    readonly signedProfile: Address;
+    readonly ownerRecovery: Address;
+    /** Bindings of agents whose registry is not ours. */
+    readonly foreignBindings: Address;
+    /** Merkle roots of log ranges and of batches of bindings. */
+    readonly anchors: Address;
+    readonly logEvidence: Address;
     /** Who answers for an agent, in the scope of the trust ledger. */
     readonly credentials: Address;
     readonly issuerCredentials: Address;
@@ -17,20 +26,19 @@ export interface Deployment {
     readonly trustLedger: Address;
     readonly reputationEpochs: Address;
     readonly structHashes: Address;
-    /** ERC-8004's reputation registry, with the deals behind it. */
-    readonly feedbackRegistry: Address;
-    /** ERC-8004's validation registry. */
-    readonly validationRegistry: Address;
-    /** ERC-8183, paid in `token`. */
-    readonly jobEscrow: Address;
     /** The ERC-20 in which deals of the local scenarios are paid and stake is held. */
     readonly token: Address;
   };
 }
 
-/** Every contract of a deployment. */
-export const deployedContractNames = [
+const contractNames = [
   "identityRegistry",
+  "signedBindings",
+  "signedProfile",
+  "ownerRecovery",
+  "foreignBindings",
+  "anchors",
+  "logEvidence",
   "credentials",
   "issuerCredentials",
   "semaphoreCredentials",
@@ -39,9 +47,6 @@ export const deployedContractNames = [
   "trustLedger",
   "reputationEpochs",
   "structHashes",
-  "feedbackRegistry",
-  "validationRegistry",
-  "jobEscrow",
   "token",
 ] as const satisfies readonly (keyof Deployment["contracts"])[];
 
@@ -66,7 +71,7 @@ export function parseDeployment(text: string): Deployment {
   }
   const given = (json["contracts"] ?? {}) as Record<string, unknown>;
   const contracts = Object.fromEntries(
-    deployedContractNames.map((name) => {
+    contractNames.map((name) => {
       const address = given[name];
       if (typeof address !== "string" || !isAddress(address)) throw fail(`contracts.${name} is not an address`);
       return [name, getAddress(address)];

@@ -1,7 +1,7 @@
 import { zeroAddress } from "viem";
 import type { Row } from "../entities.ts";
 import type { Folds } from "./event-types.ts";
-import { agentKey, put, type EventPlace, type RowReader } from "./row-change.ts";
+import { agentKey, put, type EventPlace, type RowChange, type RowReader } from "./row-change.ts";
 
 /** Metadata key under which ERC-8004 announces an agent's payment wallet; empty = none. */
 const WALLET_KEY = "agentWallet";
@@ -19,7 +19,8 @@ export const identityFolds: Folds<"identityRegistry"> = {
       timestamp: place.timestamp,
       transaction: place.transaction,
     });
-    return [put("agents", { ...agent, owner: to }), transfer];
+    const ended = endSigners(agent, place, rows);
+    return [put("agents", { ...agent, owner: to, newestSigner: null }), transfer, ...ended];
   },
   Registered({ agentId, agentURI, owner }, place, rows) {
     return [put("agents", { ...agentOf(agentId, place, rows), agentURI, owner })];
@@ -53,26 +54,47 @@ export const identityFolds: Folds<"identityRegistry"> = {
     });
     return [step, put("agents", { ...agent, commitment, version, head })];
   },
-  SignerBound({ agentId, signerHash, purpose, signer, validFrom, validUntil }, place) {
+  SignerBound({ agentId, signerHash, purpose, signer, validFrom, validUntil }, place, rows) {
+    const agent = agentOf(agentId, place, rows);
     return [
+      put("agents", { ...agent, newestSigner: signerHash }),
       put("signers", {
         id: signerHash,
-        agent: agentKey(place, agentId),
+        agent: agent.id,
         signer,
         purpose,
         validFrom,
         validUntil,
         invalidFrom: null,
+        isUnchecked: false,
+        olderSigner: agent.newestSigner,
         boundTx: place.transaction,
         revokedTx: null,
       }),
     ];
+  },
+  SignerUnchecked({ signerHash }, _place, rows) {
+    const signer = rows.get("signers", signerHash);
+    return signer === undefined ? [] : [put("signers", { ...signer, isUnchecked: true })];
   },
   SignerRevoked({ signerHash, invalidFrom }, place, rows) {
     const signer = rows.get("signers", signerHash);
     return signer === undefined ? [] : [put("signers", { ...signer, invalidFrom, revokedTx: place.transaction })];
   },
 };
+
+/** Signers of an owner end with its tenure: what the registry says without a loop, rows have to be told one by one. */
+function endSigners(agent: Row<"agents">, place: EventPlace, rows: RowReader): RowChange[] {
+  const ended: RowChange[] = [];
+  for (let id = agent.newestSigner; id !== null;) {
+    const signer = rows.get("signers", id);
+    if (signer === undefined) break;
+    const invalidFrom = Math.min(signer.invalidFrom ?? place.timestamp, place.timestamp);
+    if (invalidFrom !== signer.invalidFrom) ended.push(put("signers", { ...signer, invalidFrom }));
+    id = signer.olderSigner;
+  }
+  return ended;
+}
 
 /** The agent's row as it stands, touched now; a fresh one if this is its first event. */
 function agentOf(agentId: bigint, place: EventPlace, rows: RowReader): Row<"agents"> {
@@ -89,6 +111,7 @@ function agentOf(agentId: bigint, place: EventPlace, rows: RowReader): Row<"agen
     commitment: null,
     version: 0n,
     head: null,
+    newestSigner: null,
     registeredAt: place.timestamp,
     registeredTx: place.transaction,
     updatedAt: place.timestamp,

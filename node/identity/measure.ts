@@ -11,6 +11,7 @@ import {
   SuretyError,
   type Config,
   type IgnoreRules,
+  type Json,
   type ManifestFile,
 } from "#protocol";
 
@@ -155,7 +156,7 @@ async function resolveReferences(value: unknown, folder: string): Promise<unknow
   const entries = Object.entries(value).map(
     async ([name, item]) => [name, await resolveReferences(item, folder)] as const,
   );
-  return Object.fromEntries(await Promise.all(entries));
+  return Object.fromEntries(await Promise.all(entries)) as Record<string, Json>;
 }
 
 async function hashReference(reference: object, folder: string): Promise<string> {

@@ -7,6 +7,7 @@ import {
   decodeHeader,
   decodeSignerRecord,
   decodeStake,
+  decodeTenure,
   decodeVersion,
   decodeWallet,
   finalizedSlot,
@@ -89,7 +90,9 @@ function storageOf(nodes: NodeSet, stateRoot: Hex, address: Address): Words {
 function* verifyIdentity({ agentId, signers }: Bundle, words: Words, timestamp: number): Generator<Check, void, void> {
   const owner = addressOf(words(ownerSlot(agentId)));
   yield check("owner", owner !== zeroAddress, owner === zeroAddress ? `agent ${agentId} does not exist` : owner);
-  yield holds("wallet", decodeWallet(words(changesSlot(agentId))) ?? owner);
+  const changes = words(changesSlot(agentId));
+  yield holds("wallet", decodeWallet(changes) ?? owner);
+  const { tenure } = decodeTenure(changes);
   const commitment = words(commitmentSlot(agentId));
   const head = words(headSlot(agentId));
   const version = decodeVersion(words(versionSlot(agentId)));
@@ -107,7 +110,17 @@ function* verifyIdentity({ agentId, signers }: Bundle, words: Words, timestamp: 
     const isOfAgent = record.agentId === agentId && record.purpose !== undefined;
     const isEnded = record.validUntil !== 0 && timestamp >= record.validUntil;
     const isRevoked = record.invalidFrom !== 0 && timestamp >= record.invalidFrom;
-    const state = isRevoked ? "revoked" : isEnded ? "ended" : timestamp < record.validFrom ? "not yet valid" : "valid";
+    // Signers end with the tenure of the owner who bound them; when that was, the agent's transfers tell.
+    const isFormer = record.tenure !== tenure;
+    const state = isFormer
+      ? "a former owner's"
+      : isRevoked
+        ? "revoked"
+        : isEnded
+          ? "ended"
+          : timestamp < record.validFrom
+            ? "not yet valid"
+            : "valid";
     const window = `from ${record.validFrom} to ${record.validUntil || "no end"}`;
     yield check(`signer ${signer}`, isOfAgent, `agent ${record.agentId}, ${record.purpose}, ${state}, ${window}`);
   }

@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { bytesToHex, zeroHash, type Abi, type Hex } from "viem";
+import { bytesToHex, createWalletClient, http, zeroHash, type Hex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
 import {
   codeKinds,
   codeWordOf,
@@ -28,7 +29,6 @@ import { check, fails, holds, runChecks, type Check } from "../audit/checks.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
-import { sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
 import { outcomeOf } from "./verify.ts";
 
@@ -136,7 +136,7 @@ function addUpdate(baid: Command): void {
       runAction(options.json, async ({ signal }) => {
         const [file, key] = [readBindingFile(options.binding), readKeyFile(options.keyFile)];
         const measured = await measureBinding(file, signal);
-        const connection = await connect(options, signal);
+        const connection = await connect(options);
         const fault = judgeBinding(file, measured, file.commitment);
         if (fault !== undefined) {
           throw new SuretyError(`BINDING_${fault.code}`, `The binding file is not of what is here: ${fault.detail}.`, {
@@ -144,7 +144,7 @@ function addUpdate(baid: Command): void {
             next: fault.next,
           });
         }
-        const result = await updateCommitment(connection, key, { agentId, commitment: file.commitment }, signal);
+        const result = await updateCommitment(connection, key, agentId, file.commitment);
         return {
           result,
           lines: [
@@ -155,17 +155,19 @@ function addUpdate(baid: Command): void {
     );
 }
 
-/** Signs and sends the next version of an agent's chain (eq. 10). @throws SuretyError BINDING_UNCHANGED, as `sendCall` */
+/** Signs and sends the next version of an agent's chain (eq. 10). @throws SuretyError BINDING_UNCHANGED, BINDING_REVERTED */
 export async function updateCommitment(
-  connection: Connection,
+  { client, deployment, rpcUrl }: Connection,
   key: Hex,
-  { agentId, commitment }: { agentId: bigint; commitment: Hex },
-  signal: AbortSignal,
+  agentId: bigint,
+  commitment: Hex,
 ): Promise<{ agentId: bigint; version: bigint; commitment: Hex; head: Hex; transactionHash: Hex; gasUsed: bigint }> {
-  const { client, deployment } = connection;
   const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
-  const read = { ...registry, functionName: "commitmentOf", args: [agentId] } as const;
-  const [current, version, previous] = await client.readContract(read);
+  const [current, version, previous] = await client.readContract({
+    ...registry,
+    functionName: "commitmentOf",
+    args: [agentId],
+  });
   if (current === commitment) {
     throw new SuretyError("BINDING_UNCHANGED", `Version ${version} of agent ${agentId} is this commitment already.`, {
       values: { agentId, version, commitment },
@@ -173,15 +175,31 @@ export async function updateCommitment(
     });
   }
   const { timestamp } = await client.getBlock();
-  const deadline = Number(timestamp) + UPDATE_LIFETIME_S;
-  const update = { agentId, version: version + 1n, previous, delta: commitment, deadline };
+  const update = {
+    agentId,
+    version: version + 1n,
+    previous,
+    delta: commitment,
+    deadline: Number(timestamp) + UPDATE_LIFETIME_S,
+  };
   const domain = { chainId: deployment.chainId, ...deployment.contracts };
   const signature = createSigner(key).sign(typedDataDigest("BindingUpdate", update, domain));
-  const args = [agentId, update.version, commitment, deadline, signature];
-  const call = { ...registry, abi: identityRegistryAbi as Abi, functionName: "updateCommitment", args };
-  const { hash, gasUsed } = await sendCall(connection, key, call, signal);
+  const account = privateKeyToAccount(key);
+  const args = [agentId, update.version, commitment, update.deadline, signature] as const;
+  const { request } = await client.simulateContract({ ...registry, functionName: "updateCommitment", args, account });
+  const transactionHash = await createWalletClient({ account, transport: http(rpcUrl) }).writeContract({
+    ...request,
+    chain: null,
+  });
+  const { status, gasUsed } = await client.waitForTransactionReceipt({ hash: transactionHash });
+  if (status !== "success") {
+    throw new SuretyError("BINDING_REVERTED", "The update was mined and reverted.", {
+      values: { transactionHash },
+      next: "Another update of the agent came first; look at it with `surety verify agent` and run this again.",
+    });
+  }
   const head = version === 0n ? commitment : nextHead(previous, commitment, signature);
-  return { agentId, version: update.version, commitment, head, transactionHash: hash, gasUsed };
+  return { agentId, version: update.version, commitment, head, transactionHash, gasUsed };
 }
 
 function addOpen(baid: Command): void {
@@ -191,9 +209,9 @@ function addOpen(baid: Command): void {
     .option("--binding <file>", "the binding file that opens it", DEFAULT_BINDING)
     .addOption(jsonOption())
     .action((agentId: bigint, options: CommonOptions & { binding: string }) =>
-      runAction(options.json, async ({ signal }) => {
+      runAction(options.json, async () => {
         const { code, configDigest, userId, salt } = readBindingFile(options.binding);
-        const { client, deployment } = await connect(options, signal);
+        const { client, deployment } = await connect(options);
         const cp = codeWordOf(code);
         const isOk = await client.readContract({
           ...{ abi: identityRegistryAbi, address: deployment.contracts.identityRegistry },
@@ -271,19 +289,15 @@ function addCheck(baid: Command): void {
         const checks =
           options.proof === undefined
             ? checkBinding(agentId, options, signal)
-            : checkProof(agentId, readText(options.proof), options, signal);
+            : checkProof(agentId, readText(options.proof), options);
         return outcomeOf(await runChecks(`${subject} and agent ${agentId}`, checks));
       }),
     );
 }
 
-async function* checkBinding(
-  agentId: bigint,
-  options: CheckOptions,
-  signal: AbortSignal,
-): AsyncGenerator<Check, void, void> {
+async function* checkBinding(agentId: bigint, options: CheckOptions, signal: AbortSignal): AsyncGenerator<Check> {
   const file = readBindingFile(options.binding);
-  const onChain = await readCommitment(await connect(options, signal), agentId);
+  const onChain = await readCommitment(await connect(options), agentId);
   const measured = await measureBinding(file, signal);
   const fault = judgeBinding(file, measured, onChain);
   const found: readonly (readonly [name: string, code: string, detail: string])[] = [
@@ -303,17 +317,12 @@ function describeCode({ code, files }: MeasuredBinding): string {
   return files === undefined ? `${digest}, stated and not measured` : `${digest}, ${files.length} files`;
 }
 
-async function* checkProof(
-  agentId: bigint,
-  text: string,
-  options: CheckOptions,
-  signal: AbortSignal,
-): AsyncGenerator<Check, void, void> {
+async function* checkProof(agentId: bigint, text: string, options: CheckOptions): AsyncGenerator<Check> {
   const read = readDisclosure(text);
   if (read.kind !== "accept") return yield fails("form", read.detail);
   const { field, code } = read.value;
   yield holds("form", `discloses ${field.name}, field ${field.place.index + 1} of ${field.place.leafCount}`);
-  const onChain = await readCommitment(await connect(options, signal), agentId);
+  const onChain = await readCommitment(await connect(options), agentId);
   const opened = commitmentOfDisclosure(read.value);
   yield check(
     "commitment",

@@ -20,6 +20,15 @@ const CREDENTIAL_LIFETIME_SECONDS = 30 * 86_400;
  */
 function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const identityRegistry = m.contract("IdentityRegistry");
+  // The registry makes these three; whoever asks it gets their addresses.
+  const partOf = (name: string, getter: string) =>
+    m.contractAt(name, m.staticCall(identityRegistry, getter, [], 0, { id: `${name}_address` }));
+  const signedBindings = partOf("SignedBindings", "signedBindings");
+  const signedProfile = partOf("SignedProfile", "signedProfile");
+  const ownerRecovery = partOf("OwnerRecovery", "ownerRecovery");
+  const foreignBindings = m.contract("ForeignBindings");
+  const anchors = m.contract("Anchors", [identityRegistry]);
+  const logEvidence = m.contract("LogEvidence", [identityRegistry]);
   const issuerCredentials = m.contract("IssuerCredentials");
   const semaphoreCredentials = m.contract("SemaphoreCredentials", [ROOT_WINDOW_SECONDS, CREDENTIAL_LIFETIME_SECONDS]);
   // Two ways to one issuer: a signed credential names the person to the issuer, a proof of membership to nobody.
@@ -38,16 +47,13 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     m.getParameter("publisherBond"),
   ]);
   const structHashes = m.contract("StructHashes");
-  const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
-  const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
-  const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow]]);
   m.call(stakeVault, "setModules", [[reputationEpochs]]);
   return {
     identityRegistry,
+    ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
     ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, structHashes, token },
-    ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }
 

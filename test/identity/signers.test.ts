@@ -19,6 +19,7 @@ const { registry, owner, stranger, operator, buyer } = chain;
 const noRecord = [0n, toHex(0, { size: 32 }), 0, 0, 0];
 const order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 const gas = 1_000_000n;
+const DAY = 86_400;
 
 const isValidAt = (agentId: bigint, signerHash: Hex, second: number, purpose: Hex = purposes.log) =>
   registry.read.isSignerValidAt([agentId, signerHash, purpose, BigInt(second)]);
@@ -333,9 +334,8 @@ describe("signers: the end of one", () => {
     const refuses = (i: number, compromisedAt: number, second: number) =>
       chain.refuses(revoke(i, compromisedAt, second), "BindingsBadCompromiseTime", [
         compromisedAt === 0 ? second : compromisedAt,
-        from,
-        until,
-        BigInt(second),
+        compromisedAt === 0 ? 0n : BigInt(from),
+        BigInt(Math.min(second, until - 1)),
       ]);
     await refuses(0, from - 1, from + 50);
     await refuses(0, from + 52, from + 51);
@@ -382,18 +382,109 @@ describe("signers: the end of one", () => {
     ]);
   });
 
-  it("keeps a sold agent's signers until the new owner ends them; the seller cannot", async () => {
+  it("dates a compromise back by seven days at most: what is older stays, whoever it harms", async () => {
+    const agentId = await chain.registerAgent();
+    const { signer, timestamp: boundAt } = await chain.bindFresh(agentId);
+    const second = boundAt + 30 * DAY;
+    const revoke = (compromisedAt: number) => async () => {
+      await chain.atSecond(second);
+      return registry.write.revokeSigner([agentId, signer.signerHash, compromisedAt], { gas });
+    };
+    await chain.refuses(revoke(second - 7 * DAY - 1), "BindingsBadCompromiseTime", [
+      second - 7 * DAY - 1,
+      BigInt(second - 7 * DAY),
+      BigInt(second),
+    ]);
+    await chain.atSecond(second + 1);
+    await chain.mine(registry.write.revokeSigner([agentId, signer.signerHash, second + 1 - 7 * DAY], { gas }));
+    expect(await isValidAt(agentId, signer.signerHash, second - 7 * DAY)).to.equal(true);
+    expect(await isValidAt(agentId, signer.signerHash, second + 1 - 7 * DAY)).to.equal(false);
+  });
+
+  it("leaves an agent answerable up to the record of a revocation, whatever it is dated back to", async () => {
+    const agentId = await chain.registerAgent();
+    const { signer, timestamp: boundAt } = await chain.bindFresh(agentId);
+    expect(await registry.read.answerableOf([signer.signerHash])).to.deep.equal([agentId, purposes.log, boundAt, 0]);
+    await chain.atSecond(boundAt + 1_000);
+    await chain.mine(registry.write.revokeSigner([agentId, signer.signerHash, boundAt + 10]));
+    expect(await isValidAt(agentId, signer.signerHash, boundAt + 500)).to.equal(false);
+    expect(await registry.read.answerableOf([signer.signerHash])).to.deep.equal([
+      agentId,
+      purposes.log,
+      boundAt,
+      boundAt + 1_000,
+    ]);
+  });
+
+  it("ends a seller's signers with the sale, in that second, and leaves what they signed before", async () => {
+    const agentId = await chain.registerAgent();
+    const { signer, timestamp: boundAt } = await chain.bindFresh(agentId);
+    const { signer: later } = await chain.bindFresh(agentId, { validFrom: boundAt + 10_000 });
+    const soldAt = boundAt + 100;
+    await chain.atSecond(soldAt);
+    await chain.mine(registry.write.transferFrom([owner.account.address, buyer.account.address, agentId]));
+    const answers = await Promise.all(
+      [boundAt, soldAt - 1, soldAt, soldAt + 1].map((t) => isValidAt(agentId, signer.signerHash, t)),
+    );
+    expect(answers).to.deep.equal([true, true, false, false]);
+    expect(await isValidAt(agentId, later.signerHash, boundAt + 10_001)).to.equal(false);
+    expect(await registry.read.signerOf([signer.signerHash])).to.deep.equal([
+      agentId,
+      purposes.log,
+      boundAt,
+      0,
+      soldAt,
+    ]);
+    expect((await registry.read.answerableOf([signer.signerHash]))[3]).to.equal(soldAt);
+    expect(await registry.read.tenureOf([agentId])).to.deep.equal([1, soldAt]);
+  });
+
+  it("lets neither seller nor buyer touch the seller's signers after the sale", async () => {
     const agentId = await chain.registerAgent();
     const { signer } = await chain.bindFresh(agentId);
     const { timestamp: soldAt } = await chain.mine(
       registry.write.transferFrom([owner.account.address, buyer.account.address, agentId]),
     );
-    expect(await isValidAt(agentId, signer.signerHash, soldAt)).to.equal(true);
     const revoke = (account: Hex) => () =>
       registry.write.revokeSigner([agentId, signer.signerHash, 0], { account, gas });
     await chain.refuses(revoke(owner.account.address), "ERC721InsufficientApproval", [owner.account.address, agentId]);
-    const { timestamp } = await chain.mine(revoke(buyer.account.address)());
-    expect(await isValidAt(agentId, signer.signerHash, timestamp)).to.equal(false);
+    const former = [signer.signerHash, soldAt];
+    await chain.refuses(revoke(buyer.account.address), "BindingsFormerSigner", former);
+    const next = chain.newSigner();
+    const binding = chain.bindingOf(next, agentId, { owner: buyer.account.address });
+    const proof = next.sign(chain.bindingDigest(binding));
+    const rotation = [agentId, signer.signerHash, next.address, 0, binding.deadline, proof] as const;
+    await chain.refuses(
+      () => registry.write.rotateSigner(rotation, { account: buyer.account.address, gas }),
+      "BindingsFormerSigner",
+      former,
+    );
+  });
+
+  it("ends each owner's signers at its own sale, however many sales follow, and a return revives none", async () => {
+    const agentId = await chain.registerAgent();
+    const accounts = [owner, buyer, stranger, owner, buyer];
+    const bound: { signer: Signer; from: number; until: number }[] = [];
+    for (const [i, holder] of accounts.entries()) {
+      const account = holder.account.address;
+      const signer = chain.newSigner();
+      const binding = chain.bindingOf(signer, agentId, { owner: account });
+      const { timestamp: from } = await chain.mine(chain.bind(signer, binding, undefined, account));
+      const next = accounts[i + 1]?.account.address;
+      if (next === undefined) {
+        bound.push({ signer, from, until: 0 });
+        break;
+      }
+      await chain.atSecond(from + 50);
+      await chain.mine(registry.write.transferFrom([account, next, agentId], { account }));
+      bound.push({ signer, from, until: from + 50 });
+    }
+    for (const { signer, from, until } of bound) {
+      expect((await registry.read.signerOf([signer.signerHash]))[4]).to.equal(until);
+      expect(await isValidAt(agentId, signer.signerHash, from + 49)).to.equal(true);
+      expect(await isValidAt(agentId, signer.signerHash, from + 50)).to.equal(until === 0);
+    }
+    expect((await registry.read.tenureOf([agentId]))[0]).to.equal(4);
   });
 });
 
@@ -441,16 +532,15 @@ describe("signers: rotation", () => {
     const { signer: revoked } = await chain.bindFresh(agentId);
     const { timestamp: revokedAt } = await chain.mine(registry.write.revokeSigner([agentId, revoked.signerHash, 0]));
     const until = (await chain.now()) + 100;
-    const { signer: ended, timestamp: from } = await chain.bindFresh(agentId, { validUntil: until });
+    const { signer: ended } = await chain.bindFresh(agentId, { validUntil: until });
     const { signer: alive } = await chain.bindFresh(agentId);
     const { signer: foreign } = await chain.bindFresh(otherId);
     const unknown = chain.newSigner().signerHash;
     await chain.atSecond(until);
     await chain.refuses(() => rotate(agentId, ended.signerHash), "BindingsBadCompromiseTime", [
       until,
-      from,
-      until,
-      BigInt(until),
+      0n,
+      BigInt(until - 1),
     ]);
     await chain.refuses(() => rotate(agentId, revoked.signerHash), "BindingsAlreadyRevoked", [
       revoked.signerHash,

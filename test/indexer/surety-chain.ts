@@ -203,7 +203,10 @@ async function registerAndTransfer(chain: SuretyChain, from: TestAgent, to: Test
   const { logs } = await client.getTransactionReceipt({ hash });
   const [registered] = parseEventLogs({ abi: registry.abi, logs, eventName: "Registered" });
   if (registered === undefined) throw new Error("the registration has no event");
-  const args = [from.account, to.account, registered.args.agentId] as const;
+  const { agentId } = registered.args;
+  // Its signers, of which one is revoked, end with the sale.
+  for (const pick of [0, 1]) await bindSigner(chain, { ...from, agentId: Number(agentId) }, pick);
+  const args = [from.account, to.account, agentId] as const;
   await registry.write.transferFrom(args, { account: from.account });
 }
 

@@ -6,6 +6,7 @@ import {IdentityRegistry} from "../../contracts/identity/IdentityRegistry.sol";
 import {SignerRecord, Signers} from "../../contracts/identity/Signers.sol";
 import {IBindings} from "../../contracts/interfaces/IBindings.sol";
 import {IERC8004Identity} from "../../contracts/interfaces/IERC8004Identity.sol";
+import {IIdentityRegistry} from "../../contracts/interfaces/IIdentityRegistry.sol";
 import {CodeStorage, IContentSource} from "../../contracts/libraries/CodeStorage.sol";
 import {StructHash} from "../../contracts/libraries/StructHash.sol";
 import {AgentWalletSet, BindingUpdate, SignerBinding} from "../../contracts/libraries/Types.sol";
@@ -28,6 +29,7 @@ contract IdentityHandler {
         bytes32 commitment;
         uint64 version;
         bytes32 head;
+        uint24 tenure;
     }
     struct Signer {
         uint256 agentId;
@@ -35,6 +37,8 @@ contract IdentityHandler {
         uint48 validFrom;
         uint48 validUntil;
         uint48 invalidFrom;
+        /// Second at which the agent left the owner who bound it; 0 = it has not.
+        uint48 tenureEnd;
     }
     /// A moment at which the registry called a signer valid.
     struct Sample {
@@ -98,7 +102,7 @@ contract IdentityHandler {
         });
         bool isFree = _signers[binding.signerHash].agentId == 0;
         bool isAccepted = isFree && fault % 8 != 1 && fault % 8 != 2;
-        _attempt(actorAt(actor), abi.encodeCall(IBindings.registerBound, ("bound", initial)), isAccepted);
+        _attempt(actorAt(actor), abi.encodeCall(IIdentityRegistry.registerBound, ("bound", initial)), isAccepted);
         if (isAccepted) _requireBound(agentCount, binding);
     }
 
@@ -159,7 +163,7 @@ contract IdentityHandler {
             end <= _now &&
                 (compromisedAt == 0 || end >= signer.validFrom) &&
                 (signer.validUntil == 0 || end < signer.validUntil);
-        bool isMine = agentId != 0 && signer.agentId == agentId;
+        bool isMine = agentId != 0 && signer.agentId == agentId && signer.tenureEnd == 0;
         bool isAccepted = _mayAct(caller, agentId) && isMine && signer.invalidFrom == 0 && isWithin;
         _attempt(
             actorAt(caller),
@@ -280,6 +284,13 @@ contract IdentityHandler {
         return _signers[signerHash];
     }
 
+    /// @dev First second from which it does not count, by revocation or transfer; 0 = neither.
+    function endOf(bytes32 signerHash) external view returns (uint48) {
+        Signer memory signer = _signers[signerHash];
+        if (signer.invalidFrom == 0 || signer.tenureEnd == 0) return signer.invalidFrom + signer.tenureEnd;
+        return signer.invalidFrom < signer.tenureEnd ? signer.invalidFrom : signer.tenureEnd;
+    }
+
     function samples() external view returns (Sample[] memory) {
         return _samples;
     }
@@ -348,7 +359,7 @@ contract IdentityHandler {
     }
 
     function _isInOffice(uint256 agentId, Signer memory signer) private view returns (bool) {
-        bool isMine = agentId != 0 && signer.agentId == agentId;
+        bool isMine = agentId != 0 && signer.agentId == agentId && signer.tenureEnd == 0;
         return isMine && signer.invalidFrom == 0 && (signer.validUntil == 0 || _now < signer.validUntil);
     }
 
@@ -423,6 +434,7 @@ contract IdentityHandler {
         if (topic == IERC721.Transfer.selector) {
             uint256 id = uint256(log.topics[3]);
             if (log.topics[1] == 0) require(id == ++agentCount, "ids do not follow one another");
+            else _endSigners(id);
             _agents[id].owner = address(uint160(uint256(log.topics[2])));
             return;
         }
@@ -449,6 +461,14 @@ contract IdentityHandler {
         require(version == model.version + 1, "versions do not follow one another");
         model.version = version;
         (model.head, model.commitment, ) = abi.decode(body, (bytes32, bytes32, bytes));
+    }
+
+    function _endSigners(uint256 agentId) private {
+        _agents[agentId].tenure++;
+        for (uint8 key = 0; key < KEYS; ++key) {
+            Signer storage signer = _signers[hashOf(signerAt(key))];
+            if (signer.agentId == agentId && signer.tenureEnd == 0) signer.tenureEnd = uint48(_now);
+        }
     }
 
     function _foldSigner(uint256 agentId, Log memory log) private {
@@ -487,6 +507,8 @@ contract IdentityInvariants {
             IdentityHandler.Agent memory model = _handler.agentOf(agentId);
             require(_registry.ownerOf(agentId) == model.owner, "owner");
             require(_registry.getAgentWallet(agentId) == model.wallet, "wallet");
+            (uint24 tenure, ) = _registry.tenureOf(agentId);
+            require(tenure == model.tenure, "tenure");
             require(address(bytes20(_registry.getMetadata(agentId, "agentWallet"))) == model.wallet, "wallet's key");
             require(keccak256(bytes(_registry.tokenURI(agentId))) == model.uriHash, "URI");
             bytes memory value = _registry.getMetadata(agentId, "model");
@@ -502,7 +524,7 @@ contract IdentityInvariants {
             );
             require(agentId == model.agentId && purpose == model.purpose, "signer's agent and purpose");
             require(from == model.validFrom && until == model.validUntil, "signer's window");
-            require(invalidFrom == model.invalidFrom, "signer's revocation");
+            require(invalidFrom == _handler.endOf(signerHash), "signer's end");
             require(_registry.agentOfSigner(signerHash) == agentId, "agent of signer");
         }
     }
@@ -523,7 +545,7 @@ contract IdentityInvariants {
                 model.agentId != 0 &&
                     model.validFrom <= time &&
                     (model.validUntil == 0 || time < model.validUntil) &&
-                    (model.invalidFrom == 0 || time < model.invalidFrom);
+                    (_handler.endOf(signerHash) == 0 || time < _handler.endOf(signerHash));
             require(validCount == (isWithin ? 1 : 0), "a signer speaks for several, or not for its own");
         }
     }
@@ -533,7 +555,7 @@ contract IdentityInvariants {
         IdentityHandler.Sample[] memory samples = _handler.samples();
         for (uint256 i = 0; i < samples.length; ++i) {
             IdentityHandler.Sample memory seen = samples[i];
-            uint48 invalidFrom = _handler.signerOf(seen.signerHash).invalidFrom;
+            uint48 invalidFrom = _handler.endOf(seen.signerHash);
             bool isValid = _registry.isSignerValidAt(seen.agentId, seen.signerHash, seen.purpose, seen.time);
             require(isValid == (invalidFrom == 0 || seen.time < invalidFrom), "history was rewritten");
         }
@@ -582,7 +604,7 @@ contract IdentityFuzz is IContentSource {
         if (time < record.validFrom) isExpected = false;
         if (record.validUntil != 0 && time >= record.validUntil) isExpected = false;
         if (record.invalidFrom != 0 && time >= record.invalidFrom) isExpected = false;
-        require(Signers.isValidAt(record, agentId, purpose, time) == isExpected, "validity");
+        require(Signers.isValidAt(record, agentId, purpose, time, 0) == isExpected, "validity");
     }
 
     function testFuzz_PurposesAreFourWords(bytes32 purpose) public view {

@@ -16,8 +16,8 @@ const parameters: DeployParameters = {
   publisherBondWei: 1_000_000n,
 };
 
-/** Transactions of one deployment: each contract, and each call that wires them. */
-const TRANSACTIONS = Surety.futures.size;
+/** Transactions of one deployment: each contract, and each call that wires them; reading what a contract made sends none. */
+const TRANSACTIONS = [...Surety.futures].filter(({ type }) => !/READ|STATIC_CALL|_AT$/.test(type)).length;
 
 describe("deploySurety", () => {
   let deploymentDir: string;
@@ -83,13 +83,6 @@ describe("deploySurety", () => {
       { verifier: contracts.issuerCredentials, minLevel: 1, issuerId: issuerIdOf(issuer) },
       { verifier: contracts.semaphoreCredentials, minLevel: 1, issuerId: groupIdOf(issuer) },
     ]);
-    const feedback = await viem.getContractAt("FeedbackRegistry", contracts.feedbackRegistry);
-    expect(getAddress(await feedback.read.escrow())).to.equal(contracts.dealEscrow);
-    expect(getAddress(await feedback.read.getIdentityRegistry())).to.equal(contracts.identityRegistry);
-    const validation = await viem.getContractAt("ValidationRegistry", contracts.validationRegistry);
-    expect(getAddress(await validation.read.getIdentityRegistry())).to.equal(contracts.identityRegistry);
-    const jobs = await viem.getContractAt("JobEscrow", contracts.jobEscrow);
-    expect(getAddress(await jobs.read.paymentToken())).to.equal(contracts.token);
     await viem.assertions.revertWithCustomError(
       ledger.write.setRecorders([[contracts.token]]),
       ledger,

@@ -13,9 +13,8 @@ export const identityRegistryAbi = [
   {
     inputs: [
       { internalType: "uint48", name: "compromisedAt", type: "uint48" },
-      { internalType: "uint48", name: "validFrom", type: "uint48" },
-      { internalType: "uint48", name: "validUntil", type: "uint48" },
-      { internalType: "uint256", name: "now_", type: "uint256" },
+      { internalType: "uint256", name: "earliest", type: "uint256" },
+      { internalType: "uint256", name: "latest", type: "uint256" },
     ],
     name: "BindingsBadCompromiseTime",
     type: "error",
@@ -26,6 +25,14 @@ export const identityRegistryAbi = [
       { internalType: "bytes32", name: "signerHash", type: "bytes32" },
     ],
     name: "BindingsBadProof",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "length", type: "uint256" },
+      { internalType: "uint256", name: "expected", type: "uint256" },
+    ],
+    name: "BindingsBadProofLength",
     type: "error",
   },
   {
@@ -54,6 +61,14 @@ export const identityRegistryAbi = [
     type: "error",
   },
   {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint48", name: "endedAt", type: "uint48" },
+    ],
+    name: "BindingsFormerSigner",
+    type: "error",
+  },
+  {
     inputs: [{ internalType: "uint256", name: "length", type: "uint256" }],
     name: "BindingsMalformedSigner",
     type: "error",
@@ -61,6 +76,14 @@ export const identityRegistryAbi = [
   {
     inputs: [{ internalType: "address", name: "verifier", type: "address" }],
     name: "BindingsNoVerifier",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "BindingsNotOperator",
     type: "error",
   },
   {
@@ -284,6 +307,18 @@ export const identityRegistryAbi = [
   {
     anonymous: false,
     inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: false, internalType: "bytes32", name: "key", type: "bytes32" },
+      { indexed: false, internalType: "uint48", name: "deadline", type: "uint48" },
+      { indexed: false, internalType: "bytes", name: "proof", type: "bytes" },
+    ],
+    name: "SignerUnchecked",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
       { indexed: true, internalType: "address", name: "from", type: "address" },
       { indexed: true, internalType: "address", name: "to", type: "address" },
       { indexed: true, internalType: "uint256", name: "tokenId", type: "uint256" },
@@ -305,6 +340,18 @@ export const identityRegistryAbi = [
     inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
     name: "agentOfSigner",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
+    name: "answerableOf",
+    outputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "purpose", type: "bytes32" },
+      { internalType: "uint48", name: "from", type: "uint48" },
+      { internalType: "uint48", name: "until", type: "uint48" },
+    ],
     stateMutability: "view",
     type: "function",
   },
@@ -336,6 +383,20 @@ export const identityRegistryAbi = [
       { internalType: "bytes", name: "proof", type: "bytes" },
     ],
     name: "bindSigner",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "key", type: "bytes32" },
+      { internalType: "uint48", name: "validFrom", type: "uint48" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "proof", type: "bytes" },
+    ],
+    name: "bindUncheckedKey",
     outputs: [],
     stateMutability: "nonpayable",
     type: "function",
@@ -405,6 +466,16 @@ export const identityRegistryAbi = [
     type: "function",
   },
   {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "historyOf",
+    outputs: [
+      { internalType: "uint64", name: "count", type: "uint64" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [
       { internalType: "address", name: "owner", type: "address" },
       { internalType: "address", name: "operator", type: "address" },
@@ -425,6 +496,13 @@ export const identityRegistryAbi = [
     type: "function",
   },
   {
+    inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
+    name: "isSignerUnchecked",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [
       { internalType: "uint256", name: "agentId", type: "uint256" },
       { internalType: "bytes32", name: "signerHash", type: "bytes32" },
@@ -437,6 +515,13 @@ export const identityRegistryAbi = [
     type: "function",
   },
   {
+    inputs: [{ internalType: "address", name: "account", type: "address" }],
+    name: "isTrustedForwarder",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [],
     name: "name",
     outputs: [{ internalType: "string", name: "", type: "string" }],
@@ -444,8 +529,22 @@ export const identityRegistryAbi = [
     type: "function",
   },
   {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "observeOwner",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [{ internalType: "uint256", name: "tokenId", type: "uint256" }],
     name: "ownerOf",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "ownerRecovery",
     outputs: [{ internalType: "address", name: "", type: "address" }],
     stateMutability: "view",
     type: "function",
@@ -596,6 +695,20 @@ export const identityRegistryAbi = [
     type: "function",
   },
   {
+    inputs: [],
+    name: "signedBindings",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "signedProfile",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
     name: "signerOf",
     outputs: [
@@ -619,6 +732,16 @@ export const identityRegistryAbi = [
     inputs: [],
     name: "symbol",
     outputs: [{ internalType: "string", name: "", type: "string" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "tenureOf",
+    outputs: [
+      { internalType: "uint24", name: "tenure", type: "uint24" },
+      { internalType: "uint48", name: "since", type: "uint48" },
+    ],
     stateMutability: "view",
     type: "function",
   },
@@ -663,6 +786,20 @@ export const identityRegistryAbi = [
   {
     inputs: [
       { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint64", name: "version", type: "uint64" },
+      { internalType: "bytes32", name: "delta", type: "bytes32" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "operator", type: "bytes" },
+      { internalType: "bytes", name: "signature", type: "bytes" },
+    ],
+    name: "updateCommitmentAsOperator",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
       { internalType: "bytes32", name: "cp", type: "bytes32" },
       { internalType: "bytes32", name: "configDigest", type: "bytes32" },
       { internalType: "bytes32", name: "userId", type: "bytes32" },
@@ -670,6 +807,1762 @@ export const identityRegistryAbi = [
     ],
     name: "verifyOpening",
     outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint64", name: "version", type: "uint64" },
+      { internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { internalType: "bytes32", name: "head", type: "bytes32" },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+    ],
+    name: "verifyVersion",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
+export const signedBindingsAbi = [
+  {
+    inputs: [{ internalType: "address", name: "registry_", type: "address" }],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "SignedOrdersBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "SignedOrdersExpired",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "SignedOrdersNonceUsed",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "SignedOrdersNotAuthorized",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: false, internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "NonceUsed",
+    type: "event",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "bytes32", name: "purpose", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "proof", type: "bytes" },
+        ],
+        internalType: "struct ISignedBindings.NewSigner",
+        name: "newSigner",
+        type: "tuple",
+      },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "bindSignerWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      {
+        components: [
+          { internalType: "bytes32", name: "key", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "proof", type: "bytes" },
+        ],
+        internalType: "struct ISignedBindings.NewKey",
+        name: "newKey",
+        type: "tuple",
+      },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "bindUncheckedKeyWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "nonce", type: "uint256" }],
+    name: "cancelNonce",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "isNonceUsed",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint48", name: "compromisedAt", type: "uint48" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "revokeSignerWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      {
+        components: [
+          { internalType: "bytes32", name: "oldSignerHash", type: "bytes32" },
+          { internalType: "bytes", name: "newSigner", type: "bytes" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "proof", type: "bytes" },
+        ],
+        internalType: "struct ISignedBindings.Rotation",
+        name: "rotation",
+        type: "tuple",
+      },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "rotateSignerWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
+export const signedProfileAbi = [
+  {
+    inputs: [{ internalType: "address", name: "registry_", type: "address" }],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "SignedOrdersBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "SignedOrdersExpired",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "SignedOrdersNonceUsed",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "SignedOrdersNotAuthorized",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: false, internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "NonceUsed",
+    type: "event",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "approved", type: "address" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "approveWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "nonce", type: "uint256" }],
+    name: "cancelNonce",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "isNonceUsed",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "owner", type: "address" },
+      { internalType: "string", name: "agentURI", type: "string" },
+      {
+        components: [
+          { internalType: "bytes32", name: "commitment", type: "bytes32" },
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "proof", type: "bytes" },
+        ],
+        internalType: "struct IBindings.InitialBinding",
+        name: "binding",
+        type: "tuple",
+      },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "registerWithSignature",
+    outputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "string", name: "newURI", type: "string" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "setAgentURIWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "newWallet", type: "address" },
+      { internalType: "uint256", name: "walletDeadline", type: "uint256" },
+      { internalType: "bytes", name: "walletSignature", type: "bytes" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "setAgentWalletWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "owner", type: "address" },
+      { internalType: "address", name: "operator", type: "address" },
+      { internalType: "bool", name: "isApproved", type: "bool" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "setApprovalForAllWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "string", name: "metadataKey", type: "string" },
+      { internalType: "bytes", name: "metadataValue", type: "bytes" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "setMetadataWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "to", type: "address" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "transferWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "unsetAgentWalletWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
+export const ownerRecoveryAbi = [
+  {
+    inputs: [{ internalType: "address", name: "registry_", type: "address" }],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "delay", type: "uint32" },
+      { internalType: "uint32", name: "min", type: "uint32" },
+      { internalType: "uint32", name: "max", type: "uint32" },
+    ],
+    name: "RecoveryBadDelay",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "newOwner", type: "address" },
+    ],
+    name: "RecoveryBadNewOwner",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint8", name: "threshold", type: "uint8" },
+      { internalType: "uint8", name: "max", type: "uint8" },
+    ],
+    name: "RecoveryBadThreshold",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "RecoveryBadVote",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "RecoveryExpired",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "account", type: "address" },
+    ],
+    name: "RecoveryNotAuthorized",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "RecoveryNotGuardian",
+    type: "error",
+  },
+  { inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }], name: "RecoveryNotSet", type: "error" },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "RecoveryNotStarted",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint48", name: "executableAt", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "RecoveryTooEarly",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "given", type: "uint256" },
+      { internalType: "uint256", name: "needed", type: "uint256" },
+    ],
+    name: "RecoveryTooFewVotes",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "previous", type: "bytes32" },
+      { internalType: "bytes32", name: "next", type: "bytes32" },
+    ],
+    name: "RecoveryVotesUnordered",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "SignedOrdersBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "SignedOrdersExpired",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "SignedOrdersNonceUsed",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "SignedOrdersNotAuthorized",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: false, internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "NonceUsed",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "newOwner", type: "address" },
+    ],
+    name: "RecoveryCancelled",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "oldOwner", type: "address" },
+      { indexed: true, internalType: "address", name: "newOwner", type: "address" },
+    ],
+    name: "RecoveryExecuted",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: false, internalType: "uint24", name: "tenure", type: "uint24" },
+      { indexed: false, internalType: "uint8", name: "threshold", type: "uint8" },
+      { indexed: false, internalType: "uint32", name: "delay", type: "uint32" },
+    ],
+    name: "RecoverySet",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "newOwner", type: "address" },
+      { indexed: false, internalType: "uint64", name: "attempt", type: "uint64" },
+      { indexed: false, internalType: "uint24", name: "tenure", type: "uint24" },
+      { indexed: false, internalType: "uint48", name: "executableAt", type: "uint48" },
+    ],
+    name: "RecoveryStarted",
+    type: "event",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "nonce", type: "uint256" }],
+    name: "cancelNonce",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "cancelRecovery",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "cancelRecoveryWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "executeRecovery",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "nonce", type: "uint256" },
+    ],
+    name: "isNonceUsed",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "pendingOf",
+    outputs: [
+      { internalType: "address", name: "newOwner", type: "address" },
+      { internalType: "uint48", name: "executableAt", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "recoveryOf",
+    outputs: [
+      { internalType: "uint8", name: "threshold", type: "uint8" },
+      { internalType: "uint32", name: "delay", type: "uint32" },
+      { internalType: "uint64", name: "attempt", type: "uint64" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint8", name: "threshold", type: "uint8" },
+      { internalType: "uint32", name: "delay", type: "uint32" },
+    ],
+    name: "setRecovery",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint8", name: "threshold", type: "uint8" },
+      { internalType: "uint32", name: "delay", type: "uint32" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ISignedOrders.Consent",
+        name: "consent",
+        type: "tuple",
+      },
+    ],
+    name: "setRecoveryWithSignature",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "newOwner", type: "address" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      {
+        components: [
+          { internalType: "bytes", name: "signer", type: "bytes" },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct IOwnerRecovery.Vote[]",
+        name: "votes",
+        type: "tuple[]",
+      },
+    ],
+    name: "startRecovery",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
+export const foreignBindingsAbi = [
+  { inputs: [], stateMutability: "nonpayable", type: "constructor" },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint48", name: "invalidFrom", type: "uint48" },
+    ],
+    name: "BindingsAlreadyRevoked",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "compromisedAt", type: "uint48" },
+      { internalType: "uint256", name: "earliest", type: "uint256" },
+      { internalType: "uint256", name: "latest", type: "uint256" },
+    ],
+    name: "BindingsBadCompromiseTime",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "BindingsBadProof",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "length", type: "uint256" },
+      { internalType: "uint256", name: "expected", type: "uint256" },
+    ],
+    name: "BindingsBadProofLength",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "owner", type: "address" },
+    ],
+    name: "BindingsBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "validFrom", type: "uint48" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "BindingsBadWindow",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "BindingsExpired",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint48", name: "endedAt", type: "uint48" },
+    ],
+    name: "BindingsFormerSigner",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "length", type: "uint256" }],
+    name: "BindingsMalformedSigner",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "verifier", type: "address" }],
+    name: "BindingsNoVerifier",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "BindingsNotOperator",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+    ],
+    name: "BindingsSignerTaken",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "purpose", type: "bytes32" }],
+    name: "BindingsUnknownPurpose",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+    ],
+    name: "BindingsUnknownSigner",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint64", name: "expected", type: "uint64" },
+      { internalType: "uint64", name: "given", type: "uint64" },
+    ],
+    name: "BindingsWrongVersion",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "BindingsZeroCommitment",
+    type: "error",
+  },
+  { inputs: [{ internalType: "uint256", name: "length", type: "uint256" }], name: "BindingsZeroSigner", type: "error" },
+  {
+    inputs: [
+      { internalType: "address", name: "foreignRegistry", type: "address" },
+      { internalType: "uint256", name: "foreignId", type: "uint256" },
+    ],
+    name: "ForeignNoOwner",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "foreignRegistry", type: "address" }],
+    name: "ForeignNotAContract",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "account", type: "address" },
+    ],
+    name: "ForeignNotAuthorized",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "ForeignUnknownAgent",
+    type: "error",
+  },
+  { inputs: [], name: "InvalidShortString", type: "error" },
+  { inputs: [{ internalType: "string", name: "str", type: "string" }], name: "StringTooLong", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "foreignRegistry", type: "address" },
+      { indexed: true, internalType: "uint256", name: "foreignId", type: "uint256" },
+    ],
+    name: "Adopted",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "uint64", name: "version", type: "uint64" },
+      { indexed: false, internalType: "bytes32", name: "head", type: "bytes32" },
+      { indexed: false, internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { indexed: false, internalType: "bytes", name: "signature", type: "bytes" },
+    ],
+    name: "CommitmentUpdated",
+    type: "event",
+  },
+  { anonymous: false, inputs: [], name: "EIP712DomainChanged", type: "event" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "owner", type: "address" },
+      { indexed: false, internalType: "uint24", name: "tenure", type: "uint24" },
+      { indexed: false, internalType: "uint48", name: "since", type: "uint48" },
+    ],
+    name: "OwnerObserved",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: true, internalType: "bytes32", name: "purpose", type: "bytes32" },
+      { indexed: false, internalType: "bytes", name: "signer", type: "bytes" },
+      { indexed: false, internalType: "uint48", name: "validFrom", type: "uint48" },
+      { indexed: false, internalType: "uint48", name: "validUntil", type: "uint48" },
+    ],
+    name: "SignerBound",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: false, internalType: "uint48", name: "invalidFrom", type: "uint48" },
+    ],
+    name: "SignerRevoked",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { indexed: false, internalType: "bytes32", name: "key", type: "bytes32" },
+      { indexed: false, internalType: "uint48", name: "deadline", type: "uint48" },
+      { indexed: false, internalType: "bytes", name: "proof", type: "bytes" },
+    ],
+    name: "SignerUnchecked",
+    type: "event",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "foreignRegistry", type: "address" },
+      { internalType: "uint256", name: "foreignId", type: "uint256" },
+    ],
+    name: "adopt",
+    outputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
+    name: "agentOfSigner",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
+    name: "answerableOf",
+    outputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "purpose", type: "bytes32" },
+      { internalType: "uint48", name: "from", type: "uint48" },
+      { internalType: "uint48", name: "until", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes", name: "signer", type: "bytes" },
+      { internalType: "bytes32", name: "purpose", type: "bytes32" },
+      { internalType: "uint48", name: "validFrom", type: "uint48" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "proof", type: "bytes" },
+    ],
+    name: "bindSigner",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "key", type: "bytes32" },
+      { internalType: "uint48", name: "validFrom", type: "uint48" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "proof", type: "bytes" },
+    ],
+    name: "bindUncheckedKey",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "commitmentOf",
+    outputs: [
+      { internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { internalType: "uint64", name: "version", type: "uint64" },
+      { internalType: "bytes32", name: "head", type: "bytes32" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "eip712Domain",
+    outputs: [
+      { internalType: "bytes1", name: "fields", type: "bytes1" },
+      { internalType: "string", name: "name", type: "string" },
+      { internalType: "string", name: "version", type: "string" },
+      { internalType: "uint256", name: "chainId", type: "uint256" },
+      { internalType: "address", name: "verifyingContract", type: "address" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+      { internalType: "uint256[]", name: "extensions", type: "uint256[]" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "getAgentWallet",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "historyOf",
+    outputs: [
+      { internalType: "uint64", name: "count", type: "uint64" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "foreignRegistry", type: "address" },
+      { internalType: "uint256", name: "foreignId", type: "uint256" },
+    ],
+    name: "idOf",
+    outputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "account", type: "address" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+    ],
+    name: "isAuthorizedOrOwner",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
+    name: "isSignerUnchecked",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "bytes32", name: "purpose", type: "bytes32" },
+      { internalType: "uint256", name: "time", type: "uint256" },
+    ],
+    name: "isSignerValidAt",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "observeOwner",
+    outputs: [{ internalType: "address", name: "owner", type: "address" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "originOf",
+    outputs: [
+      { internalType: "address", name: "foreignRegistry", type: "address" },
+      { internalType: "uint256", name: "foreignId", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "ownerOf",
+    outputs: [{ internalType: "address", name: "owner", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+      { internalType: "uint48", name: "compromisedAt", type: "uint48" },
+    ],
+    name: "revokeSigner",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "oldSignerHash", type: "bytes32" },
+      { internalType: "bytes", name: "newSigner", type: "bytes" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "proof", type: "bytes" },
+    ],
+    name: "rotateSigner",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "signedBindings",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "signerHash", type: "bytes32" }],
+    name: "signerOf",
+    outputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "purpose", type: "bytes32" },
+      { internalType: "uint48", name: "validFrom", type: "uint48" },
+      { internalType: "uint48", name: "validUntil", type: "uint48" },
+      { internalType: "uint48", name: "invalidFrom", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
+    name: "tenureOf",
+    outputs: [
+      { internalType: "uint24", name: "tenure", type: "uint24" },
+      { internalType: "uint48", name: "since", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint64", name: "version", type: "uint64" },
+      { internalType: "bytes32", name: "delta", type: "bytes32" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "signature", type: "bytes" },
+    ],
+    name: "updateCommitment",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint64", name: "version", type: "uint64" },
+      { internalType: "bytes32", name: "delta", type: "bytes32" },
+      { internalType: "uint48", name: "deadline", type: "uint48" },
+      { internalType: "bytes", name: "operator", type: "bytes" },
+      { internalType: "bytes", name: "signature", type: "bytes" },
+    ],
+    name: "updateCommitmentAsOperator",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "cp", type: "bytes32" },
+      { internalType: "bytes32", name: "configDigest", type: "bytes32" },
+      { internalType: "bytes32", name: "userId", type: "bytes32" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+    ],
+    name: "verifyOpening",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint64", name: "version", type: "uint64" },
+      { internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { internalType: "bytes32", name: "head", type: "bytes32" },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+    ],
+    name: "verifyVersion",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
+export const anchorsAbi = [
+  {
+    inputs: [{ internalType: "contract IBindings", name: "registry_", type: "address" }],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      { internalType: "uint32", name: "index", type: "uint32" },
+      { internalType: "uint48", name: "invalidFrom", type: "uint48" },
+    ],
+    name: "AnchorsAlreadyRevoked",
+    type: "error",
+  },
+  { inputs: [{ internalType: "uint32", name: "count", type: "uint32" }], name: "AnchorsBadCount", type: "error" },
+  {
+    inputs: [
+      { internalType: "address", name: "log", type: "address" },
+      { internalType: "uint40", name: "expectedFrom", type: "uint40" },
+      { internalType: "uint40", name: "fromSeq", type: "uint40" },
+      { internalType: "uint40", name: "toSeq", type: "uint40" },
+    ],
+    name: "AnchorsBadRange",
+    type: "error",
+  },
+  { inputs: [{ internalType: "address", name: "log", type: "address" }], name: "AnchorsBadSignature", type: "error" },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+    ],
+    name: "AnchorsKnownRoot",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "anchors", type: "uint256" },
+      { internalType: "uint256", name: "signatures", type: "uint256" },
+    ],
+    name: "AnchorsLengths",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      { internalType: "uint32", name: "index", type: "uint32" },
+    ],
+    name: "AnchorsNotInBatch",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "log", type: "address" },
+    ],
+    name: "AnchorsNotLogSigner",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "account", type: "address" },
+    ],
+    name: "AnchorsNotRevoker",
+    type: "error",
+  },
+  { inputs: [], name: "AnchorsZeroRoot", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "issuer", type: "address" },
+      { indexed: true, internalType: "bytes32", name: "root", type: "bytes32" },
+      { indexed: false, internalType: "uint32", name: "index", type: "uint32" },
+      { indexed: false, internalType: "address", name: "revokedBy", type: "address" },
+      { indexed: false, internalType: "uint48", name: "invalidFrom", type: "uint48" },
+    ],
+    name: "BatchedBindingRevoked",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "issuer", type: "address" },
+      { indexed: true, internalType: "bytes32", name: "root", type: "bytes32" },
+      { indexed: false, internalType: "uint32", name: "count", type: "uint32" },
+    ],
+    name: "BindingsAnchored",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "log", type: "address" },
+      { indexed: false, internalType: "uint40", name: "fromSeq", type: "uint40" },
+      { indexed: false, internalType: "uint40", name: "toSeq", type: "uint40" },
+      { indexed: false, internalType: "bytes32", name: "root", type: "bytes32" },
+      { indexed: false, internalType: "bytes32", name: "stateHead", type: "bytes32" },
+    ],
+    name: "LogAnchored",
+    type: "event",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      { internalType: "uint32", name: "count", type: "uint32" },
+    ],
+    name: "anchorBindings",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint40", name: "fromSeq", type: "uint40" },
+      { internalType: "uint40", name: "toSeq", type: "uint40" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      { internalType: "bytes32", name: "stateHead", type: "bytes32" },
+    ],
+    name: "anchorLog",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "log", type: "address" },
+          { internalType: "uint40", name: "fromSeq", type: "uint40" },
+          { internalType: "uint40", name: "toSeq", type: "uint40" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "bytes32", name: "stateHead", type: "bytes32" },
+        ],
+        internalType: "struct LogAnchor[]",
+        name: "anchors",
+        type: "tuple[]",
+      },
+      { internalType: "bytes[]", name: "signatures", type: "bytes[]" },
+    ],
+    name: "anchorLogs",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "address", name: "log", type: "address" }],
+    name: "anchoredUpTo",
+    outputs: [
+      { internalType: "uint40", name: "nextSeq", type: "uint40" },
+      { internalType: "uint48", name: "anchoredAt", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+    ],
+    name: "batchOf",
+    outputs: [
+      { internalType: "uint32", name: "count", type: "uint32" },
+      { internalType: "uint48", name: "anchoredAt", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      {
+        components: [
+          { internalType: "uint32", name: "index", type: "uint32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "bytes32", name: "purpose", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct BatchedBinding",
+        name: "binding",
+        type: "tuple",
+      },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+    ],
+    name: "isBoundIn",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      {
+        components: [
+          { internalType: "uint32", name: "index", type: "uint32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "bytes32", name: "purpose", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct BatchedBinding",
+        name: "binding",
+        type: "tuple",
+      },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+      { internalType: "uint256", name: "time", type: "uint256" },
+    ],
+    name: "isBoundInAt",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "log", type: "address" },
+          { internalType: "uint40", name: "fromSeq", type: "uint40" },
+          { internalType: "uint40", name: "toSeq", type: "uint40" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "bytes32", name: "stateHead", type: "bytes32" },
+        ],
+        internalType: "struct LogAnchor",
+        name: "anchor",
+        type: "tuple",
+      },
+    ],
+    name: "isLogAnchored",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "contract IBindings", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "issuer", type: "address" },
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      {
+        components: [
+          { internalType: "uint32", name: "index", type: "uint32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "bytes32", name: "purpose", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct BatchedBinding",
+        name: "binding",
+        type: "tuple",
+      },
+      { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+    ],
+    name: "revokeBatched",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
+export const logEvidenceAbi = [
+  {
+    inputs: [{ internalType: "contract IBindings", name: "registry_", type: "address" }],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "log", type: "address" },
+      { internalType: "bytes32", name: "digest", type: "bytes32" },
+    ],
+    name: "LogEvidenceBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "log", type: "address" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "time", type: "uint256" },
+    ],
+    name: "LogEvidenceNotAnswerable",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "log", type: "address" },
+      { internalType: "uint40", name: "seq", type: "uint40" },
+      { internalType: "address", name: "otherLog", type: "address" },
+      { internalType: "uint40", name: "otherSeq", type: "uint40" },
+    ],
+    name: "LogEvidenceOtherEntry",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "digest", type: "bytes32" }],
+    name: "LogEvidenceSameHeader",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "log", type: "address" },
+      { internalType: "uint256", name: "endedAt", type: "uint256" },
+      { internalType: "uint256", name: "latest", type: "uint256" },
+    ],
+    name: "LogEvidenceTooLate",
+    type: "error",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint8", name: "version", type: "uint8" },
+          { internalType: "uint8", name: "kind", type: "uint8" },
+          { internalType: "address", name: "log", type: "address" },
+          { internalType: "uint40", name: "seq", type: "uint40" },
+          { internalType: "bytes32", name: "prev", type: "bytes32" },
+          { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+          { internalType: "uint32", name: "bodyLength", type: "uint32" },
+          { internalType: "uint48", name: "timeMs", type: "uint48" },
+          { internalType: "uint24", name: "ttl", type: "uint24" },
+          { internalType: "uint128", name: "tags", type: "uint128" },
+          { internalType: "bytes32", name: "sketch", type: "bytes32" },
+        ],
+        internalType: "struct LogHeader",
+        name: "header",
+        type: "tuple",
+      },
+    ],
+    name: "digestOf",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "evidencePeriod",
+    outputs: [{ internalType: "uint48", name: "", type: "uint48" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint8", name: "version", type: "uint8" },
+              { internalType: "uint8", name: "kind", type: "uint8" },
+              { internalType: "address", name: "log", type: "address" },
+              { internalType: "uint40", name: "seq", type: "uint40" },
+              { internalType: "bytes32", name: "prev", type: "bytes32" },
+              { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+              { internalType: "uint32", name: "bodyLength", type: "uint32" },
+              { internalType: "uint48", name: "timeMs", type: "uint48" },
+              { internalType: "uint24", name: "ttl", type: "uint24" },
+              { internalType: "uint128", name: "tags", type: "uint128" },
+              { internalType: "bytes32", name: "sketch", type: "bytes32" },
+            ],
+            internalType: "struct LogHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ILogEvidence.SignedHeader",
+        name: "first",
+        type: "tuple",
+      },
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint8", name: "version", type: "uint8" },
+              { internalType: "uint8", name: "kind", type: "uint8" },
+              { internalType: "address", name: "log", type: "address" },
+              { internalType: "uint40", name: "seq", type: "uint40" },
+              { internalType: "bytes32", name: "prev", type: "bytes32" },
+              { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+              { internalType: "uint32", name: "bodyLength", type: "uint32" },
+              { internalType: "uint48", name: "timeMs", type: "uint48" },
+              { internalType: "uint24", name: "ttl", type: "uint24" },
+              { internalType: "uint128", name: "tags", type: "uint128" },
+              { internalType: "bytes32", name: "sketch", type: "bytes32" },
+            ],
+            internalType: "struct LogHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ILogEvidence.SignedHeader",
+        name: "second",
+        type: "tuple",
+      },
+    ],
+    name: "isEquivocation",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint8", name: "version", type: "uint8" },
+              { internalType: "uint8", name: "kind", type: "uint8" },
+              { internalType: "address", name: "log", type: "address" },
+              { internalType: "uint40", name: "seq", type: "uint40" },
+              { internalType: "bytes32", name: "prev", type: "bytes32" },
+              { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+              { internalType: "uint32", name: "bodyLength", type: "uint32" },
+              { internalType: "uint48", name: "timeMs", type: "uint48" },
+              { internalType: "uint24", name: "ttl", type: "uint24" },
+              { internalType: "uint128", name: "tags", type: "uint128" },
+              { internalType: "bytes32", name: "sketch", type: "bytes32" },
+            ],
+            internalType: "struct LogHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ILogEvidence.SignedHeader",
+        name: "first",
+        type: "tuple",
+      },
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint8", name: "version", type: "uint8" },
+              { internalType: "uint8", name: "kind", type: "uint8" },
+              { internalType: "address", name: "log", type: "address" },
+              { internalType: "uint40", name: "seq", type: "uint40" },
+              { internalType: "bytes32", name: "prev", type: "bytes32" },
+              { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+              { internalType: "uint32", name: "bodyLength", type: "uint32" },
+              { internalType: "uint48", name: "timeMs", type: "uint48" },
+              { internalType: "uint24", name: "ttl", type: "uint24" },
+              { internalType: "uint128", name: "tags", type: "uint128" },
+              { internalType: "bytes32", name: "sketch", type: "bytes32" },
+            ],
+            internalType: "struct LogHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ILogEvidence.SignedHeader",
+        name: "second",
+        type: "tuple",
+      },
+    ],
+    name: "judge",
+    outputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "bytes32", name: "forkId", type: "bytes32" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "contract IBindings", name: "", type: "address" }],
     stateMutability: "view",
     type: "function",
   },
@@ -3193,1153 +5086,103 @@ export const codeProofVerifierAbi = [
   },
 ] as const;
 
-export const feedbackRegistryAbi = [
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "FeedbackAlreadyRevoked",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { internalType: "enum DealState", name: "state", type: "uint8" },
-    ],
-    name: "FeedbackDealNotSettled",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "FeedbackEmptyResponse",
-    type: "error",
-  },
-  { inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }], name: "FeedbackNoClients", type: "error" },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { internalType: "uint256", name: "clientAgentId", type: "uint256" },
-      { internalType: "address", name: "caller", type: "address" },
-    ],
-    name: "FeedbackNotClient",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "caller", type: "address" },
-    ],
-    name: "FeedbackSelf",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "length", type: "uint256" },
-      { internalType: "uint256", name: "max", type: "uint256" },
-    ],
-    name: "FeedbackTagTooLong",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "FeedbackTicketUsed",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "count", type: "uint256" },
-      { internalType: "uint256", name: "max", type: "uint256" },
-    ],
-    name: "FeedbackTooMany",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint8", name: "given", type: "uint8" },
-      { internalType: "uint8", name: "max", type: "uint8" },
-    ],
-    name: "FeedbackTooManyDecimals",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-      { internalType: "uint64", name: "lastIndex", type: "uint64" },
-    ],
-    name: "FeedbackUnknown",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "int128", name: "given", type: "int128" },
-      { internalType: "int128", name: "maxAbsolute", type: "int128" },
-    ],
-    name: "FeedbackValueTooLarge",
-    type: "error",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
-      { indexed: true, internalType: "uint256", name: "clientAgentId", type: "uint256" },
-      { indexed: false, internalType: "address", name: "clientAddress", type: "address" },
-      { indexed: false, internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "FeedbackBacked",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "clientAddress", type: "address" },
-      { indexed: true, internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "FeedbackRevoked",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "clientAddress", type: "address" },
-      { indexed: false, internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-      { indexed: false, internalType: "int128", name: "value", type: "int128" },
-      { indexed: false, internalType: "uint8", name: "valueDecimals", type: "uint8" },
-      { indexed: true, internalType: "string", name: "indexedTag1", type: "string" },
-      { indexed: false, internalType: "string", name: "tag1", type: "string" },
-      { indexed: false, internalType: "string", name: "tag2", type: "string" },
-      { indexed: false, internalType: "string", name: "endpoint", type: "string" },
-      { indexed: false, internalType: "string", name: "feedbackURI", type: "string" },
-      { indexed: false, internalType: "bytes32", name: "feedbackHash", type: "bytes32" },
-    ],
-    name: "NewFeedback",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "clientAddress", type: "address" },
-      { indexed: false, internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-      { indexed: true, internalType: "address", name: "responder", type: "address" },
-      { indexed: false, internalType: "string", name: "responseURI", type: "string" },
-      { indexed: false, internalType: "bytes32", name: "responseHash", type: "bytes32" },
-    ],
-    name: "ResponseAppended",
-    type: "event",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-      { internalType: "string", name: "responseURI", type: "string" },
-      { internalType: "bytes32", name: "responseHash", type: "bytes32" },
-    ],
-    name: "appendResponse",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "escrow",
-    outputs: [{ internalType: "contract IDealEscrow", name: "", type: "address" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
-    name: "feedbackOfDeal",
-    outputs: [
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address[]", name: "clientAddresses", type: "address[]" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-    ],
-    name: "getBackedSummary",
-    outputs: [
-      { internalType: "uint64", name: "count", type: "uint64" },
-      { internalType: "int128", name: "summaryValue", type: "int128" },
-      { internalType: "uint8", name: "summaryValueDecimals", type: "uint8" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
-    name: "getClientCount",
-    outputs: [{ internalType: "uint64", name: "", type: "uint64" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
-    name: "getClients",
-    outputs: [{ internalType: "address[]", name: "", type: "address[]" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "before", type: "address" },
-      { internalType: "uint256", name: "limit", type: "uint256" },
-    ],
-    name: "getClientsPage",
-    outputs: [{ internalType: "address[]", name: "clients", type: "address[]" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "getIdentityRegistry",
-    outputs: [{ internalType: "address", name: "", type: "address" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-    ],
-    name: "getLastIndex",
-    outputs: [{ internalType: "uint64", name: "", type: "uint64" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-      { internalType: "address[]", name: "responders", type: "address[]" },
-    ],
-    name: "getResponseCount",
-    outputs: [{ internalType: "uint64", name: "count", type: "uint64" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address[]", name: "clientAddresses", type: "address[]" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-    ],
-    name: "getSummary",
-    outputs: [
-      { internalType: "uint64", name: "count", type: "uint64" },
-      { internalType: "int128", name: "summaryValue", type: "int128" },
-      { internalType: "uint8", name: "summaryValueDecimals", type: "uint8" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "getVersion",
-    outputs: [{ internalType: "string", name: "", type: "string" }],
-    stateMutability: "pure",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "int128", name: "value", type: "int128" },
-      { internalType: "uint8", name: "valueDecimals", type: "uint8" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-      { internalType: "string", name: "endpoint", type: "string" },
-      { internalType: "string", name: "feedbackURI", type: "string" },
-      { internalType: "bytes32", name: "feedbackHash", type: "bytes32" },
-    ],
-    name: "giveFeedback",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      {
-        components: [
-          { internalType: "uint256", name: "clientAgentId", type: "uint256" },
-          { internalType: "uint256", name: "providerAgentId", type: "uint256" },
-          { internalType: "uint64", name: "topic", type: "uint64" },
-          { internalType: "address", name: "token", type: "address" },
-          { internalType: "uint256", name: "price", type: "uint256" },
-          { internalType: "uint256", name: "providerBond", type: "uint256" },
-          { internalType: "uint256", name: "clientBond", type: "uint256" },
-          { internalType: "uint48", name: "submitBy", type: "uint48" },
-          { internalType: "uint32", name: "reviewPeriod", type: "uint32" },
-          { internalType: "address", name: "arbiter", type: "address" },
-          { internalType: "uint48", name: "arbiterDeadline", type: "uint48" },
-          { internalType: "bytes32", name: "mechanismHash", type: "bytes32" },
-          { internalType: "bytes32", name: "certificateHash", type: "bytes32" },
-          { internalType: "bytes32", name: "specHash", type: "bytes32" },
-          { internalType: "bytes32", name: "splitsRoot", type: "bytes32" },
-          { internalType: "uint32", name: "epoch", type: "uint32" },
-          { internalType: "address", name: "hook", type: "address" },
-          { internalType: "uint256", name: "salt", type: "uint256" },
-        ],
-        internalType: "struct Deal",
-        name: "deal",
-        type: "tuple",
-      },
-      { internalType: "int128", name: "value", type: "int128" },
-      { internalType: "uint8", name: "valueDecimals", type: "uint8" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-      { internalType: "string", name: "endpoint", type: "string" },
-      { internalType: "string", name: "feedbackURI", type: "string" },
-      { internalType: "bytes32", name: "feedbackHash", type: "bytes32" },
-    ],
-    name: "giveFeedbackForDeal",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "isBacked",
-    outputs: [{ internalType: "bool", name: "", type: "bool" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address[]", name: "clientAddresses", type: "address[]" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-      { internalType: "bool", name: "includeRevoked", type: "bool" },
-    ],
-    name: "readAllFeedback",
-    outputs: [
-      { internalType: "address[]", name: "clients", type: "address[]" },
-      { internalType: "uint64[]", name: "feedbackIndexes", type: "uint64[]" },
-      { internalType: "int128[]", name: "values", type: "int128[]" },
-      { internalType: "uint8[]", name: "valueDecimals", type: "uint8[]" },
-      { internalType: "string[]", name: "tag1s", type: "string[]" },
-      { internalType: "string[]", name: "tag2s", type: "string[]" },
-      { internalType: "bool[]", name: "revokedStatuses", type: "bool[]" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "readFeedback",
-    outputs: [
-      { internalType: "int128", name: "value", type: "int128" },
-      { internalType: "uint8", name: "valueDecimals", type: "uint8" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-      { internalType: "bool", name: "isRevoked", type: "bool" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "from", type: "uint64" },
-      { internalType: "uint64", name: "to", type: "uint64" },
-    ],
-    name: "readFeedbackPage",
-    outputs: [
-      {
-        components: [
-          { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-          { internalType: "int128", name: "value", type: "int128" },
-          { internalType: "uint8", name: "valueDecimals", type: "uint8" },
-          { internalType: "bool", name: "isRevoked", type: "bool" },
-          { internalType: "bool", name: "isBacked", type: "bool" },
-          { internalType: "string", name: "tag1", type: "string" },
-          { internalType: "string", name: "tag2", type: "string" },
-        ],
-        internalType: "struct IFeedbackRegistry.Entry[]",
-        name: "entries",
-        type: "tuple[]",
-      },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "revokeFeedback",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "from", type: "uint64" },
-      { internalType: "uint64", name: "to", type: "uint64" },
-      { internalType: "string", name: "tag1", type: "string" },
-      { internalType: "string", name: "tag2", type: "string" },
-      { internalType: "bool", name: "isBackedOnly", type: "bool" },
-    ],
-    name: "summarizePage",
-    outputs: [
-      {
-        components: [
-          { internalType: "uint64", name: "count", type: "uint64" },
-          { internalType: "int256", name: "sumWad", type: "int256" },
-          { internalType: "uint64[19]", name: "decimalCounts", type: "uint64[19]" },
-        ],
-        internalType: "struct IFeedbackRegistry.Tally",
-        name: "tally",
-        type: "tuple",
-      },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-] as const;
-
-export const validationRegistryAbi = [
-  {
-    inputs: [{ internalType: "contract IBindings", name: "registry_", type: "address" }],
-    stateMutability: "nonpayable",
-    type: "constructor",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "address", name: "validatorAddress", type: "address" },
-    ],
-    name: "ValidationAmbiguous",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "validatorAddress", type: "address" },
-    ],
-    name: "ValidationExists",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "caller", type: "address" },
-    ],
-    name: "ValidationNotAuthorized",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint8", name: "given", type: "uint8" },
-      { internalType: "uint8", name: "max", type: "uint8" },
-    ],
-    name: "ValidationResponseTooLarge",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "validatorAddress", type: "address" },
-    ],
-    name: "ValidationSelf",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "length", type: "uint256" },
-      { internalType: "uint256", name: "max", type: "uint256" },
-    ],
-    name: "ValidationTagTooLong",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "count", type: "uint256" },
-      { internalType: "uint256", name: "max", type: "uint256" },
-    ],
-    name: "ValidationTooMany",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "address", name: "validatorAddress", type: "address" },
-    ],
-    name: "ValidationUnknown",
-    type: "error",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
-    name: "ValidationZeroValidator",
-    type: "error",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "address", name: "validatorAddress", type: "address" },
-      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
-      { indexed: false, internalType: "string", name: "requestURI", type: "string" },
-      { indexed: true, internalType: "bytes32", name: "requestHash", type: "bytes32" },
-    ],
-    name: "ValidationRequest",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "address", name: "validatorAddress", type: "address" },
-      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
-      { indexed: true, internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { indexed: false, internalType: "uint8", name: "response", type: "uint8" },
-      { indexed: false, internalType: "string", name: "responseURI", type: "string" },
-      { indexed: false, internalType: "bytes32", name: "responseHash", type: "bytes32" },
-      { indexed: false, internalType: "string", name: "tag", type: "string" },
-    ],
-    name: "ValidationResponse",
-    type: "event",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "agentId", type: "uint256" }],
-    name: "getAgentValidations",
-    outputs: [{ internalType: "bytes32[]", name: "requestHashes", type: "bytes32[]" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "uint256", name: "from", type: "uint256" },
-      { internalType: "uint256", name: "to", type: "uint256" },
-    ],
-    name: "getAgentValidationsPage",
-    outputs: [{ internalType: "bytes32[]", name: "requestHashes", type: "bytes32[]" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "getIdentityRegistry",
-    outputs: [{ internalType: "address", name: "", type: "address" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address[]", name: "validatorAddresses", type: "address[]" },
-      { internalType: "string", name: "tag", type: "string" },
-    ],
-    name: "getSummary",
-    outputs: [
-      { internalType: "uint64", name: "count", type: "uint64" },
-      { internalType: "uint8", name: "avgResponse", type: "uint8" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "validatorAddress", type: "address" },
-      { internalType: "uint256", name: "from", type: "uint256" },
-      { internalType: "uint256", name: "to", type: "uint256" },
-    ],
-    name: "getValidationHistory",
-    outputs: [
-      {
-        components: [
-          { internalType: "uint8", name: "response", type: "uint8" },
-          { internalType: "uint48", name: "time", type: "uint48" },
-          { internalType: "bytes32", name: "responseHash", type: "bytes32" },
-          { internalType: "string", name: "tag", type: "string" },
-        ],
-        internalType: "struct IValidationRegistry.Answer[]",
-        name: "answers",
-        type: "tuple[]",
-      },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address", name: "validatorAddress", type: "address" },
-    ],
-    name: "getValidationOf",
-    outputs: [
-      { internalType: "uint48", name: "requestedAt", type: "uint48" },
-      { internalType: "uint256", name: "answerCount", type: "uint256" },
-      {
-        components: [
-          { internalType: "uint8", name: "response", type: "uint8" },
-          { internalType: "uint48", name: "time", type: "uint48" },
-          { internalType: "bytes32", name: "responseHash", type: "bytes32" },
-          { internalType: "string", name: "tag", type: "string" },
-        ],
-        internalType: "struct IValidationRegistry.Answer",
-        name: "last",
-        type: "tuple",
-      },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "bytes32", name: "requestHash", type: "bytes32" }],
-    name: "getValidationStatus",
-    outputs: [
-      { internalType: "address", name: "validatorAddress", type: "address" },
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "uint8", name: "response", type: "uint8" },
-      { internalType: "bytes32", name: "responseHash", type: "bytes32" },
-      { internalType: "string", name: "tag", type: "string" },
-      { internalType: "uint256", name: "lastUpdate", type: "uint256" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "address", name: "validatorAddress", type: "address" }],
-    name: "getValidatorRequests",
-    outputs: [{ internalType: "bytes32[]", name: "requestHashes", type: "bytes32[]" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "validatorAddress", type: "address" },
-      { internalType: "uint256", name: "from", type: "uint256" },
-      { internalType: "uint256", name: "to", type: "uint256" },
-    ],
-    name: "getValidatorRequestsPage",
-    outputs: [{ internalType: "bytes32[]", name: "requestHashes", type: "bytes32[]" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "getVersion",
-    outputs: [{ internalType: "string", name: "", type: "string" }],
-    stateMutability: "pure",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "address[]", name: "validatorAddresses", type: "address[]" },
-      { internalType: "string", name: "tag", type: "string" },
-      { internalType: "uint256", name: "from", type: "uint256" },
-      { internalType: "uint256", name: "to", type: "uint256" },
-    ],
-    name: "summarizePage",
-    outputs: [
-      { internalType: "uint64", name: "count", type: "uint64" },
-      { internalType: "uint256", name: "sum", type: "uint256" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "validatorAddress", type: "address" },
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "string", name: "requestURI", type: "string" },
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-    ],
-    name: "validationRequest",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "uint8", name: "response", type: "uint8" },
-      { internalType: "string", name: "responseURI", type: "string" },
-      { internalType: "bytes32", name: "responseHash", type: "bytes32" },
-      { internalType: "string", name: "tag", type: "string" },
-    ],
-    name: "validationResponse",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "bytes32", name: "requestHash", type: "bytes32" },
-      { internalType: "uint8", name: "response", type: "uint8" },
-      { internalType: "string", name: "responseURI", type: "string" },
-      { internalType: "bytes32", name: "responseHash", type: "bytes32" },
-      { internalType: "string", name: "tag", type: "string" },
-    ],
-    name: "validationResponseFor",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-] as const;
-
-export const jobEscrowAbi = [
-  {
-    inputs: [{ internalType: "contract IERC20", name: "token", type: "address" }],
-    stateMutability: "nonpayable",
-    type: "constructor",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "token", type: "address" },
-      { internalType: "address", name: "account", type: "address" },
-    ],
-    name: "CreditsNone",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "to", type: "address" },
-      { internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "CreditsTransferFailed",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "given", type: "uint256" },
-      { internalType: "uint256", name: "min", type: "uint256" },
-      { internalType: "uint256", name: "max", type: "uint256" },
-    ],
-    name: "JobEscrowBadExpiry",
-    type: "error",
-  },
-  { inputs: [{ internalType: "address", name: "token", type: "address" }], name: "JobEscrowBadToken", type: "error" },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "uint256", name: "budget", type: "uint256" },
-      { internalType: "uint256", name: "expected", type: "uint256" },
-    ],
-    name: "JobEscrowBudgetMismatch",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "given", type: "uint256" },
-      { internalType: "uint256", name: "max", type: "uint256" },
-    ],
-    name: "JobEscrowBudgetTooLarge",
-    type: "error",
-  },
-  {
-    inputs: [{ internalType: "address", name: "hook", type: "address" }],
-    name: "JobEscrowHookUnsupported",
-    type: "error",
-  },
-  {
-    inputs: [{ internalType: "address", name: "account", type: "address" }],
-    name: "JobEscrowProviderIsEvaluator",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "address", name: "provider", type: "address" },
-    ],
-    name: "JobEscrowProviderTaken",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "expected", type: "uint256" },
-      { internalType: "uint256", name: "received", type: "uint256" },
-    ],
-    name: "JobEscrowShortfall",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "uint256", name: "notBefore", type: "uint256" },
-      { internalType: "uint256", name: "now_", type: "uint256" },
-    ],
-    name: "JobEscrowTooEarly",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "uint256", name: "deadline", type: "uint256" },
-      { internalType: "uint256", name: "now_", type: "uint256" },
-    ],
-    name: "JobEscrowTooLate",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "address", name: "caller", type: "address" },
-    ],
-    name: "JobEscrowUnauthorized",
-    type: "error",
-  },
-  { inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }], name: "JobEscrowUnknown", type: "error" },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "enum JobStatus", name: "current", type: "uint8" },
-      { internalType: "enum JobStatus", name: "required", type: "uint8" },
-    ],
-    name: "JobEscrowWrongStatus",
-    type: "error",
-  },
-  { inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }], name: "JobEscrowZeroBudget", type: "error" },
-  {
-    inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "JobEscrowZeroDeliverable",
-    type: "error",
-  },
-  { inputs: [], name: "JobEscrowZeroEvaluator", type: "error" },
-  {
-    inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "JobEscrowZeroProvider",
-    type: "error",
-  },
-  { inputs: [], name: "ReentrancyGuardReentrantCall", type: "error" },
-  {
-    inputs: [{ internalType: "address", name: "token", type: "address" }],
-    name: "SafeERC20FailedOperation",
-    type: "error",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "BudgetSet",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "address", name: "token", type: "address" },
-      { indexed: true, internalType: "address", name: "account", type: "address" },
-      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "CreditWithdrawn",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "address", name: "token", type: "address" },
-      { indexed: true, internalType: "address", name: "account", type: "address" },
-      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "Credited",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "evaluator", type: "address" },
-      { indexed: false, internalType: "bytes32", name: "reason", type: "bytes32" },
-    ],
-    name: "JobCompleted",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "client", type: "address" },
-      { indexed: true, internalType: "address", name: "provider", type: "address" },
-      { indexed: false, internalType: "address", name: "evaluator", type: "address" },
-      { indexed: false, internalType: "uint256", name: "expiredAt", type: "uint256" },
-      { indexed: false, internalType: "address", name: "hook", type: "address" },
-    ],
-    name: "JobCreated",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [{ indexed: true, internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "JobExpired",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "client", type: "address" },
-      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "JobFunded",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "rejector", type: "address" },
-      { indexed: false, internalType: "bytes32", name: "reason", type: "bytes32" },
-    ],
-    name: "JobRejected",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "provider", type: "address" },
-      { indexed: false, internalType: "bytes32", name: "deliverable", type: "bytes32" },
-    ],
-    name: "JobSubmitted",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "provider", type: "address" },
-      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "PaymentReleased",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "provider", type: "address" },
-    ],
-    name: "ProviderSet",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "uint256", name: "jobId", type: "uint256" },
-      { indexed: true, internalType: "address", name: "client", type: "address" },
-      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
-    ],
-    name: "Refunded",
-    type: "event",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "claimRefund",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "bytes32", name: "reason", type: "bytes32" },
-      { internalType: "bytes", name: "", type: "bytes" },
-    ],
-    name: "complete",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "contentInTransit",
-    outputs: [{ internalType: "bytes", name: "", type: "bytes" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "provider", type: "address" },
-      { internalType: "address", name: "evaluator", type: "address" },
-      { internalType: "uint256", name: "expiredAt", type: "uint256" },
-      { internalType: "string", name: "description", type: "string" },
-      { internalType: "address", name: "hook", type: "address" },
-    ],
-    name: "createJob",
-    outputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "token", type: "address" },
-      { internalType: "address", name: "account", type: "address" },
-    ],
-    name: "creditOf",
-    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "uint256", name: "expectedBudget", type: "uint256" },
-      { internalType: "bytes", name: "", type: "bytes" },
-    ],
-    name: "fund",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "getJob",
-    outputs: [
-      {
-        components: [
-          { internalType: "uint256", name: "id", type: "uint256" },
-          { internalType: "address", name: "client", type: "address" },
-          { internalType: "address", name: "provider", type: "address" },
-          { internalType: "address", name: "evaluator", type: "address" },
-          { internalType: "string", name: "description", type: "string" },
-          { internalType: "uint256", name: "budget", type: "uint256" },
-          { internalType: "uint256", name: "expiredAt", type: "uint256" },
-          { internalType: "enum JobStatus", name: "status", type: "uint8" },
-          { internalType: "address", name: "hook", type: "address" },
-        ],
-        internalType: "struct IERC8183.Job",
-        name: "",
-        type: "tuple",
-      },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "client", type: "address" },
-      { internalType: "address", name: "provider", type: "address" },
-      { internalType: "address", name: "evaluator", type: "address" },
-      { internalType: "uint256", name: "expiredAt", type: "uint256" },
-      { internalType: "string", name: "description", type: "string" },
-    ],
-    name: "nextJobId",
-    outputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [],
-    name: "paymentToken",
-    outputs: [{ internalType: "address", name: "", type: "address" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "bytes32", name: "reason", type: "bytes32" },
-      { internalType: "bytes", name: "", type: "bytes" },
-    ],
-    name: "reject",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "release",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "uint256", name: "jobId", type: "uint256" }],
-    name: "reviewUntilOf",
-    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "uint256", name: "amount", type: "uint256" },
-      { internalType: "bytes", name: "", type: "bytes" },
-    ],
-    name: "setBudget",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "address", name: "provider", type: "address" },
-    ],
-    name: "setProvider",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "jobId", type: "uint256" },
-      { internalType: "bytes32", name: "deliverable", type: "bytes32" },
-      { internalType: "bytes", name: "", type: "bytes" },
-    ],
-    name: "submit",
-    outputs: [],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "token", type: "address" },
-      { internalType: "address", name: "to", type: "address" },
-    ],
-    name: "withdrawCredit",
-    outputs: [{ internalType: "uint256", name: "amount", type: "uint256" }],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-] as const;
-
 export const structHashesAbi = [
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "approved", type: "address" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct AgentApproval",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashAgentApproval",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "keyHash", type: "bytes32" },
+          { internalType: "bytes32", name: "valueHash", type: "bytes32" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct AgentMetadataSet",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashAgentMetadataSet",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "to", type: "address" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct AgentTransfer",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashAgentTransfer",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "uriHash", type: "bytes32" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct AgentURISet",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashAgentURISet",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "newWallet", type: "address" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct AgentWalletChange",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashAgentWalletChange",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
   {
     inputs: [
       {
@@ -4375,6 +5218,27 @@ export const structHashesAbi = [
       },
     ],
     name: "hashBatchHeader",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint32", name: "index", type: "uint32" },
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "bytes32", name: "purpose", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+        ],
+        internalType: "struct BatchedBinding",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashBatchedBinding",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",
@@ -4637,6 +5501,27 @@ export const structHashesAbi = [
     inputs: [
       {
         components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "log", type: "address" },
+          { internalType: "uint40", name: "fromSeq", type: "uint40" },
+          { internalType: "uint40", name: "toSeq", type: "uint40" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "bytes32", name: "stateHead", type: "bytes32" },
+        ],
+        internalType: "struct LogAnchor",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashLogAnchor",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
           { internalType: "uint8", name: "version", type: "uint8" },
           { internalType: "uint8", name: "kind", type: "uint8" },
           { internalType: "address", name: "log", type: "address" },
@@ -4677,6 +5562,26 @@ export const structHashesAbi = [
     inputs: [
       {
         components: [
+          { internalType: "address", name: "owner", type: "address" },
+          { internalType: "address", name: "operator", type: "address" },
+          { internalType: "bool", name: "isApproved", type: "bool" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct OperatorApproval",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashOperatorApproval",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
           { internalType: "bytes32", name: "scope", type: "bytes32" },
           { internalType: "uint256", name: "agentId", type: "uint256" },
           { internalType: "address", name: "owner", type: "address" },
@@ -4688,6 +5593,85 @@ export const structHashesAbi = [
       },
     ],
     name: "hashOperatorSignal",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "address", name: "owner", type: "address" },
+          { internalType: "address", name: "newOwner", type: "address" },
+          { internalType: "uint64", name: "attempt", type: "uint64" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct OwnerChange",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashOwnerChange",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct RecoveryCancel",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashRecoveryCancel",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "uint8", name: "threshold", type: "uint8" },
+          { internalType: "uint32", name: "delay", type: "uint32" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct RecoverySetting",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashRecoverySetting",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "address", name: "owner", type: "address" },
+          { internalType: "bytes32", name: "uriHash", type: "bytes32" },
+          { internalType: "bytes32", name: "commitment", type: "bytes32" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct Registration",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashRegistration",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",
@@ -4710,6 +5694,69 @@ export const structHashesAbi = [
       },
     ],
     name: "hashSignerBinding",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "bytes32", name: "purpose", type: "bytes32" },
+          { internalType: "uint48", name: "validFrom", type: "uint48" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct SignerGrant",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashSignerGrant",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "signerHash", type: "bytes32" },
+          { internalType: "uint48", name: "compromisedAt", type: "uint48" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct SignerRevocation",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashSignerRevocation",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "agentId", type: "uint256" },
+          { internalType: "bytes32", name: "oldSignerHash", type: "bytes32" },
+          { internalType: "bytes32", name: "newSignerHash", type: "bytes32" },
+          { internalType: "uint48", name: "validUntil", type: "uint48" },
+          { internalType: "uint256", name: "nonce", type: "uint256" },
+          { internalType: "uint48", name: "deadline", type: "uint48" },
+        ],
+        internalType: "struct SignerRotation",
+        name: "statement",
+        type: "tuple",
+      },
+    ],
+    name: "hashSignerRotation",
     outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
     stateMutability: "pure",
     type: "function",

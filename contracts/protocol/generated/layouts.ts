@@ -16,7 +16,9 @@ export const storageSlots = {
     _metadata: 10n,
     _signers: 11n,
     _chains: 12n,
+    _pastTenures: 13n,
   },
+  anchors: { _tips: 0n, _anchors: 1n, _batches: 2n, _revocations: 3n },
   credentials: { _sources: 0n, _admissions: 1n, operatorOf: 2n, _holdings: 3n },
   dealEscrow: { _nameFallback: 0n, _versionFallback: 1n, _progress: 2n, _credits: 3n },
   stakeVault: {

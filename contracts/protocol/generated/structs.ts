@@ -2,6 +2,42 @@
 
 import type { Hex } from "viem";
 
+export interface AgentApproval {
+  agentId: bigint;
+  approved: Hex;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface AgentMetadataSet {
+  agentId: bigint;
+  keyHash: Hex;
+  valueHash: Hex;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface AgentTransfer {
+  agentId: bigint;
+  to: Hex;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface AgentURISet {
+  agentId: bigint;
+  uriHash: Hex;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface AgentWalletChange {
+  agentId: bigint;
+  newWallet: Hex;
+  nonce: bigint;
+  deadline: number;
+}
+
 export interface AgentWalletSet {
   agentId: bigint;
   newWallet: Hex;
@@ -15,6 +51,15 @@ export interface BatchHeader {
   previous: Hex;
   root: Hex;
   count: number;
+}
+
+export interface BatchedBinding {
+  index: number;
+  agentId: bigint;
+  signerHash: Hex;
+  purpose: Hex;
+  validFrom: number;
+  validUntil: number;
 }
 
 export interface Bid {
@@ -119,6 +164,15 @@ export interface IssuerCredential {
   validUntil: number;
 }
 
+export interface LogAnchor {
+  agentId: bigint;
+  log: Hex;
+  fromSeq: number;
+  toSeq: number;
+  root: Hex;
+  stateHead: Hex;
+}
+
 export interface LogHeader {
   version: number;
   kind: number;
@@ -137,11 +191,50 @@ export interface OfferWithdrawal {
   dealId: Hex;
 }
 
+export interface OperatorApproval {
+  owner: Hex;
+  operator: Hex;
+  isApproved: boolean;
+  nonce: bigint;
+  deadline: number;
+}
+
 export interface OperatorSignal {
   scope: Hex;
   agentId: bigint;
   owner: Hex;
   validUntil: number;
+}
+
+export interface OwnerChange {
+  agentId: bigint;
+  owner: Hex;
+  newOwner: Hex;
+  attempt: bigint;
+  deadline: number;
+}
+
+export interface RecoveryCancel {
+  agentId: bigint;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface RecoverySetting {
+  agentId: bigint;
+  threshold: number;
+  delay: number;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface Registration {
+  owner: Hex;
+  uriHash: Hex;
+  commitment: Hex;
+  signerHash: Hex;
+  nonce: bigint;
+  deadline: number;
 }
 
 export interface SignerBinding {
@@ -151,6 +244,33 @@ export interface SignerBinding {
   purpose: Hex;
   validFrom: number;
   validUntil: number;
+  deadline: number;
+}
+
+export interface SignerGrant {
+  agentId: bigint;
+  signerHash: Hex;
+  purpose: Hex;
+  validFrom: number;
+  validUntil: number;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface SignerRevocation {
+  agentId: bigint;
+  signerHash: Hex;
+  compromisedAt: number;
+  nonce: bigint;
+  deadline: number;
+}
+
+export interface SignerRotation {
+  agentId: bigint;
+  oldSignerHash: Hex;
+  newSignerHash: Hex;
+  validUntil: number;
+  nonce: bigint;
   deadline: number;
 }
 
@@ -192,6 +312,37 @@ export interface Voucher {
 
 /** EIP-712 fields of every signed struct. */
 export const structTypes = {
+  AgentApproval: [
+    { name: "agentId", type: "uint256" },
+    { name: "approved", type: "address" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  AgentMetadataSet: [
+    { name: "agentId", type: "uint256" },
+    { name: "keyHash", type: "bytes32" },
+    { name: "valueHash", type: "bytes32" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  AgentTransfer: [
+    { name: "agentId", type: "uint256" },
+    { name: "to", type: "address" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  AgentURISet: [
+    { name: "agentId", type: "uint256" },
+    { name: "uriHash", type: "bytes32" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  AgentWalletChange: [
+    { name: "agentId", type: "uint256" },
+    { name: "newWallet", type: "address" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
   AgentWalletSet: [
     { name: "agentId", type: "uint256" },
     { name: "newWallet", type: "address" },
@@ -204,6 +355,14 @@ export const structTypes = {
     { name: "previous", type: "bytes32" },
     { name: "root", type: "bytes32" },
     { name: "count", type: "uint32" },
+  ],
+  BatchedBinding: [
+    { name: "index", type: "uint32" },
+    { name: "agentId", type: "uint256" },
+    { name: "signerHash", type: "bytes32" },
+    { name: "purpose", type: "bytes32" },
+    { name: "validFrom", type: "uint48" },
+    { name: "validUntil", type: "uint48" },
   ],
   Bid: [
     { name: "callId", type: "bytes32" },
@@ -290,6 +449,14 @@ export const structTypes = {
     { name: "level", type: "uint8" },
     { name: "validUntil", type: "uint48" },
   ],
+  LogAnchor: [
+    { name: "agentId", type: "uint256" },
+    { name: "log", type: "address" },
+    { name: "fromSeq", type: "uint40" },
+    { name: "toSeq", type: "uint40" },
+    { name: "root", type: "bytes32" },
+    { name: "stateHead", type: "bytes32" },
+  ],
   LogHeader: [
     { name: "version", type: "uint8" },
     { name: "kind", type: "uint8" },
@@ -304,11 +471,45 @@ export const structTypes = {
     { name: "sketch", type: "bytes32" },
   ],
   OfferWithdrawal: [{ name: "dealId", type: "bytes32" }],
+  OperatorApproval: [
+    { name: "owner", type: "address" },
+    { name: "operator", type: "address" },
+    { name: "isApproved", type: "bool" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
   OperatorSignal: [
     { name: "scope", type: "bytes32" },
     { name: "agentId", type: "uint256" },
     { name: "owner", type: "address" },
     { name: "validUntil", type: "uint48" },
+  ],
+  OwnerChange: [
+    { name: "agentId", type: "uint256" },
+    { name: "owner", type: "address" },
+    { name: "newOwner", type: "address" },
+    { name: "attempt", type: "uint64" },
+    { name: "deadline", type: "uint48" },
+  ],
+  RecoveryCancel: [
+    { name: "agentId", type: "uint256" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  RecoverySetting: [
+    { name: "agentId", type: "uint256" },
+    { name: "threshold", type: "uint8" },
+    { name: "delay", type: "uint32" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  Registration: [
+    { name: "owner", type: "address" },
+    { name: "uriHash", type: "bytes32" },
+    { name: "commitment", type: "bytes32" },
+    { name: "signerHash", type: "bytes32" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
   ],
   SignerBinding: [
     { name: "agentId", type: "uint256" },
@@ -317,6 +518,30 @@ export const structTypes = {
     { name: "purpose", type: "bytes32" },
     { name: "validFrom", type: "uint48" },
     { name: "validUntil", type: "uint48" },
+    { name: "deadline", type: "uint48" },
+  ],
+  SignerGrant: [
+    { name: "agentId", type: "uint256" },
+    { name: "signerHash", type: "bytes32" },
+    { name: "purpose", type: "bytes32" },
+    { name: "validFrom", type: "uint48" },
+    { name: "validUntil", type: "uint48" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  SignerRevocation: [
+    { name: "agentId", type: "uint256" },
+    { name: "signerHash", type: "bytes32" },
+    { name: "compromisedAt", type: "uint48" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint48" },
+  ],
+  SignerRotation: [
+    { name: "agentId", type: "uint256" },
+    { name: "oldSignerHash", type: "bytes32" },
+    { name: "newSignerHash", type: "bytes32" },
+    { name: "validUntil", type: "uint48" },
+    { name: "nonce", type: "uint256" },
     { name: "deadline", type: "uint48" },
   ],
   SplitProposal: [
@@ -353,8 +578,14 @@ export const structTypes = {
 /** Every signed struct by its name. */
 
 export interface Structs {
+  AgentApproval: AgentApproval;
+  AgentMetadataSet: AgentMetadataSet;
+  AgentTransfer: AgentTransfer;
+  AgentURISet: AgentURISet;
+  AgentWalletChange: AgentWalletChange;
   AgentWalletSet: AgentWalletSet;
   BatchHeader: BatchHeader;
+  BatchedBinding: BatchedBinding;
   Bid: Bid;
   BindingUpdate: BindingUpdate;
   Call: Call;
@@ -368,10 +599,19 @@ export interface Structs {
   DealSubmit: DealSubmit;
   Decline: Decline;
   IssuerCredential: IssuerCredential;
+  LogAnchor: LogAnchor;
   LogHeader: LogHeader;
   OfferWithdrawal: OfferWithdrawal;
+  OperatorApproval: OperatorApproval;
   OperatorSignal: OperatorSignal;
+  OwnerChange: OwnerChange;
+  RecoveryCancel: RecoveryCancel;
+  RecoverySetting: RecoverySetting;
+  Registration: Registration;
   SignerBinding: SignerBinding;
+  SignerGrant: SignerGrant;
+  SignerRevocation: SignerRevocation;
+  SignerRotation: SignerRotation;
   SplitProposal: SplitProposal;
   Tab: Tab;
   TabClaim: TabClaim;

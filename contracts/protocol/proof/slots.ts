@@ -33,37 +33,59 @@ const bitsOf = (word: bigint, offset: number, width: number): bigint =>
 export const addressOf = (word: bigint): Address => getAddress(numberToHex(bitsOf(word, 0, 160), { size: 20 }));
 
 /**
- * IdentityRegistry.Changes: wallet160 | isWalletChanged8 | uriRevision24, least significant first.
+ * IdentityRegistry.Changes: wallet160 | isWalletChanged8 | uriRevision24 | tenure24 | tenureSince40, least significant first.
  * @returns the wallet, or undefined where it is still the owner
  */
 export const decodeWallet = (word: bigint): Address | undefined =>
   bitsOf(word, 160, 8) === 0n ? undefined : addressOf(word);
 
+/** Second part of IdentityRegistry.Changes: how often the agent changed hands, and the second (Unix) of the last time. */
+export const decodeTenure = (word: bigint): { readonly tenure: number; readonly since: number } => ({
+  tenure: Number(bitsOf(word, 192, 24)),
+  since: Number(bitsOf(word, 216, 40)),
+});
+
 /** VersionChain.Chain, third word: version64. */
 export const decodeVersion = (word: bigint): bigint => bitsOf(word, 0, 64);
 
 /** Purposes by their index in Signers.sol, from 1. */
+const UNCHECKED_INDEX = 5;
 const purposeNames = Object.keys(purposes) as (keyof typeof purposes)[];
 
 export interface SignerRecord {
   readonly agentId: bigint;
+  /** The owner's tenure in which it was bound; where the agent's is a later one, the signer has ended. */
+  readonly tenure: number;
   /** Undefined for an index that this version does not know. */
   readonly purpose: keyof typeof purposes | undefined;
+  /** Bound without a proof that the chain could check. */
+  readonly isUnchecked: boolean;
   readonly validFrom: number;
   /** 0 = no end. */
   readonly validUntil: number;
   /** 0 = not revoked. */
   readonly invalidFrom: number;
+  /** Second (Unix) at which the revocation was recorded; 0 = not revoked. */
+  readonly revokedAt: number;
 }
 
-/** SignerRecord: agentId104 | purposeIndex8 | validFrom48 | validUntil48 | invalidFrom48, least significant first. */
+/**
+ * SignerRecord: agentId56 | tenure24 | purposeIndex8 | validFrom48 | validUntil48 | invalidFrom48 | backdatedBy24, least
+ * significant first.
+ */
 export function decodeSignerRecord(word: bigint): SignerRecord {
+  const index = Number(bitsOf(word, 80, 8));
+  const isUnchecked = index === UNCHECKED_INDEX;
+  const invalidFrom = Number(bitsOf(word, 184, 48));
   return {
-    agentId: bitsOf(word, 0, 104),
-    purpose: purposeNames[Number(bitsOf(word, 104, 8)) - 1],
-    validFrom: Number(bitsOf(word, 112, 48)),
-    validUntil: Number(bitsOf(word, 160, 48)),
-    invalidFrom: Number(bitsOf(word, 208, 48)),
+    agentId: bitsOf(word, 0, 56),
+    tenure: Number(bitsOf(word, 56, 24)),
+    purpose: isUnchecked ? "transport" : purposeNames[index - 1],
+    isUnchecked,
+    validFrom: Number(bitsOf(word, 88, 48)),
+    validUntil: Number(bitsOf(word, 136, 48)),
+    invalidFrom,
+    revokedAt: invalidFrom === 0 ? 0 : invalidFrom + Number(bitsOf(word, 232, 24)),
   };
 }
 
