@@ -2,9 +2,18 @@ import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { isHex, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { MAX_RANK } from "./reputation/publisher.ts";
 
 export const roles = ["publisher", "watcher"] as const;
 export type Role = (typeof roles)[number];
+
+/** A publisher among others; see PublisherOptions. */
+export interface PublishingConfig {
+  /** 0 commits at once; r gives way to r others first. */
+  readonly rank: number;
+  /** Whether bonds are taken back as soon as they may be, instead of staying for the next candidates. */
+  readonly isReleasing: boolean;
+}
 
 /** One agent of a node process. */
 export interface AgentConfig {
@@ -16,6 +25,8 @@ export interface AgentConfig {
   /** Multiaddrs of peers to begin with. */
   readonly bootstrap: readonly string[];
   readonly roles: readonly Role[];
+  /** How the role publisher is played; undefined = the agent does not play it. */
+  readonly publisher: PublishingConfig | undefined;
   /** Absolute path of a module that exports `createApplication`; undefined = an agent that only buys. */
   readonly application: { readonly module: string; readonly options: unknown } | undefined;
   /** Port of the local interface on loopback; 0 = any free one. */
@@ -77,12 +88,14 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
   if (!Number.isInteger(apiPort) || (apiPort as number) < 0 || (apiPort as number) > 65_535) {
     throw invalid(path, `the apiPort of ${name} is not a port`);
   }
+  const played = parseRoles(listOf(json, "roles", path) ?? [], path);
   return {
     name,
     key,
     listen: listOf(json, "listen", path) ?? ["/ip4/127.0.0.1/tcp/0"],
     bootstrap: listOf(json, "bootstrap", path) ?? [],
-    roles: parseRoles(listOf(json, "roles", path) ?? [], path),
+    roles: played,
+    publisher: parsePublisher(json["publisher"], name, played, path),
     application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
   };
@@ -92,6 +105,25 @@ function parseRoles(names: readonly string[], path: string): Role[] {
   const unknown = names.find((name) => !(roles as readonly string[]).includes(name));
   if (unknown !== undefined) throw invalid(path, `${unknown} is no role; roles are ${roles.join(" and ")}`);
   return names as Role[];
+}
+
+function parsePublisher(
+  json: unknown,
+  name: string,
+  played: readonly Role[],
+  path: string,
+): PublishingConfig | undefined {
+  if (json !== undefined && !isRecord(json)) throw invalid(path, `the publisher of ${name} is not an object`);
+  if (!played.includes("publisher")) {
+    if (json === undefined) return undefined;
+    throw invalid(path, `${name} says how it publishes, but its roles lack publisher`);
+  }
+  const { rank = 0, isReleasing = false } = json ?? {};
+  if (!Number.isInteger(rank) || (rank as number) < 0 || (rank as number) > MAX_RANK) {
+    throw invalid(path, `the publisher's rank of ${name} is not an integer from 0 to ${MAX_RANK}`);
+  }
+  if (typeof isReleasing !== "boolean") throw invalid(path, `isReleasing of ${name} is not true or false`);
+  return { rank: rank as number, isReleasing };
 }
 
 function readText(path: string, what: string): string {

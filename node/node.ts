@@ -269,9 +269,7 @@ function startRoles(
   const { client, heads } = chain;
   const driver = new ReputationDriver({
     chain: createReputationChain({ client, deployment: config.deployment, heads, sender }),
-    ...(agent.roles.includes("publisher")
-      ? { publisher: { agentId: Number(agentId), rank: 0, isReleasing: false } }
-      : {}),
+    ...(agent.publisher === undefined ? {} : { publisher: { agentId: Number(agentId), ...agent.publisher } }),
     isWatching: agent.roles.includes("watcher"),
     onReport({ role, effect, error }) {
       if (error === undefined) journal.note(role, { effect: effect.key });

@@ -27,6 +27,8 @@ const NEXT_STEPS: readonly (readonly [suffix: string, next: string, isRetryable:
   ["BadSignature", "Sign the same struct under this chain's and this contract's domain.", false],
   ["InsufficientBalance", "Give the account enough of the token.", true],
   ["InsufficientAllowance", "Approve the contract for at least the amount.", true],
+  ["NotAuthorized", "Send it from the agent's owner, or from an account that it has approved.", false],
+  ["NothingUnbonding", "Start unbonding first: `surety stake unbond`.", false],
   ["NotParty", "Send it from the owner or operator of a party to the deal.", false],
 ];
 

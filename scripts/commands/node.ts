@@ -21,6 +21,8 @@ interface NodeCommandOptions extends CommonOptions {
   readonly listen?: string[];
   readonly bootstrap?: string[];
   readonly role?: string[];
+  readonly publisherRank?: number;
+  readonly releaseBonds: boolean;
   readonly app?: string;
   readonly appOptions?: unknown;
   readonly apiPort: number;
@@ -36,6 +38,8 @@ export function nodeCommand(): Command {
     .option("--listen <multiaddr...>", "where to listen; default: loopback, any free port")
     .option("--bootstrap <multiaddr...>", "peers to begin with")
     .option("--role <role...>", `reputation roles to play: ${roles.join(", ")}`)
+    .option("--publisher-rank <rank>", "a publisher gives way to so many others, 0 to 7", parseInteger(0))
+    .option("--release-bonds", "a publisher takes its bonds back as soon as it may", false)
     .option("--app <module>", "module that exports createApplication; default: an agent that only buys")
     .option("--app-options <json>", "what that module is started with", parseJson)
     .option("--api-port <number>", "port of the local interface; 0 = any free one", parseInteger(0), 0)
@@ -62,12 +66,14 @@ function writeConfig(options: NodeCommandOptions, rpcUrl: string, graphqlUrl: st
   const dir = resolve(networkDir(options));
   mkdirSync(dir, { recursive: true });
   const indexer = options.graphqlUrl ?? graphqlUrl;
-  const { name, listen, bootstrap, role, app, appOptions = {}, apiPort } = options;
+  const { name, listen, bootstrap, role, app, appOptions = {}, apiPort, publisherRank, releaseBonds } = options;
+  const isTuned = publisherRank !== undefined || releaseBonds;
   const agent = {
     ...{ name, keyFile: resolve(options.keyFile), apiPort },
     ...(listen === undefined ? {} : { listen }),
     ...(bootstrap === undefined ? {} : { bootstrap }),
     ...(role === undefined ? {} : { roles: role }),
+    ...(isTuned ? { publisher: { rank: publisherRank, isReleasing: releaseBonds } } : {}),
     ...(app === undefined ? {} : { application: { module: resolve(app), options: appOptions } }),
   };
   const config = {

@@ -61,7 +61,7 @@ describe("the node's configuration file", () => {
     expect(agents).to.deep.equal([
       {
         ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
-        ...{ application: undefined, apiPort: 0 },
+        ...{ publisher: undefined, application: undefined, apiPort: 0 },
       },
     ]);
   });
@@ -69,7 +69,11 @@ describe("the node's configuration file", () => {
   it("takes every field of an agent as it is written", () => {
     const full = {
       ...{ ...agent, listen: ["/ip4/0.0.0.0/tcp/0"], bootstrap: ["/ip4/192.0.2.1/tcp/1"], apiPort: 65_535 },
-      ...{ roles: ["watcher", "publisher"], application: { module: "seller.ts", options: { margin: 3 } } },
+      ...{
+        roles: ["watcher", "publisher"],
+        publisher: { rank: 7, isReleasing: true },
+        application: { module: "seller.ts", options: { margin: 3 } },
+      },
     };
     const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
     const { keyFile: _, ...rest } = full;
@@ -77,6 +81,12 @@ describe("the node's configuration file", () => {
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
       ...{ agents: [{ ...rest, key, application }], graphqlUrl: "http://i", apiToken: "t" },
     });
+  });
+
+  it("lets a publisher commit at once and leave its bonds, unless it says otherwise", () => {
+    const publisherOf = (fields: object) => read(of({ roles: ["publisher"], ...fields })).agents[0]?.publisher;
+    expect(publisherOf({})).to.deep.equal({ rank: 0, isReleasing: false });
+    expect(publisherOf({ publisher: { rank: 2 } })).to.deep.equal({ rank: 2, isReleasing: false });
   });
 
   const of = (fields: object) => ({ ...sound, agents: [{ ...agent, ...fields }] });
@@ -110,6 +120,19 @@ describe("the node's configuration file", () => {
     ["a listen that is no list", of({ listen: "/ip4/127.0.0.1/tcp/0" }), /listen is not a list of texts/],
     ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
     ["an unknown role", of({ roles: ["watcher", "judge"] }), /judge is no role; roles are publisher and watcher/],
+    ["a publisher without its role", of({ publisher: { rank: 1 } }), /its roles lack publisher/],
+    ["a publisher that is no object", of({ roles: ["publisher"], publisher: 1 }), /publisher of seller-1 is not an/],
+    [
+      "a rank above 7",
+      of({ roles: ["publisher"], publisher: { rank: 8 } }),
+      /rank of seller-1 is not an integer from 0/,
+    ],
+    ["a rank of halves", of({ roles: ["publisher"], publisher: { rank: 0.5 } }), /rank of seller-1 is not an integer/],
+    [
+      "an isReleasing that is a text",
+      of({ roles: ["publisher"], publisher: { isReleasing: "no" } }),
+      /isReleasing of seller-1 is not true or false/,
+    ],
     ["an application without a module", of({ application: {} }), /module is missing or no text/],
     ["an apiPort that is no port", of({ apiPort: 65_536 }), /apiPort of seller-1 is not a port/],
     ["an apiPort that is a text", of({ apiPort: "8080" }), /apiPort of seller-1 is not a port/],
