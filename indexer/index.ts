@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PublicClient } from "viem";
 import { SuretyError, type Deployment } from "#protocol";
@@ -6,7 +7,9 @@ import { startServer, type IndexerServer } from "./graphql/server.ts";
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
 import { StatusBoard, type IndexerStatus } from "./status.ts";
 import { createSqliteStore } from "./store/sqlite.ts";
+import { SnapshotPool } from "./store/sqlite-snapshot.ts";
 import type { Store } from "./store/store.ts";
+import { verifyIndex, type VerifyReport } from "./verify.ts";
 import { createSyncState, type SyncState } from "./sync/core.ts";
 import { runSync } from "./sync/driver.ts";
 import { watchHeads } from "./sync/heads.ts";
@@ -152,8 +155,43 @@ export async function runIndexer(
   await indexer.ended;
 }
 
+/**
+ * Compares every row that an indexer keeps in a folder with the chain. An indexer may run there meanwhile.
+ * @throws SuretyError INDEX_MISSING, INDEX_FOREIGN, and as verifyIndex does
+ */
+export async function verifyFolder(
+  client: PublicClient,
+  deployment: Deployment,
+  folder: string,
+  signal: AbortSignal,
+): Promise<VerifyReport> {
+  const path = pathIn(folder);
+  if (!existsSync(path)) {
+    throw new SuretyError("INDEX_MISSING", `There is no index at ${path}.`, {
+      values: { path },
+      next: "Run `surety indexer` on this network first, or name the right one.",
+    });
+  }
+  const snapshots = new SnapshotPool(path);
+  try {
+    const snapshot = snapshots.take();
+    const identity = identityOf(deployment);
+    if (snapshot.identity !== identity) {
+      throw new SuretyError("INDEX_FOREIGN", `The index at ${path} is of another deployment or schema.`, {
+        values: { path, stored: snapshot.identity, expected: identity },
+        next: "Start `surety indexer` on this network: it drops those rows and reads the chain anew.",
+      });
+    }
+    return await verifyIndex(client, deployment, snapshot, signal);
+  } finally {
+    snapshots.close();
+  }
+}
+
+const pathIn = (folder: string): string => join(folder, "indexer.sqlite");
+
 function openFolder(folder: string, { chainId }: Deployment): Store {
-  return createSqliteStore({ path: join(folder, "indexer.sqlite"), chainId });
+  return createSqliteStore({ path: pathIn(folder), chainId });
 }
 
 /** Rows mean something only for this chain, these contracts and this schema. */

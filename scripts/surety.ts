@@ -17,6 +17,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   indexer: async () => (await import("./commands/indexer.ts")).indexerCommand(),
   agent: async () => (await import("./commands/agent.ts")).agentCommand(),
   baid: async () => (await import("./commands/baid.ts")).baidCommand(),
+  stake: async () => (await import("./commands/stake.ts")).stakeCommand(),
+  token: async () => (await import("./commands/token.ts")).tokenCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),
   reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),
@@ -25,6 +27,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 };
 
 const program = new Command("surety")
+  // `surety indexer` and `surety indexer verify` share names of options: each takes those that follow it.
+  .enablePositionalOptions()
   .description("Bound identities, settled deals, and scores that anyone can check and slash.")
   .addHelpText(
     "after",

@@ -58,8 +58,9 @@ class Reader {
     let isOpen = true;
     // The first read fixes the block.
     const chain: StoredChain | undefined = decodeChain(this.#statement("SELECT * FROM chain").get());
+    const identity = this.#statement("SELECT text FROM identity").get()?.["text"] as string | undefined;
     return {
-      chain,
+      ...{ identity, chain },
       get: <T extends TableName>(table: T, id: string) => {
         const row = this.#statement(`SELECT * FROM "${table}" WHERE id = ?`).get(id);
         return row === undefined ? undefined : (decode(table, row) as Row<T>);

@@ -69,6 +69,8 @@ export type Awaitable<T> = T | Promise<T>;
 
 /** The rows as of one block, however long the reader takes and whatever is written meanwhile. */
 export interface Snapshot {
+  /** What the rows were folded for, as `Store.open` was told; undefined before the first `open`. */
+  readonly identity: string | undefined;
   readonly chain: StoredChain | undefined;
   get<T extends TableName>(table: T, id: string): Awaitable<Row<T> | undefined>;
   find(query: RowQuery): Awaitable<readonly AnyRow[]>;

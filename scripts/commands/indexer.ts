@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { Command } from "commander";
 import { createPublicClient, http, webSocket } from "viem";
-import { runIndexer } from "../../indexer/index.ts";
-import { runAction } from "../cli/action.ts";
+import { runIndexer, verifyFolder, type Difference } from "../../indexer/index.ts";
+import { runAction, type Outcome } from "../cli/action.ts";
 import { connect, networkDir } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
 
@@ -13,7 +13,12 @@ interface IndexerCommandOptions extends CommonOptions {
 }
 
 export function indexerCommand(): Command {
-  return addNetworkOptions(new Command("indexer"))
+  const indexer = addNetworkOptions(new Command("indexer")).enablePositionalOptions();
+  addNetworkOptions(indexer.command("verify"))
+    .description("read the chain again, fold it from nothing, and compare every row that the indexer keeps")
+    .addOption(jsonOption())
+    .action((options: CommonOptions) => runAction(options.json, ({ signal }) => verify(options, signal)));
+  return indexer
     .description("follow the chain and serve GraphQL, until Ctrl-C")
     .option("--host <address>", "address to serve on", "127.0.0.1")
     .option("--port <number>", "port to serve on; 0 = any free one", parseInteger(0), 0)
@@ -39,4 +44,26 @@ export function indexerCommand(): Command {
         return { result: { stopped: true }, lines: ["stopped; the next start goes on from here"] };
       }),
     );
+}
+
+async function verify(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {
+  const { client, deployment } = await connect(options, signal);
+  const report = await verifyFolder(client, deployment, networkDir(options), signal);
+  const { block, hash, eventCount, rowCount, differenceCount, differences } = report;
+  return {
+    result: report,
+    isFailed: differenceCount > 0,
+    lines: [
+      `${rowCount} rows as of block ${block} (${hash}), compared with ${eventCount} events`,
+      ...differences.map(describe),
+      differenceCount === 0 ? "every row is what the chain says" : `${differenceCount} rows differ from the chain`,
+    ],
+  };
+}
+
+function describe({ table, id, stored, expected }: Difference): string {
+  if (stored === undefined) return `  ${table} ${id}: missing`;
+  if (expected === undefined) return `  ${table} ${id}: the chain knows no such row`;
+  const columns = Object.keys(expected).filter((name) => stored[name] !== expected[name]);
+  return `  ${table} ${id}: ${columns.map((name) => `${name} is ${stored[name]}, not ${expected[name]}`).join("; ")}`;
 }
