@@ -42,16 +42,26 @@ async function run(options: DevnetCommandOptions, { progress, signal, isJson }: 
 function linesOf(summary: DevnetSummary): string[] {
   const { scenario, agents, processes, outcomes, figures, finalized, indexed, audited, seconds } = summary;
   const settled = outcomes.filter(({ state }) => state === "settled").length;
+  const refunded = outcomes.filter(({ state }) => state === "refunded").length;
+  const facts = [
+    ["deals", `${settled} of ${outcomes.length} tasks settled, ${refunded} refunded`],
+    ...Object.entries(figures).map(([name, value]) => [wordsOf(name), String(value)] as const),
+    ...finalized.map(
+      (f) => ["finalized", `${f.topic}: epoch ${f.epoch}, ${f.leafCount} leaves, root ${f.root}`] as const,
+    ),
+    ["indexed", `${indexed.deals} deals, ${indexed.agents} agents`],
+    ["audited", `${audited.agents} agents offline: ${audited.isOk ? "everything holds" : "DOES NOT HOLD"}`],
+  ] as const;
+  const width = Math.max(...facts.map(([label]) => label.length));
   return [
     "",
     `${scenario}: ${agents} agents in ${processes} processes, ${seconds} s`,
-    `  deals       ${settled} of ${outcomes.length} tasks settled, ${outcomes.filter((o) => o.state === "refunded").length} refunded`,
-    ...Object.entries(figures).map(([name, value]) => `  ${name.padEnd(11)} ${String(value)}`),
-    ...finalized.map((f) => `  finalized   ${f.topic}: epoch ${f.epoch}, ${f.leafCount} leaves, root ${f.root}`),
-    `  indexed     ${indexed.deals} deals, ${indexed.agents} agents`,
-    `  audited     ${audited.agents} agents offline: ${audited.isOk ? "everything holds" : "DOES NOT HOLD"}`,
+    ...facts.map(([label, text]) => `  ${label.padEnd(width)}  ${text}`),
   ];
 }
+
+/** badDeliveries as "bad deliveries". */
+const wordsOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 function endpointsOf({ rpcUrl, graphqlUrl }: Devnet, dataDir: string): string[] {
   const dir = dataDir === ".surety" ? "" : ` --data-dir ${dataDir}`;
