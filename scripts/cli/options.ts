@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
-import { isHex, type Hex } from "viem";
+import { getAddress, isAddress, isHex, type Address, type Hex } from "viem";
 import type { NetworkOptions } from "./network.ts";
 
 /** Options that every command on a chain has. */
@@ -52,6 +52,19 @@ export function parseUint(text: string): bigint {
   if (!/^\d{1,78}$/.test(text) || BigInt(text) >= 2n ** 256n)
     throw new InvalidArgumentError("Expected a decimal integer.");
   return BigInt(text);
+}
+
+/** commander argument parser: an amount of a token in its smallest unit, at least 1. */
+export function parseAmount(text: string): bigint {
+  const amount = parseUint(text);
+  if (amount === 0n) throw new InvalidArgumentError("Expected at least 1.");
+  return amount;
+}
+
+/** commander argument parser: an address; where it has upper case, its checksum holds. */
+export function parseAddress(text: string): Address {
+  if (!isAddress(text)) throw new InvalidArgumentError("Expected an address.");
+  return getAddress(text);
 }
 
 /** commander argument parser: 32 bytes in hex. */

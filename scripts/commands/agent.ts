@@ -1,9 +1,9 @@
 import { Command } from "commander";
-import { parseEventLogs, type Abi, type Address, type Hex } from "viem";
-import { createSigner, identityRegistryAbi, purposes, SuretyError, typedDataDigest } from "#protocol";
-import { revertDataOf } from "../../node/chain/revert.ts";
+import { parseEventLogs, type Abi, type Hex } from "viem";
+import { createSigner, identityRegistryAbi, purposes, typedDataDigest } from "#protocol";
 import { auditAgent } from "../audit/agent.ts";
 import { runChecks } from "../audit/checks.ts";
+import { requireAgent } from "../cli/agents.ts";
 import { runAction } from "../cli/action.ts";
 import { createKeyFile, readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
@@ -86,7 +86,7 @@ export function agentCommand(): Command {
       runAction(options.json, async ({ signal }) => {
         const { client, deployment } = await connect(options, signal);
         const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
-        await requireAgent(client, registry, agentId);
+        await requireAgent(client, deployment, agentId);
         const { isOk, checks } = await runChecks(`agent ${agentId}`, auditAgent(client, deployment, agentId));
         const uri = await client.readContract({ ...registry, functionName: "tokenURI", args: [agentId] });
         return {
@@ -97,21 +97,4 @@ export function agentCommand(): Command {
       }),
     );
   return agent;
-}
-
-async function requireAgent(
-  client: Connection["client"],
-  registry: { abi: typeof identityRegistryAbi; address: Address },
-  agentId: bigint,
-): Promise<void> {
-  try {
-    await client.readContract({ ...registry, functionName: "ownerOf", args: [agentId] });
-  } catch (cause) {
-    if (revertDataOf(cause) === undefined) throw cause;
-    throw new SuretyError("AGENT_UNKNOWN", `The registry ${registry.address} has no agent ${agentId}.`, {
-      values: { agentId, address: registry.address },
-      next: "Check the id and the network; `surety agent register` makes an agent.",
-      cause,
-    });
-  }
 }

@@ -136,7 +136,7 @@ function addUpdate(baid: Command): void {
       runAction(options.json, async ({ signal }) => {
         const [file, key] = [readBindingFile(options.binding), readKeyFile(options.keyFile)];
         const measured = await measureBinding(file, signal);
-        const connection = await connect(options);
+        const connection = await connect(options, signal);
         const fault = judgeBinding(file, measured, file.commitment);
         if (fault !== undefined) {
           throw new SuretyError(`BINDING_${fault.code}`, `The binding file is not of what is here: ${fault.detail}.`, {
@@ -209,9 +209,9 @@ function addOpen(baid: Command): void {
     .option("--binding <file>", "the binding file that opens it", DEFAULT_BINDING)
     .addOption(jsonOption())
     .action((agentId: bigint, options: CommonOptions & { binding: string }) =>
-      runAction(options.json, async () => {
+      runAction(options.json, async ({ signal }) => {
         const { code, configDigest, userId, salt } = readBindingFile(options.binding);
-        const { client, deployment } = await connect(options);
+        const { client, deployment } = await connect(options, signal);
         const cp = codeWordOf(code);
         const isOk = await client.readContract({
           ...{ abi: identityRegistryAbi, address: deployment.contracts.identityRegistry },
@@ -289,7 +289,7 @@ function addCheck(baid: Command): void {
         const checks =
           options.proof === undefined
             ? checkBinding(agentId, options, signal)
-            : checkProof(agentId, readText(options.proof), options);
+            : checkProof(agentId, readText(options.proof), options, signal);
         return outcomeOf(await runChecks(`${subject} and agent ${agentId}`, checks));
       }),
     );
@@ -297,7 +297,7 @@ function addCheck(baid: Command): void {
 
 async function* checkBinding(agentId: bigint, options: CheckOptions, signal: AbortSignal): AsyncGenerator<Check> {
   const file = readBindingFile(options.binding);
-  const onChain = await readCommitment(await connect(options), agentId);
+  const onChain = await readCommitment(await connect(options, signal), agentId);
   const measured = await measureBinding(file, signal);
   const fault = judgeBinding(file, measured, onChain);
   const found: readonly (readonly [name: string, code: string, detail: string])[] = [
@@ -317,12 +317,17 @@ function describeCode({ code, files }: MeasuredBinding): string {
   return files === undefined ? `${digest}, stated and not measured` : `${digest}, ${files.length} files`;
 }
 
-async function* checkProof(agentId: bigint, text: string, options: CheckOptions): AsyncGenerator<Check> {
+async function* checkProof(
+  agentId: bigint,
+  text: string,
+  options: CheckOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Check> {
   const read = readDisclosure(text);
   if (read.kind !== "accept") return yield fails("form", read.detail);
   const { field, code } = read.value;
   yield holds("form", `discloses ${field.name}, field ${field.place.index + 1} of ${field.place.leafCount}`);
-  const onChain = await readCommitment(await connect(options), agentId);
+  const onChain = await readCommitment(await connect(options, signal), agentId);
   const opened = commitmentOfDisclosure(read.value);
   yield check(
     "commitment",

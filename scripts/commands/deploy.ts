@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
-import { Command, InvalidArgumentError, Option } from "commander";
-import { getAddress, isAddress, type Address } from "viem";
+import { Command, Option } from "commander";
+import type { Address } from "viem";
 import { SuretyError } from "#protocol";
 import { runAction } from "../cli/action.ts";
 import { deploymentPath, networkDir, rpcUrlOf } from "../cli/network.ts";
-import { addNetworkOptions, jsonOption, parseUint, type CommonOptions } from "../cli/options.ts";
+import { addNetworkOptions, jsonOption, parseAddress, parseUint, type CommonOptions } from "../cli/options.ts";
 import { defaultParameters, deploySurety } from "../deploy.ts";
 import { buildContracts } from "../devnet/chain.ts";
 
@@ -20,11 +20,6 @@ interface DeployCommandOptions extends CommonOptions {
 /** commander prints a default as JSON, which has no bigint: it is given as text. */
 function uintOption(flags: string, description: string, byDefault: bigint): Option {
   return new Option(flags, description).argParser(parseUint).default(byDefault, byDefault.toString());
-}
-
-function parseAddress(text: string): Address {
-  if (!isAddress(text)) throw new InvalidArgumentError("Expected an address.");
-  return getAddress(text);
 }
 
 export function deployCommand(): Command {

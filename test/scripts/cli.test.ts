@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import type { Command } from "commander";
-import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { numberToHex, type Hex } from "viem";
 import { dealEscrowAbi, topicIdOf } from "#protocol";
@@ -13,6 +13,8 @@ import { findCommand } from "../../scripts/commands/find.ts";
 import { indexerCommand } from "../../scripts/commands/indexer.ts";
 import { nodeCommand } from "../../scripts/commands/node.ts";
 import { reputationCommand } from "../../scripts/commands/reputation.ts";
+import { stakeCommand } from "../../scripts/commands/stake.ts";
+import { tokenCommand } from "../../scripts/commands/token.ts";
 import { verifyCommand } from "../../scripts/commands/verify.ts";
 import { CommandLine } from "../fixtures/cli.ts";
 import { startLocalNetwork, type LocalNetwork } from "../fixtures/local-network.ts";
@@ -62,7 +64,8 @@ describe("the command line", function () {
 
   describe("its help", () => {
     const tops = [agentCommand, auditCommand, dealCommand, deployCommand, devnetCommand, findCommand, indexerCommand];
-    const all = [...tops, nodeCommand, reputationCommand, verifyCommand].flatMap((make) => leavesOf(make()));
+    const others = [nodeCommand, reputationCommand, stakeCommand, tokenCommand, verifyCommand];
+    const all = [...tops, ...others].flatMap((make) => leavesOf(make()));
 
     for (const command of all) {
       it(`of ${command.parent?.name() ?? ""} ${command.name()} describes the command and every option, --json too`, () => {
@@ -98,6 +101,19 @@ describe("the command line", function () {
     expect(await cli.failure("agent", "show", "1", ...elsewhere)).to.deep.equal([3, "DEPLOYMENT_MISSING"]);
     const dead = ["--data-dir", world.dir, "--network", "network", "--rpc-url", DEAD_URL];
     expect(await cli.failure("agent", "show", "1", ...dead)).to.deep.equal([3, "CHAIN_UNREACHABLE"]);
+    const deployment = { ...world.deployment, chainId: 1 };
+    const { token } = deployment.contracts;
+    const contracts = { ...deployment.contracts, dealEscrow: `0x${"01".repeat(20)}` };
+    for (const [name, other, code] of [
+      ["other", deployment, "CHAIN_WRONG_ID"],
+      ["gone", { ...world.deployment, contracts }, "CHAIN_NOT_DEPLOYED"],
+      ["broken", { ...world.deployment, contracts: { token } }, "DEPLOYMENT_INVALID"],
+    ] as const) {
+      mkdirSync(at(name));
+      writeFileSync(join(at(name), "deployment.json"), JSON.stringify(other));
+      const there = ["--data-dir", world.dir, "--network", name, "--rpc-url", world.rpcUrl];
+      expect(await cli.failure("verify", "agent", "1", ...there)).to.deep.equal([3, code]);
+    }
     expect(await cli.failure("find", "x", "--node-url", DEAD_URL, "--node-token", "t")).to.deep.equal([
       3,
       "NODE_UNREACHABLE",
@@ -212,5 +228,7 @@ describe("the command line", function () {
 });
 
 function leavesOf(command: Command): Command[] {
-  return command.commands.length === 0 ? [command] : command.commands.flatMap(leavesOf);
+  const nested = command.commands.flatMap(leavesOf);
+  // `surety indexer` runs by itself and has a command below it.
+  return nested.length === 0 || command.options.length > 0 ? [command, ...nested] : nested;
 }

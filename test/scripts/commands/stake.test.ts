@@ -1,0 +1,125 @@
+import { expect } from "chai";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import hre from "hardhat";
+import { createTestClient, http } from "viem";
+import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
+import { CommandLine } from "../../fixtures/cli.ts";
+import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
+
+interface StakeResult {
+  readonly stakedWei: string;
+  readonly freeWei: string;
+  readonly unbondingWei: string;
+  readonly withdrawableAt: number;
+  readonly countedWei: string;
+}
+
+describe("surety stake and surety token", function () {
+  this.timeout(120_000);
+  const cli = new CommandLine();
+  let world: LocalNetwork;
+  let on: string[];
+  let owner: LocalAgent;
+  let keyFile: string;
+  let strangersFile: string;
+
+  before(async () => {
+    world = await startLocalNetwork(3);
+    on = ["--data-dir", world.dir, "--network", "network", "--rpc-url", world.rpcUrl];
+    owner = world.agents[1] as LocalAgent;
+    keyFile = writeKey("owner", owner);
+    strangersFile = writeKey("stranger", world.agents[2] as LocalAgent);
+  });
+  after(async () => {
+    cli.killAll();
+    await world.stop();
+  });
+
+  function writeKey(name: string, { key }: LocalAgent): string {
+    const path = join(world.dir, `${name}.key`);
+    writeFileSync(path, `${key}\n`, { mode: 0o600 });
+    return path;
+  }
+  const as = (path: string) => ["--key-file", path, ...on];
+  const show = async () => (await cli.json<StakeResult>("stake", "show", "2", ...on)).result;
+
+  it("mints, stakes, unbonds, and pays the owner when the delay is over", async () => {
+    const minted = await cli.json<{ balanceWei: string; to: string }>("token", "mint", "900", ...as(keyFile));
+    expect([minted.code, minted.result.balanceWei, minted.result.to]).to.deep.equal([0, "900", owner.address]);
+    const added = await cli.json<StakeResult>("stake", "add", "2", "700", ...as(keyFile));
+    expect([added.code, added.result.stakedWei, added.result.countedWei]).to.deep.equal([0, "700", "0"]);
+
+    const unbonded = await cli.json<StakeResult>("stake", "unbond", "2", "300", ...as(keyFile));
+    expect([unbonded.code, unbonded.result.stakedWei, unbonded.result.unbondingWei]).to.deep.equal([0, "400", "300"]);
+    const early = await cli.failure("stake", "withdraw", "2", ...as(strangersFile));
+    expect(early).to.deep.equal([3, "CALL_REVERTED_STAKE_VAULT_TOO_EARLY"]);
+
+    const simulator = createTestClient({ mode: "hardhat", transport: http(world.rpcUrl) });
+    await simulator.setNextBlockTimestamp({ timestamp: BigInt(unbonded.result.withdrawableAt) });
+    await simulator.mine({ blocks: 1 });
+    const withdrawn = await cli.json<StakeResult>("stake", "withdraw", "2", ...as(strangersFile));
+    expect([withdrawn.code, withdrawn.result.unbondingWei, withdrawn.result.withdrawableAt]).to.deep.equal([0, "0", 0]);
+    const { stakedWei, freeWei, countedWei } = await show();
+    expect([stakedWei, freeWei, countedWei]).to.deep.equal(["400", "400", "400"]);
+    // 900 minted, 700 staked, 300 came back.
+    const again = await cli.json<{ balanceWei: string }>(
+      "token",
+      "mint",
+      "1",
+      "--to",
+      owner.address,
+      ...as(strangersFile),
+    );
+    expect(again.result.balanceWei).to.equal("501");
+  });
+
+  it("refuses, by name, what the payer does not have, what is not free, and who is not the owner", async () => {
+    const before = await show();
+    const refused = (...args: string[]) => cli.failure("stake", ...args);
+    expect(await refused("add", "2", "502", ...as(keyFile))).to.deep.equal([3, "TOKEN_INSUFFICIENT"]);
+    expect(await refused("unbond", "2", "401", ...as(keyFile))).to.deep.equal([
+      3,
+      "CALL_REVERTED_STAKE_VAULT_INSUFFICIENT",
+    ]);
+    expect(await refused("unbond", "2", "1", ...as(strangersFile))).to.deep.equal([
+      3,
+      "CALL_REVERTED_STAKE_VAULT_NOT_AUTHORIZED",
+    ]);
+    expect(await refused("withdraw", "2", ...as(keyFile))).to.deep.equal([
+      3,
+      "CALL_REVERTED_STAKE_VAULT_NOTHING_UNBONDING",
+    ]);
+    expect(await refused("add", "2", "0", ...as(keyFile))).to.deep.equal([2, "USAGE_INVALID_ARGUMENT"]);
+    expect(await refused("add", "2", "half", ...as(keyFile))).to.deep.equal([2, "USAGE_INVALID_ARGUMENT"]);
+    for (const command of [
+      ["show", "99"],
+      ["withdraw", "99", "--key-file", keyFile],
+    ])
+      expect(await refused(...command, ...on)).to.deep.equal([1, "AGENT_UNKNOWN"]);
+    expect(await show()).to.deep.equal(before);
+  });
+
+  it("mints no token but the test token, and no token beyond a local chain", async () => {
+    const elsewhere = (name: string, deployment: unknown) => {
+      mkdirSync(join(world.dir, name));
+      writeFileSync(join(world.dir, name, "deployment.json"), JSON.stringify(deployment));
+      return ["--data-dir", world.dir, "--network", name, "--key-file", keyFile];
+    };
+    const { deployment, rpcUrl } = world;
+    const { identityRegistry } = deployment.contracts;
+    const own = elsewhere("own", { ...deployment, contracts: { ...deployment.contracts, token: identityRegistry } });
+    expect(await cli.failure("token", "mint", "1", ...own, "--rpc-url", rpcUrl)).to.deep.equal([3, "TOKEN_NOT_TEST"]);
+
+    const server = await hre.network.createServer({ network: "node", override: { chainId: 4_242 } }, "127.0.0.1", 0);
+    const { address, port } = await server.listen();
+    const url = `http://${address}:${port}`;
+    const simulator = createTestClient({ mode: "hardhat", transport: http(url) });
+    // Any code will do: the command only looks whether the deployment is there.
+    await simulator.setCode({ address: deployment.contracts.dealEscrow, bytecode: "0x00" });
+    const other = elsewhere("elsewhere", { ...deployment, chainId: 4_242 });
+    const refused = await cli.failure("token", "mint", "1", ...other, "--rpc-url", url);
+    await server.close();
+    expect(refused).to.deep.equal([3, "TOKEN_NOT_LOCAL"]);
+  });
+});
