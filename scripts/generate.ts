@@ -28,6 +28,9 @@ const CONTRACTS: Record<string, string[]> = {
   issuerCredentialsAbi: ["identity/credentials/IssuerCredentials.sol/IssuerCredentials"],
   semaphoreCredentialsAbi: ["identity/credentials/SemaphoreCredentials.sol/SemaphoreCredentials"],
   codeProofVerifierAbi: ["interfaces/ICodeProofVerifier.sol/ICodeProofVerifier"],
+  feedbackRegistryAbi: ["interfaces/IFeedbackRegistry.sol/IFeedbackRegistry"],
+  validationRegistryAbi: ["reputation/ValidationRegistry.sol/ValidationRegistry"],
+  jobEscrowAbi: ["settlement/JobEscrow.sol/JobEscrow"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],
 };

@@ -26,12 +26,19 @@ export interface Deployment {
     readonly trustLedger: Address;
     readonly reputationEpochs: Address;
     readonly structHashes: Address;
+    /** ERC-8004's reputation registry, with the deals behind it. */
+    readonly feedbackRegistry: Address;
+    /** ERC-8004's validation registry. */
+    readonly validationRegistry: Address;
+    /** ERC-8183, paid in `token`. */
+    readonly jobEscrow: Address;
     /** The ERC-20 in which deals of the local scenarios are paid and stake is held. */
     readonly token: Address;
   };
 }
 
-const contractNames = [
+/** Every contract of a deployment. */
+export const deployedContractNames = [
   "identityRegistry",
   "signedBindings",
   "signedProfile",
@@ -47,6 +54,9 @@ const contractNames = [
   "trustLedger",
   "reputationEpochs",
   "structHashes",
+  "feedbackRegistry",
+  "validationRegistry",
+  "jobEscrow",
   "token",
 ] as const satisfies readonly (keyof Deployment["contracts"])[];
 
@@ -71,7 +81,7 @@ export function parseDeployment(text: string): Deployment {
   }
   const given = (json["contracts"] ?? {}) as Record<string, unknown>;
   const contracts = Object.fromEntries(
-    contractNames.map((name) => {
+    deployedContractNames.map((name) => {
       const address = given[name];
       if (typeof address !== "string" || !isAddress(address)) throw fail(`contracts.${name} is not an address`);
       return [name, getAddress(address)];

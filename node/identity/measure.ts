@@ -11,7 +11,6 @@ import {
   SuretyError,
   type Config,
   type IgnoreRules,
-  type Json,
   type ManifestFile,
 } from "#protocol";
 
@@ -156,7 +155,7 @@ async function resolveReferences(value: unknown, folder: string): Promise<unknow
   const entries = Object.entries(value).map(
     async ([name, item]) => [name, await resolveReferences(item, folder)] as const,
   );
-  return Object.fromEntries(await Promise.all(entries)) as Record<string, Json>;
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 async function hashReference(reference: object, folder: string): Promise<string> {

@@ -2,8 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { bytesToHex, createWalletClient, http, zeroHash, type Hex } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { bytesToHex, zeroHash, type Abi, type Hex } from "viem";
 import {
   codeKinds,
   codeWordOf,
@@ -29,6 +28,7 @@ import { check, fails, holds, runChecks, type Check } from "../audit/checks.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
+import { sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
 import { outcomeOf } from "./verify.ts";
 
@@ -144,7 +144,7 @@ function addUpdate(baid: Command): void {
             next: fault.next,
           });
         }
-        const result = await updateCommitment(connection, key, agentId, file.commitment);
+        const result = await updateCommitment(connection, key, { agentId, commitment: file.commitment }, signal);
         return {
           result,
           lines: [
@@ -155,19 +155,17 @@ function addUpdate(baid: Command): void {
     );
 }
 
-/** Signs and sends the next version of an agent's chain (eq. 10). @throws SuretyError BINDING_UNCHANGED, BINDING_REVERTED */
+/** Signs and sends the next version of an agent's chain (eq. 10). @throws SuretyError BINDING_UNCHANGED, as `sendCall` */
 export async function updateCommitment(
-  { client, deployment, rpcUrl }: Connection,
+  connection: Connection,
   key: Hex,
-  agentId: bigint,
-  commitment: Hex,
+  { agentId, commitment }: { agentId: bigint; commitment: Hex },
+  signal: AbortSignal,
 ): Promise<{ agentId: bigint; version: bigint; commitment: Hex; head: Hex; transactionHash: Hex; gasUsed: bigint }> {
+  const { client, deployment } = connection;
   const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
-  const [current, version, previous] = await client.readContract({
-    ...registry,
-    functionName: "commitmentOf",
-    args: [agentId],
-  });
+  const read = { ...registry, functionName: "commitmentOf", args: [agentId] } as const;
+  const [current, version, previous] = await client.readContract(read);
   if (current === commitment) {
     throw new SuretyError("BINDING_UNCHANGED", `Version ${version} of agent ${agentId} is this commitment already.`, {
       values: { agentId, version, commitment },
@@ -175,31 +173,15 @@ export async function updateCommitment(
     });
   }
   const { timestamp } = await client.getBlock();
-  const update = {
-    agentId,
-    version: version + 1n,
-    previous,
-    delta: commitment,
-    deadline: Number(timestamp) + UPDATE_LIFETIME_S,
-  };
+  const deadline = Number(timestamp) + UPDATE_LIFETIME_S;
+  const update = { agentId, version: version + 1n, previous, delta: commitment, deadline };
   const domain = { chainId: deployment.chainId, ...deployment.contracts };
   const signature = createSigner(key).sign(typedDataDigest("BindingUpdate", update, domain));
-  const account = privateKeyToAccount(key);
-  const args = [agentId, update.version, commitment, update.deadline, signature] as const;
-  const { request } = await client.simulateContract({ ...registry, functionName: "updateCommitment", args, account });
-  const transactionHash = await createWalletClient({ account, transport: http(rpcUrl) }).writeContract({
-    ...request,
-    chain: null,
-  });
-  const { status, gasUsed } = await client.waitForTransactionReceipt({ hash: transactionHash });
-  if (status !== "success") {
-    throw new SuretyError("BINDING_REVERTED", "The update was mined and reverted.", {
-      values: { transactionHash },
-      next: "Another update of the agent came first; look at it with `surety verify agent` and run this again.",
-    });
-  }
+  const args = [agentId, update.version, commitment, deadline, signature];
+  const call = { ...registry, abi: identityRegistryAbi as Abi, functionName: "updateCommitment", args };
+  const { hash, gasUsed } = await sendCall(connection, key, call, signal);
   const head = version === 0n ? commitment : nextHead(previous, commitment, signature);
-  return { agentId, version: update.version, commitment, head, transactionHash, gasUsed };
+  return { agentId, version: update.version, commitment, head, transactionHash: hash, gasUsed };
 }
 
 function addOpen(baid: Command): void {
@@ -295,7 +277,11 @@ function addCheck(baid: Command): void {
     );
 }
 
-async function* checkBinding(agentId: bigint, options: CheckOptions, signal: AbortSignal): AsyncGenerator<Check> {
+async function* checkBinding(
+  agentId: bigint,
+  options: CheckOptions,
+  signal: AbortSignal,
+): AsyncGenerator<Check, void, void> {
   const file = readBindingFile(options.binding);
   const onChain = await readCommitment(await connect(options, signal), agentId);
   const measured = await measureBinding(file, signal);

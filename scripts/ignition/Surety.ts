@@ -47,6 +47,9 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     m.getParameter("publisherBond"),
   ]);
   const structHashes = m.contract("StructHashes");
+  const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
+  const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
+  const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow]]);
   m.call(stakeVault, "setModules", [[reputationEpochs]]);
   return {
@@ -54,6 +57,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
     ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, structHashes, token },
+    ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }
 

@@ -2,23 +2,15 @@ import { expect } from "chai";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SuretyError } from "#protocol";
+import { getAddress, pad, numberToHex } from "viem";
+import { deployedContractNames, SuretyError } from "#protocol";
 import { readConfig } from "../../node/config.ts";
 
-const address = (n: number) => `0x${n.toString(16).padStart(40, "0")}`;
-const names = [
-  "identityRegistry",
-  "stakeVault",
-  "dealEscrow",
-  "trustLedger",
-  "reputationEpochs",
-  "structHashes",
-  "token",
-];
+const address = (n: number) => pad(numberToHex(n), { size: 20 });
 const deployment = {
   chainId: 31_337,
   deployedAtBlock: 4,
-  contracts: Object.fromEntries(names.map((name, k) => [name, address(k + 1)])),
+  contracts: Object.fromEntries(deployedContractNames.map((name, k) => [name, getAddress(address(k + 1))])),
 };
 /** Key of account 0 of Hardhat's public mnemonic. */
 const key = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";

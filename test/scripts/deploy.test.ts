@@ -83,6 +83,13 @@ describe("deploySurety", () => {
       { verifier: contracts.issuerCredentials, minLevel: 1, issuerId: issuerIdOf(issuer) },
       { verifier: contracts.semaphoreCredentials, minLevel: 1, issuerId: groupIdOf(issuer) },
     ]);
+    const feedback = await viem.getContractAt("FeedbackRegistry", contracts.feedbackRegistry);
+    expect(getAddress(await feedback.read.escrow())).to.equal(contracts.dealEscrow);
+    expect(getAddress(await feedback.read.getIdentityRegistry())).to.equal(contracts.identityRegistry);
+    const validation = await viem.getContractAt("ValidationRegistry", contracts.validationRegistry);
+    expect(getAddress(await validation.read.getIdentityRegistry())).to.equal(contracts.identityRegistry);
+    const jobs = await viem.getContractAt("JobEscrow", contracts.jobEscrow);
+    expect(getAddress(await jobs.read.paymentToken())).to.equal(contracts.token);
     await viem.assertions.revertWithCustomError(
       ledger.write.setRecorders([[contracts.token]]),
       ledger,
