@@ -24,10 +24,40 @@ export interface Dual {
   readonly denominator: bigint;
 }
 
-/** The least expected payment as a double, for choosing among many; Infinity where no payment implements the action. */
-export function estimatePayment(agency: Agency, action: number): number {
-  const solved = solveRows(agency, rowsOf(agency, action), action);
-  return solved.kind === "optimal" ? solved.value - Number(agency.bond) : Infinity;
+/**
+ * The least expected payment of every action as a double, for choosing among many; Infinity where no payment implements
+ * the action. The program is built in doubles: turning its rows from integers took two thirds of the time.
+ */
+export function estimatePayments({ laws, lawUnit, costs, outside, bond, reputationWorth }: Agency): Float64Array {
+  const actions = laws.length;
+  const columns = reputationWorth.length;
+  const unit = Number(lawUnit);
+  const chances = new Float64Array(actions * columns);
+  // What an action costs net of what it does for the follower's reputation.
+  const nets = new Float64Array(actions);
+  for (let a = 0; a < actions; a++) {
+    let net = Number(costs[a]);
+    for (let o = 0; o < columns; o++) {
+      const chance = Number((laws[a] as readonly bigint[])[o]) / unit;
+      chances[a * columns + o] = chance;
+      net -= chance * Number(reputationWorth[o]);
+    }
+    nets[a] = net;
+  }
+  const floor = Number(outside) + Number(bond);
+  return Float64Array.from(nets, (net, action) => {
+    const law = chances.subarray(action * columns, (action + 1) * columns);
+    const matrix = new Float64Array(actions * columns);
+    const demands = new Float64Array(actions);
+    for (let a = 0; a < actions; a++) {
+      demands[a] = a === action ? net + floor : net - (nets[a] as number);
+      for (let o = 0; o < columns; o++) {
+        matrix[a * columns + o] = (law[o] as number) - (a === action ? 0 : (chances[a * columns + o] as number));
+      }
+    }
+    const solved = solveCovering({ rows: actions, columns, matrix, demands, costs: law });
+    return solved.kind === "optimal" ? solved.value - Number(bond) : Infinity;
+  });
 }
 
 /**

@@ -7,7 +7,7 @@ export * as fractions from "./fraction.ts";
 export type { Fraction } from "./fraction.ts";
 export {
   chooseAction,
-  estimatePayment,
+  estimatePayments,
   implementAction,
   surplusOf,
   type Dual,

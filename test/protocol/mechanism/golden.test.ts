@@ -139,13 +139,13 @@ describe("golden cases of mechanism design", () => {
 
     it("earns 4.552941 with the best linear contract, a share of 25/68", () => {
       const agency = textbook(0n);
-      const options = agency.laws.map((_, action) => ({
-        reward: rewardOf(agency, action),
-        cost: f(agency.costs[action] ?? 0n),
+      const options = agency.laws.map((law, action) => ({
+        reward: law.reduce((sum, part, o) => sum + part * (rewards[o] ?? 0n), 0n),
+        cost: (agency.costs[action] ?? 0n) * agency.lawUnit,
       }));
       const found = chooseLinearContract([options]);
       expectExactly(found.share, 25n, 68n);
-      expect(toNumber(found.surplus) / Number(UNIT)).to.be.closeTo(4.552941, 5e-7);
+      expect(toNumber(found.surplus) / Number(UNIT * agency.lawUnit)).to.be.closeTo(4.552941, 5e-7);
     });
   });
 
@@ -161,9 +161,7 @@ describe("golden cases of mechanism design", () => {
       };
       const best = chooseAction(agency, rewardsByAction, zero);
       const optimal = best && surplusOf(f(rewardsByAction[best.action] ?? 0n), best);
-      const linear = chooseLinearContract([
-        costs.map((cost, i) => ({ reward: f(rewardsByAction[i] ?? 0n), cost: f(cost) })),
-      ]);
+      const linear = chooseLinearContract([costs.map((cost, i) => ({ reward: rewardsByAction[i] ?? 0n, cost }))]);
       return toNumber(optimal ?? zero) / toNumber(linear.surplus);
     });
     [1.999, 2.998, 3.997, 4.996].forEach((ratio, i) => expect(ratios[i]).to.be.closeTo(ratio, 5e-4));

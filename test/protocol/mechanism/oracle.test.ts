@@ -2,8 +2,9 @@ import { expect } from "chai";
 import highs from "highs";
 import {
   certifyImplementation,
+  chooseLinearContract,
   checkOptimality,
-  estimatePayment,
+  estimatePayments,
   fractions,
   implementAction,
   selectWithinBudget,
@@ -69,7 +70,7 @@ describe("the implementation program against HiGHS", () => {
       const found = implementAction(agency, action);
       if (oracle.Status === "Infeasible") {
         infeasible++;
-        expect(estimatePayment(agency, action), `instance ${instance}`).to.equal(Infinity);
+        expect(estimatePayments(agency)[action] ?? NaN, `instance ${instance}`).to.equal(Infinity);
         expect(found, `instance ${instance}`).to.equal(undefined);
         continue;
       }
@@ -77,7 +78,9 @@ describe("the implementation program against HiGHS", () => {
       feasible++;
       const least = oracle.ObjectiveValue / 1_000;
       const scale = Math.max(1, Math.abs(least));
-      expect(Math.abs(estimatePayment(agency, action) - least) / scale, `instance ${instance}`).to.be.below(1e-9);
+      expect(Math.abs((estimatePayments(agency)[action] ?? NaN) - least) / scale, `instance ${instance}`).to.be.below(
+        1e-9,
+      );
       if (found === undefined) continue;
       rounded++;
       expect(Math.abs(fractions.toNumber(found.leastPayment) - least) / scale, `instance ${instance}`).to.be.below(
@@ -165,6 +168,40 @@ describe("selection under a budget", () => {
       const spent = found.chosen.reduce((sum, option, i) => sum + (followers[i]?.[option]?.cost ?? 0), 0);
       expect(spent).to.equal(found.cost);
       expect(spent).to.be.at.most(budget);
+    }
+  });
+});
+
+describe("one linear contract for all", () => {
+  it("equals the best of all breakpoints, tried one by one, on 500 random instances", () => {
+    const { add, compare, fraction, multiply, subtract, zero } = fractions;
+    for (let instance = 0; instance < 500; instance++) {
+      const random = seeded(instance);
+      const followers = Array.from({ length: 1 + random(5) }, () => [
+        { reward: 0n, cost: 0n },
+        ...Array.from({ length: random(5) }, () => ({ reward: BigInt(random(40)), cost: BigInt(random(30)) })),
+      ]);
+      const shares = followers.flatMap((options) =>
+        options.flatMap((a) => options.map((b) => ({ rise: a.reward - b.reward, run: a.cost - b.cost }))),
+      );
+      const candidates = shares
+        .filter(({ rise, run }) => rise > 0n && run >= 0n && run <= rise)
+        .map(({ rise, run }) => fraction(run, rise));
+      const surplusAt = (share: fractions.Fraction) => {
+        const rewards = followers.map((options) => {
+          const worths = options.map(({ reward, cost }) => subtract(multiply(share, fraction(reward)), fraction(cost)));
+          const most = worths.reduce(fractions.max);
+          const best = options
+            .filter((_, i) => compare(worths[i] ?? zero, most) === 0)
+            .map(({ reward }) => fraction(reward));
+          return best.reduce(fractions.max);
+        });
+        return multiply(subtract(fraction(1n), share), rewards.reduce(add));
+      };
+      const best = [zero, ...candidates].map(surplusAt).reduce(fractions.max);
+      const found = chooseLinearContract(followers);
+      expect(found.surplus, `instance ${instance}`).to.deep.equal(best);
+      expect(surplusAt(found.share), `instance ${instance}`).to.deep.equal(best);
     }
   });
 });
