@@ -31,6 +31,7 @@ const CONTRACTS: Record<string, string[]> = {
   feedbackRegistryAbi: ["interfaces/IFeedbackRegistry.sol/IFeedbackRegistry"],
   validationRegistryAbi: ["reputation/ValidationRegistry.sol/ValidationRegistry"],
   jobEscrowAbi: ["settlement/JobEscrow.sol/JobEscrow"],
+  bondCurveAbi: ["settlement/BondCurve.sol/BondCurve", "interfaces/IBondCurve.sol/IBondCurve"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],
 };

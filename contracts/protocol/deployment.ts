@@ -25,6 +25,8 @@ export interface Deployment {
     readonly dealEscrow: Address;
     readonly trustLedger: Address;
     readonly reputationEpochs: Address;
+    /** Prices providers' bonds by their scores. */
+    readonly bondCurve: Address;
     readonly structHashes: Address;
     /** ERC-8004's reputation registry, with the deals behind it. */
     readonly feedbackRegistry: Address;
@@ -53,6 +55,7 @@ export const deployedContractNames = [
   "dealEscrow",
   "trustLedger",
   "reputationEpochs",
+  "bondCurve",
   "structHashes",
   "feedbackRegistry",
   "validationRegistry",

@@ -1,3 +1,4 @@
+export * from "./bond-curve.ts";
 export * from "./binding/index.ts";
 export * from "./code-proof.ts";
 export * from "./credentials.ts";

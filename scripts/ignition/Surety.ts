@@ -46,6 +46,8 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     identityRegistry,
     m.getParameter("publisherBond"),
   ]);
+  // The deployer governs the curves; on a public network that is to be a timelock or a multisignature.
+  const bondCurve = m.contract("BondCurve", [reputationEpochs, trustLedger, identityRegistry, m.getAccount(0)]);
   const structHashes = m.contract("StructHashes");
   const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
   const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
@@ -56,7 +58,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     identityRegistry,
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
-    ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, structHashes, token },
+    ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, bondCurve, structHashes, token },
     ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }

@@ -6232,6 +6232,233 @@ export const jobEscrowAbi = [
   },
 ] as const;
 
+export const bondCurveAbi = [
+  {
+    inputs: [
+      { internalType: "contract IReputationEpochs", name: "epochs", type: "address" },
+      { internalType: "contract IEpochClock", name: "clock", type: "address" },
+      { internalType: "contract IERC8004Identity", name: "registry", type: "address" },
+      { internalType: "address", name: "governor_", type: "address" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint32", name: "slashShare", type: "uint32" },
+          { internalType: "uint32", name: "factorAtZero", type: "uint32" },
+          { internalType: "uint64", name: "halfScore", type: "uint64" },
+        ],
+        internalType: "struct IBondCurve.Curve",
+        name: "curve",
+        type: "tuple",
+      },
+    ],
+    name: "BondCurveBadCurve",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "address", name: "caller", type: "address" },
+    ],
+    name: "BondCurveNotAuthorized",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "caller", type: "address" }],
+    name: "BondCurveNotGovernor",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint32", name: "proven", type: "uint32" },
+    ],
+    name: "BondCurveOtherAgent",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "gain", type: "uint256" },
+      { internalType: "uint256", name: "max", type: "uint256" },
+    ],
+    name: "BondCurveTooMuch",
+    type: "error",
+  },
+  { inputs: [], name: "BondCurveZeroTopic", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      {
+        components: [
+          { internalType: "uint32", name: "slashShare", type: "uint32" },
+          { internalType: "uint32", name: "factorAtZero", type: "uint32" },
+          { internalType: "uint64", name: "halfScore", type: "uint64" },
+        ],
+        indexed: false,
+        internalType: "struct IBondCurve.Curve",
+        name: "curve",
+        type: "tuple",
+      },
+      { indexed: false, internalType: "uint256", name: "fromEpoch", type: "uint256" },
+    ],
+    name: "CurveSet",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "clientAgentId", type: "uint256" },
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "address", name: "token", type: "address" },
+      { indexed: false, internalType: "uint128", name: "exposure", type: "uint128" },
+      { indexed: false, internalType: "uint256", name: "fromEpoch", type: "uint256" },
+    ],
+    name: "ExposureDeclared",
+    type: "event",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint32", name: "slashShare", type: "uint32" },
+          { internalType: "uint32", name: "factorAtZero", type: "uint32" },
+          { internalType: "uint64", name: "halfScore", type: "uint64" },
+        ],
+        internalType: "struct IBondCurve.Curve",
+        name: "curve",
+        type: "tuple",
+      },
+      { internalType: "uint256", name: "gain", type: "uint256" },
+      { internalType: "uint64", name: "relativeScore", type: "uint64" },
+    ],
+    name: "bondFor",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "curveOf",
+    outputs: [
+      {
+        components: [
+          { internalType: "uint32", name: "slashShare", type: "uint32" },
+          { internalType: "uint32", name: "factorAtZero", type: "uint32" },
+          { internalType: "uint64", name: "halfScore", type: "uint64" },
+        ],
+        internalType: "struct IBondCurve.Curve",
+        name: "curve",
+        type: "tuple",
+      },
+      {
+        components: [
+          { internalType: "uint32", name: "slashShare", type: "uint32" },
+          { internalType: "uint32", name: "factorAtZero", type: "uint32" },
+          { internalType: "uint64", name: "halfScore", type: "uint64" },
+        ],
+        internalType: "struct IBondCurve.Curve",
+        name: "next",
+        type: "tuple",
+      },
+      { internalType: "uint256", name: "nextFrom", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "clientAgentId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "address", name: "token", type: "address" },
+      { internalType: "uint128", name: "exposure", type: "uint128" },
+    ],
+    name: "declareExposure",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "clientAgentId", type: "uint256" },
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "address", name: "token", type: "address" },
+    ],
+    name: "exposureOf",
+    outputs: [
+      { internalType: "uint128", name: "exposure", type: "uint128" },
+      { internalType: "uint128", name: "next", type: "uint128" },
+      { internalType: "uint256", name: "nextFrom", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "governor",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "clientAgentId", type: "uint256" },
+          { internalType: "uint256", name: "providerAgentId", type: "uint256" },
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "address", name: "token", type: "address" },
+          { internalType: "uint256", name: "price", type: "uint256" },
+          { internalType: "uint256", name: "providerBond", type: "uint256" },
+          { internalType: "uint256", name: "clientBond", type: "uint256" },
+          { internalType: "uint48", name: "submitBy", type: "uint48" },
+          { internalType: "uint32", name: "reviewPeriod", type: "uint32" },
+          { internalType: "address", name: "arbiter", type: "address" },
+          { internalType: "uint48", name: "arbiterDeadline", type: "uint48" },
+          { internalType: "bytes32", name: "mechanismHash", type: "bytes32" },
+          { internalType: "bytes32", name: "certificateHash", type: "bytes32" },
+          { internalType: "bytes32", name: "specHash", type: "bytes32" },
+          { internalType: "bytes32", name: "splitsRoot", type: "bytes32" },
+          { internalType: "uint32", name: "epoch", type: "uint32" },
+          { internalType: "address", name: "hook", type: "address" },
+          { internalType: "uint256", name: "salt", type: "uint256" },
+        ],
+        internalType: "struct Deal",
+        name: "deal",
+        type: "tuple",
+      },
+      { internalType: "bytes", name: "scoreProof", type: "bytes" },
+    ],
+    name: "requiredProviderBond",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      {
+        components: [
+          { internalType: "uint32", name: "slashShare", type: "uint32" },
+          { internalType: "uint32", name: "factorAtZero", type: "uint32" },
+          { internalType: "uint64", name: "halfScore", type: "uint64" },
+        ],
+        internalType: "struct IBondCurve.Curve",
+        name: "curve",
+        type: "tuple",
+      },
+    ],
+    name: "setCurve",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
 export const structHashesAbi = [
   {
     inputs: [
