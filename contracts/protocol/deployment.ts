@@ -17,6 +17,9 @@ export interface Deployment {
     /** Merkle roots of log ranges and of batches of bindings. */
     readonly anchors: Address;
     readonly logEvidence: Address;
+    /** ERC-7913 verifiers of P-256 keys and of passkeys: a signer's bytes are one of these addresses, then x and y. */
+    readonly p256Verifier: Address;
+    readonly webAuthnVerifier: Address;
     /** Who answers for an agent, in the scope of the trust ledger. */
     readonly credentials: Address;
     readonly issuerCredentials: Address;
@@ -48,6 +51,8 @@ export const deployedContractNames = [
   "foreignBindings",
   "anchors",
   "logEvidence",
+  "p256Verifier",
+  "webAuthnVerifier",
   "credentials",
   "issuerCredentials",
   "semaphoreCredentials",

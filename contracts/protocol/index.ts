@@ -1,5 +1,6 @@
-export * from "./bond-curve.ts";
+export * from "./anchors.ts";
 export * from "./binding/index.ts";
+export * from "./bond-curve.ts";
 export * from "./code-proof.ts";
 export * from "./credentials.ts";
 export * from "./deal-state.ts";

@@ -29,6 +29,8 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const foreignBindings = m.contract("ForeignBindings");
   const anchors = m.contract("Anchors", [identityRegistry]);
   const logEvidence = m.contract("LogEvidence", [identityRegistry]);
+  const p256Verifier = m.contract("P256Verifier");
+  const webAuthnVerifier = m.contract("WebAuthnVerifier");
   const issuerCredentials = m.contract("IssuerCredentials");
   const semaphoreCredentials = m.contract("SemaphoreCredentials", [ROOT_WINDOW_SECONDS, CREDENTIAL_LIFETIME_SECONDS]);
   // Two ways to one issuer: a signed credential names the person to the issuer, a proof of membership to nobody.
@@ -57,6 +59,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   return {
     identityRegistry,
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
+    ...{ p256Verifier, webAuthnVerifier },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
     ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, bondCurve, structHashes, token },
     ...{ feedbackRegistry, validationRegistry, jobEscrow },

@@ -1,6 +1,20 @@
+import { p256 } from "@noble/curves/nist.js";
 import { expect } from "chai";
 import { network } from "hardhat";
-import { keccak256, stringToHex, toHex, type Address, type Hash, type Hex } from "viem";
+import {
+  bytesToHex,
+  concat,
+  encodeAbiParameters,
+  hexToBytes,
+  keccak256,
+  sha256,
+  slice,
+  stringToHex,
+  toHex,
+  type Address,
+  type Hash,
+  type Hex,
+} from "viem";
 import { mnemonicToAccount } from "viem/accounts";
 import { createSigner, purposes, typedDataDigest, type Signer, type Structs } from "#protocol";
 
@@ -15,6 +29,65 @@ export const commitment = keccak256(stringToHex("a commitment"));
 /** ERC-721 metadata id of ERC-4906, by its clause; not derived from code under test. */
 export const erc4906InterfaceId = "0x49064906";
 
+/** A signer of any kind, by its ERC-7913 bytes. */
+export interface AnySigner {
+  readonly bytes: Hex;
+  readonly signerHash: Hex;
+  sign(digest: Hex): Hex;
+}
+
+/** A plain key as one of any kind. */
+export const keyOf = (signer: Signer): AnySigner => ({
+  bytes: signer.address,
+  signerHash: signer.signerHash,
+  sign: (digest) => signer.sign(digest),
+});
+
+/** The digests of an account that answers for another key's signatures (ERC-1271). */
+export const accountOf = (address: Address, key: Pick<AnySigner, "sign">): AnySigner => ({
+  bytes: address,
+  signerHash: keccak256(address),
+  sign: (digest) => key.sign(digest),
+});
+
+const p256PublicKey = (secret: Uint8Array): Hex => bytesToHex(p256.getPublicKey(secret, false).subarray(1));
+const p256Sign = (message: Uint8Array, secret: Uint8Array): Uint8Array =>
+  p256.sign(message, secret, { prehash: false, lowS: true });
+
+/** A P-256 key under its ERC-7913 verifier. */
+export function p256KeyOf(verifier: Address, seed: bigint): AnySigner {
+  const secret = hexToBytes(toHex(seed, { size: 32 }));
+  const bytes = concat([verifier, p256PublicKey(secret)]);
+  return { bytes, signerHash: keccak256(bytes), sign: (digest) => bytesToHex(p256Sign(hexToBytes(digest), secret)) };
+}
+
+/** What an authenticator says of an assertion: user present, user verified. */
+const PRESENT_AND_VERIFIED = 0x05;
+
+/** A passkey as an authenticator makes and asserts it (WebAuthn 2, 6.1 and 7.2), under its ERC-7913 verifier. */
+export function passkeyOf(verifier: Address, seed: bigint, flags = PRESENT_AND_VERIFIED): AnySigner {
+  const secret = hexToBytes(toHex(seed, { size: 32 }));
+  const bytes = concat([verifier, p256PublicKey(secret)]);
+  return {
+    bytes,
+    signerHash: keccak256(bytes),
+    sign(digest) {
+      const challenge = Buffer.from(digest.slice(2), "hex").toString("base64url");
+      const json = `{"type":"webauthn.get","challenge":"${challenge}","origin":"https://agents.example","crossOrigin":false}`;
+      const authenticator = concat([sha256(stringToHex("agents.example")), toHex(flags, { size: 1 }), "0x00000001"]);
+      const message = sha256(concat([authenticator, sha256(stringToHex(json))]));
+      const signature = bytesToHex(p256Sign(hexToBytes(message), secret));
+      const [r, s] = [slice(signature, 0, 32), slice(signature, 32, 64)];
+      const fields = [
+        ...[{ type: "bytes32" }, { type: "bytes32" }, { type: "uint256" }, { type: "uint256" }],
+        ...[{ type: "bytes" }, { type: "string" }],
+      ];
+      const [challengeIndex, typeIndex] = [json.indexOf('"challenge"'), json.indexOf('"type"')].map(BigInt);
+      return encodeAbiParameters(fields, [r, s, challengeIndex, typeIndex, authenticator, json]);
+    },
+  };
+}
+
 /** Signer of one of Hardhat's accounts. */
 function accountSigner(addressIndex: number): Signer {
   const { privateKey } = mnemonicToAccount(mnemonic, { addressIndex }).getHdKey();
@@ -27,6 +100,9 @@ export async function createIdentityChain() {
   const { viem, networkHelpers } = await network.create();
   const registry = await viem.deployContract("IdentityRegistry");
   const publicClient = await viem.getPublicClient();
+  const signedBindings = await viem.getContractAt("SignedBindings", await registry.read.signedBindings());
+  const signedProfile = await viem.getContractAt("SignedProfile", await registry.read.signedProfile());
+  const recovery = await viem.getContractAt("OwnerRecovery", await registry.read.ownerRecovery());
   const [owner, stranger, operator, buyer] = await viem.getWalletClients();
   if (owner === undefined || stranger === undefined || operator === undefined || buyer === undefined) {
     throw new Error("the chain has fewer than four accounts");
@@ -37,12 +113,16 @@ export async function createIdentityChain() {
     dealEscrow: registry.address,
   };
   let keyCount = 0n;
+  let nonceCount = 0n;
 
   const chain = {
     viem,
     time: networkHelpers.time,
     registry,
     publicClient,
+    signedBindings,
+    signedProfile,
+    recovery,
     owner,
     stranger,
     operator,
@@ -125,20 +205,44 @@ export async function createIdentityChain() {
     },
 
     /** Root of the registry's whole storage. */
-    async storageRoot(): Promise<Hex> {
-      return (await publicClient.getProof({ address: registry.address, storageKeys: [] })).storageHash;
+    async storageRoot(address: Address = registry.address): Promise<Hex> {
+      return (await publicClient.getProof({ address, storageKeys: [] })).storageHash;
     },
 
-    /** Expects the named error with its values, and a storage that is bit for bit what it was. */
-    async refuses(act: () => Promise<unknown>, error: string, values: readonly unknown[]): Promise<void> {
-      const before = await chain.storageRoot();
+    /**
+     * Expects the named error with its values, and storages that are bit for bit what they were.
+     * @param contract whose error it is, where that is not the registry's
+     */
+    async refuses(
+      act: () => Promise<unknown>,
+      error: string,
+      values: readonly unknown[],
+      contract: { readonly address: Address } = registry,
+    ): Promise<void> {
+      const roots = () => Promise.all([chain.storageRoot(), chain.storageRoot(contract.address)]);
+      const before = await roots();
       await viem.assertions.revertWithCustomErrorWithArgs(
         act() as Promise<Hash>,
-        registry,
+        contract as typeof registry,
         error as never,
         values as never,
       );
-      expect(await chain.storageRoot(), "storage after a refusal").to.equal(before);
+      expect(await roots(), "storage after a refusal").to.deep.equal(before);
+    },
+
+    /** Signs an order (ISignedOrders) with a fresh nonce, unless one is given. */
+    consent<K extends keyof Structs>(
+      signer: AnySigner,
+      struct: K,
+      order: Omit<Structs[K], "nonce" | "deadline">,
+      fields: { nonce?: bigint; deadline?: number; verifyingContract?: Address; chainId?: number } = {},
+    ) {
+      const { nonce = ++nonceCount, deadline = 2 ** 48 - 1 } = fields;
+      const { verifyingContract: identityRegistry = registry.address, chainId = domain.chainId } = fields;
+      const contracts = { ...domain, identityRegistry, chainId };
+      const statement = { ...order, nonce, deadline } as unknown as Structs[K];
+      const signature = signer.sign(typedDataDigest(struct, statement, contracts));
+      return { signer: signer.bytes, nonce, deadline, signature };
     },
   };
   return chain;
