@@ -1,8 +1,9 @@
-import { contentHashOf, type Bodies, type KindName } from "#protocol";
+import { contentHashOf, MAX_TTL_SECONDS, type Bodies, type KindName } from "#protocol";
 import { encode } from "@ipld/dag-cbor";
 import type { Hex } from "viem";
 import type { Capability } from "./application.ts";
 import type { Gossip } from "./gossip/gossip.ts";
+import type { StartBinding } from "./identity/start.ts";
 import type { LogWriter } from "./log/writer.ts";
 import type { Store } from "./store/port.ts";
 import type { Task } from "./tasks.ts";
@@ -15,6 +16,9 @@ const RENEW_MS = (DECLARATION_TTL_S / 2) * 1000;
 const RECEIPT_TTL_S = 16_000_000;
 /** An announcement that nobody has answered an hour after its bidding is history. */
 const INTENT_TTL_S = 3_600;
+
+/** What was started stays of use as long as what it signed: the longest ttl. */
+const ATTEST_TTL_S = MAX_TTL_SECONDS;
 
 const migrations = [
   "CREATE TABLE announcer_declared (topic TEXT PRIMARY KEY, target TEXT NOT NULL, content TEXT NOT NULL) STRICT",
@@ -46,6 +50,12 @@ export class Announcer {
     this.#renewal = setInterval(() => {
       for (const capability of capabilities) this.#declareOne(capability, true);
     }, RENEW_MS);
+  }
+
+  /** The first entry of a run: under which commitment it was started, and where it listens. */
+  attest({ commitment, codeCommitment, configDigest }: StartBinding): void {
+    const { agentId } = this.#options;
+    this.#append("attest", { agentId, commitment, codeCommitment, configDigest, ...this.#reach() }, ATTEST_TTL_S);
   }
 
   announce({ request }: Task, bidByMs: number): void {

@@ -27,6 +27,10 @@ export interface AgentConfig {
   readonly roles: readonly Role[];
   /** How the role publisher is played; undefined = the agent does not play it. */
   readonly publisher: PublishingConfig | undefined;
+  /** Absolute path of the binding file with which the agent's code and config are compared; undefined = none. */
+  readonly bindingFile: string | undefined;
+  /** Start although code or config are not the committed ones; every entry of the log says so. */
+  readonly isUnbound: boolean;
   /** Absolute path of a module that exports `createApplication`; undefined = an agent that only buys. */
   readonly application: { readonly module: string; readonly options: unknown } | undefined;
   /** Port of the local interface on loopback; 0 = any free one. */
@@ -89,6 +93,8 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     throw invalid(path, `the apiPort of ${name} is not a port`);
   }
   const played = parseRoles(listOf(json, "roles", path) ?? [], path);
+  const isUnbound = json["unbound"] ?? false;
+  if (typeof isUnbound !== "boolean") throw invalid(path, `unbound of ${name} is neither true nor false`);
   return {
     name,
     key,
@@ -96,6 +102,8 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     bootstrap: listOf(json, "bootstrap", path) ?? [],
     roles: played,
     publisher: parsePublisher(json["publisher"], name, played, path),
+    bindingFile: json["binding"] === undefined ? undefined : at(textOf(json, "binding", path)),
+    isUnbound,
     application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
   };

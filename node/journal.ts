@@ -18,4 +18,5 @@ export function createJournal(name: string, write: (line: string) => void): Jour
   };
 }
 
-const asText = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+/** For JSON.stringify: 256-bit numbers are decimal text. */
+export const asText = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);

@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { SuretyError } from "#protocol";
 import { clientOnly, type Application, type CreateApplication } from "./application.ts";
 import { readConfig, type AgentConfig } from "./config.ts";
-import { createJournal } from "./journal.ts";
+import { asText, createJournal } from "./journal.ts";
 import { openChain, startNode, type ChainLink, type RunningNode } from "./node.ts";
 
 async function loadApplication({ name, application }: AgentConfig): Promise<Application> {
@@ -41,11 +41,19 @@ async function main(): Promise<void> {
     chain = await openChain(config, stopping.signal);
     for (const agent of config.agents) {
       const journal = createJournal(agent.name, (line) => void process.stderr.write(`${line}\n`));
-      const application = await loadApplication(agent);
       // Agents that share a process begin with its first one, whose address nobody could configure beforehand.
       const bootstrap = agent.bootstrap.length > 0 ? agent.bootstrap : (nodes[0]?.addresses ?? []);
       const peer = { ...agent, bootstrap };
-      nodes.push(await startNode({ config, agent: peer, chain, application, journal, signal: stopping.signal }));
+      nodes.push(
+        await startNode({
+          config,
+          agent: peer,
+          chain,
+          journal,
+          loadApplication: () => loadApplication(agent),
+          signal: stopping.signal,
+        }),
+      );
     }
     const agents = nodes.map(({ name, agentId, peerId, addresses, apiUrl }) => ({
       ...{ name, peerId, addresses, apiUrl },
@@ -65,6 +73,6 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   const known = error instanceof SuretyError ? { code: error.code, next: error.next, values: error.values } : {};
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`${JSON.stringify({ event: "failed", message, ...known })}\n`);
+  process.stderr.write(`${JSON.stringify({ event: "failed", message, ...known }, asText)}\n`);
   process.exitCode = 3;
 });

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesToHex } from "viem";
+import { bytesToHex, zeroHash } from "viem";
 import { createSigner, purposes, SuretyError, type Signer } from "#protocol";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
@@ -18,6 +18,7 @@ import type { Heads, IdentityReader } from "./chain/port.ts";
 import { createSender } from "./chain/sender.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
+import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
 import { createLogStore } from "./log/log-store.ts";
 import { openLogWriter } from "./log/writer.ts";
@@ -46,7 +47,8 @@ export interface NodeOptions {
   readonly config: NodeConfig;
   readonly agent: AgentConfig;
   readonly chain: ChainLink;
-  readonly application: Application;
+  /** Called once code and config were found to be the committed ones: nothing of the agent's runs before. */
+  readonly loadApplication: () => Promise<Application>;
   readonly journal: Journal;
   readonly signal: AbortSignal;
 }
@@ -96,7 +98,7 @@ async function compose(
   options: NodeOptions,
   stops: (() => Promise<void> | void)[],
 ): Promise<Omit<RunningNode, "stop">> {
-  const { config, agent, chain, application, journal, signal } = options;
+  const { config, agent, chain, journal, signal } = options;
   const { deployment } = config;
   const { client, heads, identity } = chain;
   const contracts = { chainId: deployment.chainId, ...deployment.contracts };
@@ -105,6 +107,9 @@ async function compose(
   const onFault = (stage: string) => (fault: unknown) => journal.fault(stage, fault);
   const signer = createSigner(agent.key);
   const agentId = await requireAgent(signer, identity, signal);
+  const binding = await checkStart({ agentId, commitments: identity, ...agent }, signal);
+  journal.note(binding.isBound ? "bound" : "unbound", { ...binding });
+  const application = await options.loadApplication();
 
   const dir = join(config.dataDir, agent.name);
   mkdirSync(dir, { recursive: true });
@@ -137,12 +142,19 @@ async function compose(
   stops.push(keepDialling(transport, agent.bootstrap, journal));
   await Promise.all(agent.bootstrap.map((peer) => transport.dial(peer, signal)));
 
-  const writer = await openLogWriter({ store, logs, signer, contracts, peers: gossip, nowMs, signal });
+  const writer = await openLogWriter({
+    ...{ store, logs, signer, contracts, peers: gossip, nowMs, signal, isBound: binding.isBound },
+    checkpoints: {
+      sign: () => signCheckpoint(agentId, heads),
+      onCheckpoint: (entry) => void gossip.publish(entry).catch(onFault("log")),
+    },
+  });
   stops.push(() => writer.close());
   const announcer = new Announcer({
     ...{ agentId, token, store, writer, gossip, transport, onFault: onFault("announcer") },
   });
   stops.push(() => announcer.stop());
+  announcer.attest(binding);
 
   const chainTime = createChainTime(heads);
   const flights = createFlightStore(store, deployment.chainId, signer.address);
@@ -212,6 +224,12 @@ async function requireAgent(signer: Signer, identity: IdentityReader, signal: Ab
     values: { address, agentId },
     next: "Bind a new LOG signer to the agent and start the node with its key.",
   });
+}
+
+/** A checkpoint's block. The author anchors its own log: nobody else may send what is not signed. */
+function signCheckpoint(agentId: bigint, heads: Heads) {
+  const { number, hash } = heads.latest();
+  return { agentId, stateHead: zeroHash, anchorSignature: "0x" as const, blockNumber: number, blockHash: hash };
 }
 
 /** The application behind the ports of negotiation and settlement. */

@@ -38,6 +38,10 @@ export function createIdentityReader(client: ChainClient, heads: Heads, deployme
       const [agentId, purpose, validFrom, validUntil, invalidFrom] = await ask(answer, signal);
       return { agentId, purpose, validFrom, validUntil, invalidFrom };
     },
+    async commitmentOf(agentId, signal) {
+      const answer = client.readContract({ ...registry, functionName: "commitmentOf", args: [agentId] });
+      return (await ask(answer, signal))[0];
+    },
     isSignerValidAt({ agentId, signerHash, purpose, time = heads.latest().timestamp }, signal) {
       const args = [agentId, signerHash, purpose, BigInt(time)] as const;
       return ask(client.readContract({ ...registry, functionName: "isSignerValidAt", args }), signal);

@@ -76,6 +76,8 @@ export interface IdentityReader {
   agentOfSigner(signerHash: Hex, signal: AbortSignal): Promise<bigint>;
   /** The record of a signer, past ones included. */
   signerOf(signerHash: Hex, signal: AbortSignal): Promise<BoundSigner>;
+  /** The agent's commitment (BAID); zero = none. */
+  commitmentOf(agentId: bigint, signal: AbortSignal): Promise<Hex>;
   /** Whether the signer speaks for this agent and purpose at that second; default the latest block's. */
   isSignerValidAt(query: SignerQuery, signal: AbortSignal): Promise<boolean>;
 }

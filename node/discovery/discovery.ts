@@ -3,6 +3,7 @@ import {
   applyEntry,
   createDeclarations,
   decodeBody,
+  isBoundHeader,
   SuretyError,
   textOf,
   type Body,
@@ -128,6 +129,7 @@ function readCandidate(candidate: Candidate, logs: LogReader, query: Query, nowM
   return {
     ...said,
     declarationId: candidate.id,
+    isBound: isBoundHeader(header),
     log: candidate.log,
     match: matchOf(query, textOf(body), candidate.sketch),
     liveness: livenessOf(nowMs - candidate.heardMs),

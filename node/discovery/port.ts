@@ -45,6 +45,8 @@ export interface Finding {
   readonly token: Address;
   readonly peerId: PeerName;
   readonly addresses: readonly string[];
+  /** The author says that it runs what its agent committed to: a claim, until it is audited. */
+  readonly isBound: boolean;
   /** rank = match × (floor + (1 − floor) · score) × liveness; all 0…1. */
   readonly rank: number;
   readonly match: number;

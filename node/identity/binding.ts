@@ -40,7 +40,8 @@ export async function measureBinding(
 
 /** Part of a binding that is not what it should be. */
 export interface BindingFault {
-  readonly code: "CODE_CHANGED" | "CONFIG_CHANGED" | "COMMITMENT_OTHER" | "COMMITMENT_NONE" | "CODE_ELSEWHERE";
+  readonly code:
+    "CODE_CHANGED" | "CONFIG_CHANGED" | "COMMITMENT_OTHER" | "COMMITMENT_NONE" | "CODE_ELSEWHERE" | "OPTIONS_OTHER";
   readonly detail: string;
   readonly next: string;
 }

@@ -1,31 +1,38 @@
 import {
   applyHeader,
+  checkpointRange,
   bodyHashOf,
   createLogState,
   decodeLogHeader,
   encodeBody,
   encodeLogHeader,
   kinds,
+  MAX_TTL_SECONDS,
+  rangeRootOf,
   signLogHeader,
   sketchOf,
   SuretyError,
   tagsOf,
   textOf,
   verifyLogHeader,
+  versionByteOf,
   type Bodies,
   type DomainContracts,
   type KindName,
   type LogHeader,
+  type LogRange,
   type LogState,
   type Signer,
   type VerifiedHeader,
 } from "#protocol";
-import { zeroHash, type Address } from "viem";
+import { zeroHash, type Address, type Hex } from "viem";
 import type { Store } from "../store/port.ts";
 import type { LogStore } from "./log-store.ts";
 
 /** Rounds of asking peers for own entries: 64 entries each, so a log of a million entries is restored. */
 const MAX_RESTORE_ROUNDS = 16_384;
+/** A checkpoint is of use as long as its log is. */
+const CHECKPOINT_TTL_S = MAX_TTL_SECONDS;
 
 /** Who may know more of our own log than our disk does. */
 export interface OwnLogPeers {
@@ -53,6 +60,14 @@ export interface LogWriter {
   close(): void;
 }
 
+/** What a checkpoint says beside its range and root. */
+export interface CheckpointPort {
+  /** The newest block that the author knows, and its signature over the range for whoever anchors it. */
+  sign(range: LogRange & { readonly root: Hex }): Omit<Bodies["checkpoint"], keyof LogRange | "root">;
+  /** A checkpoint was written before the entry that was asked for; it is on disk. */
+  onCheckpoint(entry: OwnEntry): void;
+}
+
 export interface LogWriterOptions {
   readonly store: Store;
   readonly logs: LogStore;
@@ -62,6 +77,10 @@ export interface LogWriterOptions {
   /** Unix milliseconds. */
   readonly nowMs: () => number;
   readonly signal: AbortSignal;
+  /** Default true: the author runs what its agent committed to. */
+  readonly isBound?: boolean;
+  /** Writes the checkpoint of each 64 entries; default none. */
+  readonly checkpoints?: CheckpointPort;
 }
 
 /**
@@ -69,7 +88,7 @@ export interface LogWriterOptions {
  * signed. @throws SuretyError LEASE_HELD, LOG_FORKED, LOG_BEHIND
  */
 export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
-  const { store, logs, signer } = options;
+  const { store, signer } = options;
   const lease = store.lease(`log-${signer.address.toLowerCase()}`);
   try {
     await restoreOwnLog(options);
@@ -82,16 +101,12 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
     log: signer.address,
     append(kind, body, ttlSeconds) {
       if (isClosed) throw writerClosed(signer.address);
+      const checkpoint = dueCheckpoint(options);
+      // The entry is tried first: what others would refuse must not cost a checkpoint.
       const bytes = encodeBody(kind, body);
-      const timeMs = options.nowMs();
-      const content = { bodyHash: bodyHashOf(bytes), bodyLength: bytes.length, timeMs, ttl: ttlSeconds };
-      const header = signLogHeader(
-        { ...nextHeader(logs, signer), ...content, kind: kinds[kind], ...meaningOf(kind, body) },
-        signer,
-        options.contracts,
-      );
-      logs.appendOwn(header, bytes, timeMs);
-      return { header, headerBytes: encodeLogHeader(header), body: bytes };
+      if (checkpoint !== undefined)
+        options.checkpoints?.onCheckpoint(write(options, "checkpoint", checkpoint, CHECKPOINT_TTL_S));
+      return write(options, kind, body, ttlSeconds, bytes);
     },
     close() {
       isClosed = true;
@@ -100,9 +115,41 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
   };
 }
 
-function nextHeader(logs: LogStore, signer: Signer): Pick<LogHeader, "version" | "log" | "seq" | "prev"> {
+function write<K extends KindName>(
+  options: LogWriterOptions,
+  kind: K,
+  body: Bodies[K],
+  ttlSeconds: number,
+  bytes = encodeBody(kind, body),
+): OwnEntry {
+  const { logs, signer, contracts } = options;
+  const timeMs = options.nowMs();
+  const content = { bodyHash: bodyHashOf(bytes), bodyLength: bytes.length, timeMs, ttl: ttlSeconds };
+  const header = signLogHeader(
+    { ...nextHeader(options), ...content, kind: kinds[kind], ...meaningOf(kind, body) },
+    signer,
+    contracts,
+  );
+  logs.appendOwn(header, bytes, timeMs);
+  return { header, headerBytes: encodeLogHeader(header), body: bytes };
+}
+
+/** The body of the checkpoint that has to stand at the next seq, if one has to. */
+function dueCheckpoint({ logs, signer, checkpoints }: LogWriterOptions): Bodies["checkpoint"] | undefined {
+  const range = checkpointRange((logs.headOf(signer.address)?.header.seq ?? -1) + 1);
+  if (range === undefined || checkpoints === undefined) return undefined;
+  const entries = logs.range(signer.address, range.fromSeq, range.toSeq - range.fromSeq + 1);
+  const root = rangeRootOf(entries.map(({ digest }) => digest));
+  return { ...range, root, ...checkpoints.sign({ ...range, root }) };
+}
+
+function nextHeader({
+  logs,
+  signer,
+  isBound = true,
+}: LogWriterOptions): Pick<LogHeader, "version" | "log" | "seq" | "prev"> {
   const { nextSeq, head } = createLogState(signer.address, logs.headOf(signer.address));
-  return { version: 1, log: signer.address, seq: nextSeq, prev: head };
+  return { version: versionByteOf(isBound), log: signer.address, seq: nextSeq, prev: head };
 }
 
 /** What lets others judge relevance before they pull the body. */

@@ -1,8 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve, sep } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { bytesToHex, zeroHash, type Abi, type Hex } from "viem";
+import { zeroHash, type Abi, type Hex } from "viem";
 import {
   codeKinds,
   codeWordOf,
@@ -11,7 +10,6 @@ import {
   createSigner,
   encodeCodeCommitment,
   identityRegistryAbi,
-  manifestText,
   nextHead,
   proveField,
   readDisclosure,
@@ -21,12 +19,13 @@ import {
   type CodeCommitment,
   type CodeKind,
 } from "#protocol";
-import { readBindingFile, replaceFile, writeBindingFile } from "../../node/identity/binding-file.ts";
+import { readBindingFile } from "../../node/identity/binding-file.ts";
 import { judgeBinding, measureBinding, type MeasuredBinding } from "../../node/identity/binding.ts";
 import { isLeftOut } from "../../node/identity/measure.ts";
 import { check, fails, holds, runChecks, type Check } from "../audit/checks.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
+import { createCommitment, manifestPath } from "../cli/commitment.ts";
 import { connect, type Connection } from "../cli/network.ts";
 import { sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
@@ -77,42 +76,23 @@ function addCommit(baid: Command): void {
 
 async function commit(options: CommitOptions, signal: AbortSignal): Promise<Outcome> {
   const { code: folder, codeDigest, config: configFile, userId, out } = options;
-  const codeFolder = codeDigest === undefined ? folder : undefined;
-  const [configSecret, salt] = [randomWord(), randomWord()];
-  if (codeFolder !== undefined) await requireOutside(codeFolder, out);
-  const code = codeDigest ?? { kind: "manifest", digest: zeroHash };
-  const measured = await measureBinding({ codeFolder, code, configFile, configSecret, userId, salt }, signal);
-  const { configDigest, commitment } = measured;
-  writeBindingFile(out, {
-    codeFolder,
-    code: measured.code,
-    configFile,
-    configDigest,
-    configSecret,
-    userId,
-    salt,
-    commitment,
-  });
-  const manifestFile = manifestPath(out);
-  if (measured.files !== undefined) replaceFile(manifestFile, manifestText(measured.files));
-  const result = {
-    ...{ commitment, codeCommitment: encodeCodeCommitment(measured.code), configDigest, bindingFile: out },
-    ...(measured.files === undefined ? {} : { files: measured.files.length, manifestFile }),
-  };
+  if (codeDigest === undefined) await requireOutside(folder, out);
+  const measured = await createCommitment({ code: codeDigest ?? folder, configFile, userId, out }, signal);
+  const { files, configDigest, commitment } = measured;
+  const codeCommitment = encodeCodeCommitment(measured.code);
+  const manifest = files === undefined ? {} : { files: files.length, manifestFile: manifestPath(out) };
   return {
-    result,
+    result: { commitment, codeCommitment, configDigest, bindingFile: out, ...manifest },
     lines: [
       `commitment ${commitment}`,
-      `code ${result.codeCommitment}${measured.files === undefined ? "" : `, ${measured.files.length} files in ${manifestFile}`}`,
+      `code ${codeCommitment}${files === undefined ? "" : `, ${files.length} files in ${manifestPath(out)}`}`,
       `config ${configDigest}`,
       `${out} holds the salts: keep it, nothing else opens the commitment`,
-      `register it: surety agent register --commitment ${commitment}   or update: surety baid update AGENT_ID --binding ${out}`,
+      `register it: surety agent register --commitment ${commitment}`,
+      `or update: surety baid update AGENT_ID --binding ${out}`,
     ],
   };
 }
-
-const randomWord = (): Hex => bytesToHex(randomBytes(32));
-const manifestPath = (bindingFile: string): string => `${bindingFile.replace(/\.json$/, "")}.manifest`;
 
 /** A binding file among the committed files would change what is committed by being written. */
 async function requireOutside(codeFolder: string, out: string): Promise<void> {

@@ -29,6 +29,7 @@ export interface FoundAgent {
   readonly score: string;
   readonly match: number;
   readonly peerId: string;
+  readonly isBound: boolean;
   readonly headerDigest: string;
 }
 
@@ -58,7 +59,7 @@ export function findCommand(): Command {
               : found.map(
                   (agent) =>
                     `agent ${agent.agentId.padStart(4)}  ${agent.name}  ${agent.topics.join(", ")}  price ${agent.priceWei}  ` +
-                    `score ${agent.score}  match ${agent.match.toFixed(2)}`,
+                    `score ${agent.score}  match ${agent.match.toFixed(2)}${agent.isBound ? "" : "  unbound"}`,
                 ),
         };
       }),

@@ -25,6 +25,8 @@ interface NodeCommandOptions extends CommonOptions {
   readonly releaseBonds: boolean;
   readonly app?: string;
   readonly appOptions?: unknown;
+  readonly binding?: string;
+  readonly unbound: boolean;
   readonly apiPort: number;
   readonly graphqlUrl?: string;
 }
@@ -40,6 +42,11 @@ export function nodeCommand(): Command {
     .option("--role <role...>", `reputation roles to play: ${roles.join(", ")}`)
     .option("--publisher-rank <rank>", "a publisher gives way to so many others, 0 to 7", parseInteger(0))
     .option("--release-bonds", "a publisher takes its bonds back as soon as it may", false)
+    .option(
+      "--binding <file>",
+      "the agent's binding file (`surety baid commit`): code and config have to be the committed ones",
+    )
+    .option("--unbound", "start in spite of a difference, marked as unbound in every entry of the log", false)
     .option("--app <module>", "module that exports createApplication; default: an agent that only buys")
     .option("--app-options <json>", "what that module is started with", parseJson)
     .option("--api-port <number>", "port of the local interface; 0 = any free one", parseInteger(0), 0)
@@ -68,12 +75,15 @@ function writeConfig(options: NodeCommandOptions, rpcUrl: string, graphqlUrl: st
   const indexer = options.graphqlUrl ?? graphqlUrl;
   const { name, listen, bootstrap, role, app, appOptions = {}, apiPort, publisherRank, releaseBonds } = options;
   const isTuned = publisherRank !== undefined || releaseBonds;
+  const { binding, unbound } = options;
   const agent = {
     ...{ name, keyFile: resolve(options.keyFile), apiPort },
     ...(listen === undefined ? {} : { listen }),
     ...(bootstrap === undefined ? {} : { bootstrap }),
     ...(role === undefined ? {} : { roles: role }),
     ...(isTuned ? { publisher: { rank: publisherRank, isReleasing: releaseBonds } } : {}),
+    ...(binding === undefined ? {} : { binding: resolve(binding) }),
+    ...(unbound ? { unbound } : {}),
     ...(app === undefined ? {} : { application: { module: resolve(app), options: appOptions } }),
   };
   const config = {

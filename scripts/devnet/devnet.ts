@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import hre from "hardhat";
-import { createPublicClient, http, type PublicClient } from "viem";
+import { createPublicClient, http, zeroHash, type PublicClient } from "viem";
 import { SuretyError, topicIdOf, type Deployment } from "#protocol";
 import { createIndexer, type Indexer } from "../../indexer/index.ts";
 import type { FinalizedTopic } from "../audit/score.ts";
@@ -10,6 +10,7 @@ import { deploySurety } from "../deploy.ts";
 import type { Scenario, TaskOutcome } from "../scenarios/scenario.ts";
 import { agentAccount } from "./accounts.ts";
 import { buildContracts, startLocalChain } from "./chain.ts";
+import { commitAgent } from "./commit.ts";
 import { NodeFleet } from "./fleet.ts";
 import { awaitFinalized } from "./finalized.ts";
 import { provisionAgents, type LocalAgent } from "./provision.ts";
@@ -118,13 +119,14 @@ async function startGround({ dir, signal }: DevnetOptions, stack: AsyncDisposabl
 }
 
 async function provision(
-  { scenario, signal }: DevnetOptions,
+  { dir, scenario, signal }: DevnetOptions,
   { client, deployment, rpcUrl }: Ground,
   say: Say,
 ): Promise<Map<string, LocalAgent>> {
-  say(`registering ${scenario.agents.length} agents with their log signers and stakes`);
+  say(`registering ${scenario.agents.length} agents with their commitments, log signers and stakes`);
+  const commitments = await Promise.all(scenario.agents.map((agent) => commitAgent(dir, agent, signal)));
   const endowments = scenario.agents.map(({ tokens, stake }, index) => ({
-    ...{ account: agentAccount(index), uri: "", tokens, stake },
+    ...{ account: agentAccount(index), uri: "", tokens, stake, commitment: commitments[index] ?? zeroHash },
   }));
   const { timestamp } = await client.getBlock();
   const sender = new BatchSender(rpcUrl, deployment.chainId);

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { SuretyError } from "#protocol";
 import type { Scenario, ScenarioAgent, ScenarioTask, TaskOutcome } from "../scenarios/scenario.ts";
+import { bindingPath } from "./commit.ts";
 import { spawnNode, type NodeProcess, type ReadyAgent } from "./child.ts";
 import { NodeClient, type NodeStatus, type TaskReport } from "./node-client.ts";
 import type { LocalAgent } from "./provision.ts";
@@ -128,7 +129,7 @@ export class NodeFleet {
     const entries = members.map(({ name, application, roles }) => {
       const keyFile = join(dir, `${name}.key`);
       writeFileSync(keyFile, `${agents.get(name)?.key}\n`, { mode: 0o600 });
-      return { name, keyFile, application, roles, bootstrap };
+      return { name, keyFile, application, roles, bootstrap, binding: bindingPath(dir, name) };
     });
     const config = {
       ...{ rpcUrl, graphqlUrl, deploymentFile: join(dir, "deployment.json"), dataDir: join(dir, `node-${id}`) },

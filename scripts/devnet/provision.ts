@@ -23,6 +23,8 @@ export interface LocalAgent extends TestAccount {
 export interface Endowment {
   readonly account: TestAccount;
   readonly uri: string;
+  /** BAID commitment to code and config; default none. */
+  readonly commitment?: Hex;
   /** Tokens in hand, in the token's smallest unit. */
   readonly tokens: bigint;
   /** Tokens staked, in the token's smallest unit. */
@@ -96,7 +98,11 @@ async function readAgentIds(
   return ((await sender.ask("eth_call", calls, signal)) as Hex[]).map(BigInt);
 }
 
-function registration({ chainId, contracts }: Deployment, { account, uri }: Endowment, deadline: number): Write {
+function registration(
+  { chainId, contracts }: Deployment,
+  { account, uri, commitment = ZERO_WORD }: Endowment,
+  deadline: number,
+): Write {
   const signer = createSigner(account.key);
   const window = { validFrom: 0, validUntil: 0, deadline };
   const statement = {
@@ -111,7 +117,7 @@ function registration({ chainId, contracts }: Deployment, { account, uri }: Endo
     abi: identityRegistryAbi,
     to: contracts.identityRegistry,
     functionName: "registerBound",
-    args: [uri, { commitment: ZERO_WORD, signer: signer.address, ...window, proof }],
+    args: [uri, { commitment, signer: signer.address, ...window, proof }],
     gas: gasOf.register,
   });
 }

@@ -54,6 +54,7 @@ describe("the node's configuration file", () => {
       {
         ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
         ...{ publisher: undefined, application: undefined, apiPort: 0 },
+        ...{ bindingFile: undefined, isUnbound: false },
       },
     ]);
   });
@@ -66,12 +67,14 @@ describe("the node's configuration file", () => {
         publisher: { rank: 7, isReleasing: true },
         application: { module: "seller.ts", options: { margin: 3 } },
       },
+      ...{ binding: "keep/binding.json", unbound: true },
     };
     const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
-    const { keyFile: _, ...rest } = full;
+    const { keyFile: _, binding, unbound, ...rest } = full;
+    const bound = { bindingFile: join(dir, binding), isUnbound: unbound };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
-      ...{ agents: [{ ...rest, key, application }], graphqlUrl: "http://i", apiToken: "t" },
+      ...{ agents: [{ ...rest, ...bound, key, application }], graphqlUrl: "http://i", apiToken: "t" },
     });
   });
 
@@ -127,6 +130,7 @@ describe("the node's configuration file", () => {
     ],
     ["an application without a module", of({ application: {} }), /module is missing or no text/],
     ["an apiPort that is no port", of({ apiPort: 65_536 }), /apiPort of seller-1 is not a port/],
+    ["an unbound that is a text", of({ unbound: "yes" }), /unbound of seller-1 is neither true nor false/],
     ["an apiPort that is a text", of({ apiPort: "8080" }), /apiPort of seller-1 is not a port/],
   ];
   for (const [why, json, message] of refusals) {

@@ -16,6 +16,7 @@ class Registry implements IdentityReader {
   failure: Error | undefined;
 
   ownerOf = () => Promise.reject(new Error("not asked"));
+  commitmentOf = () => Promise.reject(new Error("not asked"));
   agentOfSigner = () => Promise.reject(new Error("not asked"));
   isSignerValidAt = () => Promise.reject(new Error("not asked"));
 

@@ -5,7 +5,7 @@ import { create as createDigest } from "multiformats/hashes/digest";
 import { bytesToHex, hexToBytes, type Hex } from "viem";
 import { accept, reject, SuretyError, type Verdict } from "../errors.ts";
 import type { LogHeader } from "../generated/structs.ts";
-import { kindNameOf, kinds, MAX_BODY_BYTES, type KindName } from "./header.ts";
+import { kindNameOf, kinds, MAX_BODY_BYTES, MAX_SEQ, type KindName } from "./header.ts";
 import {
   address,
   hash,
@@ -80,8 +80,20 @@ const schemas = {
   attest: record({ agentId: uint, commitment: hash, codeCommitment: variableBytes(128), configDigest: hash, ...reach }),
   /** Key rotation: the last entry of one log, and the first of the next, each naming the other. */
   rotate: record({ role: oneOf("ends", "starts"), log: address, head: hash }),
-  /** Ties the log to chain time: every later entry was made after this block. */
-  checkpoint: record({ blockNumber: uint, blockHash: hash }),
+  /**
+   * Merkle root over the digests of the 64 entries before it (binding/checkpoint.ts), and the block after which every later
+   * entry was made. The signature over LogAnchor lets anybody anchor the root on chain; empty = the author does so itself.
+   */
+  checkpoint: record({
+    agentId: uint,
+    fromSeq: integer(0, MAX_SEQ),
+    toSeq: integer(0, MAX_SEQ),
+    root: hash,
+    stateHead: hash,
+    anchorSignature: variableBytes(65),
+    blockNumber: uint,
+    blockHash: hash,
+  }),
 } as const satisfies Record<KindName, Codec<unknown>>;
 
 export type Bodies = { [K in KindName]: ValueOf<(typeof schemas)[K]> };

@@ -13,6 +13,15 @@ export const MAX_SEQ = 2 ** 35 - 1;
 /** ttl is a uint24: at most 194 days. */
 export const MAX_TTL_SECONDS = 2 ** 24 - 1;
 export const LOG_VERSION = 1;
+/**
+ * Set in the version byte by an author whose code or config is not the committed one, or who never committed to any: the
+ * low seven bits are the version. A flag in every header, so that no entry is read without it, and under the signature.
+ */
+export const UNBOUND_FLAG = 0x80;
+/** What an author writes into the version byte. */
+export const versionByteOf = (isBound: boolean): number => (isBound ? LOG_VERSION : LOG_VERSION | UNBOUND_FLAG);
+/** Whether the author claims to run what its agent committed to. Its start-up attestation says what that is. */
+export const isBoundHeader = ({ version }: LogHeader): boolean => (version & UNBOUND_FLAG) === 0;
 
 /** What an entry says; the number is the header's `kind`. */
 export const kinds = {
@@ -133,7 +142,9 @@ export const expiresAtMs = (header: LogHeader): number => header.timeMs + header
 
 /** First rule that the fields break, in words; undefined when every receiver would accept them. */
 function faultOf(header: LogHeader): string | undefined {
-  if (header.version !== LOG_VERSION) return `version is ${header.version}, not ${LOG_VERSION}`;
+  if (header.version !== LOG_VERSION && header.version !== (LOG_VERSION | UNBOUND_FLAG)) {
+    return `version is ${header.version}, not ${LOG_VERSION}`;
+  }
   if (!kindNames.has(header.kind)) return `kind ${header.kind} names nothing`;
   if (!isWithin(header.seq, MAX_SEQ)) return `seq ${header.seq} is not within ${MAX_SEQ}`;
   if ((header.seq === 0) !== (header.prev === zeroHash)) return "prev is zero exactly for the first entry";

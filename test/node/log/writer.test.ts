@@ -5,17 +5,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect } from "chai";
-import { hexToBytes, type Hex } from "viem";
+import { hexToBytes, zeroHash, type Hex } from "viem";
 import {
   applyHeader,
   createLogState,
+  decodeBody,
   decodeLogHeader,
   encodeLogHeader,
+  isBoundHeader,
+  rangeRootOf,
   verifyLogHeader,
   type VerifiedHeader,
 } from "#protocol";
 import { createLogStore, type LogStore } from "../../../node/log/log-store.ts";
-import { openLogWriter, type LogWriter, type OwnLogPeers } from "../../../node/log/writer.ts";
+import { openLogWriter, type LogWriter, type OwnEntry, type OwnLogPeers } from "../../../node/log/writer.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import type { Store } from "../../../node/store/port.ts";
 import { chainOf, testContracts, testDeclare, testSigner } from "../../fixtures/log.ts";
@@ -157,3 +160,63 @@ async function appendUntilKilled(path: string, killAfter: number): Promise<Hex[]
   await exited;
   return lines;
 }
+
+describe("checkpoints of a log writer", () => {
+  const blockHash: Hex = `0x${"b1".repeat(32)}`;
+  const entries: OwnEntry[] = [];
+  const checkpoints = {
+    sign: () => ({ agentId: 7n, stateHead: zeroHash, anchorSignature: "0x", blockNumber: 9n, blockHash }) as const,
+    onCheckpoint: (entry: OwnEntry) => void entries.push(entry),
+  };
+  const openWith = (store: Store, logs: LogStore) => {
+    const signal = new AbortController().signal;
+    const rest = { contracts: testContracts, peers: nobody, nowMs: () => 1_795_000_000_000, signal };
+    return openLogWriter({ store, logs, signer, ...rest, checkpoints, isBound: false });
+  };
+  const say = (writer: LogWriter, i: number) => writer.append("declare", testDeclare({ name: `agent ${i}` }), 60);
+
+  it("stand at every 64th seq with the root of the 64 entries before, across restarts, and no entry twice", async () => {
+    const store = openStore(":memory:");
+    const logs = createLogStore(store);
+    entries.length = 0;
+    for (let round = 0; round < 3; round++) {
+      const writer = await openWith(store, logs);
+      for (let i = 0; i < 50; i++) say(writer, i);
+      writer.close();
+    }
+    expect(entries.map(({ header }) => header.header.seq)).to.deep.equal([64, 128]);
+    for (const { header, body } of entries) {
+      const decoded = decodeBody(header.header.kind, body);
+      if (decoded.kind !== "accept" || decoded.value.kind !== "checkpoint") throw new Error("no checkpoint");
+      const { fromSeq, toSeq, root, ...rest } = decoded.value.body;
+      expect([fromSeq, toSeq]).to.deep.equal([header.header.seq - 64, header.header.seq - 1]);
+      expect(root).to.equal(rangeRootOf(logs.range(signer.address, fromSeq, 64).map(({ digest }) => digest)));
+      expect(rest).to.deep.equal(checkpoints.sign());
+    }
+    expect(logs.headOf(signer.address)?.header.seq).to.equal(151);
+  });
+
+  it("are not spent on an entry that others would refuse", async () => {
+    const store = openStore(":memory:");
+    const logs = createLogStore(store);
+    entries.length = 0;
+    const writer = await openWith(store, logs);
+    for (let i = 0; i < 64; i++) say(writer, i);
+    expect(() => writer.append("declare", testDeclare({ name: "x".repeat(129) }), 60)).to.throw("refused");
+    expect([entries.length, logs.headOf(signer.address)?.header.seq]).to.deep.equal([0, 63]);
+    expect(say(writer, 64).header.header.seq).to.equal(65);
+    expect(entries).to.have.length(1);
+  });
+
+  it("and every other entry say that the author is unbound, if it is", async () => {
+    const store = openStore(":memory:");
+    const logs = createLogStore(store);
+    const entry = say(await openWith(store, logs), 0);
+    expect(isBoundHeader(entry.header.header)).to.equal(false);
+    const decoded = decodeLogHeader(entry.headerBytes);
+    if (decoded.kind !== "accept") throw new Error(decoded.detail);
+    expect(decoded.value.header.version).to.equal(0x81);
+    const { writer } = await open();
+    expect(isBoundHeader(say(writer, 0).header.header)).to.equal(true);
+  });
+});

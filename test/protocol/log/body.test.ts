@@ -37,7 +37,10 @@ const samples: Bodies = {
   },
   attest: { agentId, commitment: hash, codeCommitment: "0x01", configDigest: hash, ...reach },
   rotate: { role: "ends", log: token, head: hash },
-  checkpoint: { blockNumber: 5n, blockHash: hash },
+  checkpoint: {
+    ...{ agentId: 7n, fromSeq: 64, toSeq: 127, root: hash, stateHead: hash, anchorSignature: "0x" },
+    ...{ blockNumber: 5n, blockHash: hash },
+  },
 };
 
 describe("log body", () => {
