@@ -1,7 +1,18 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { bytesToHex, concat, hexToBytes, keccak256, parseEventLogs, toHex, type Hex } from "viem";
-import { commitmentOf, nextHead, signerHashOf, typedDataDigest, type Signer, type Structs } from "#protocol";
+import {
+  commitmentOf,
+  mountainRangeProof,
+  mountainRangeRoot,
+  nextHead,
+  signerHashOf,
+  typedDataDigest,
+  versionLeafOf,
+  type CommitmentVersion,
+  type Signer,
+  type Structs,
+} from "#protocol";
 import { createIdentityChain, uri } from "./setup.ts";
 
 const chain = await createIdentityChain();
@@ -188,5 +199,48 @@ describe("version chain", () => {
     await chain.mine(send(update, sign(update, key)));
     expect((await registry.read.commitmentOf([agentId]))[0]).to.equal(deltaOf(1));
     expect(signerHashOf(key.address)).to.equal(key.signerHash);
+  });
+
+  it("keeps every past version provable by one root, and nothing that never was", async () => {
+    const agentId = await chain.registerAgent();
+    const versions: CommitmentVersion[] = [];
+    for (let n = 1; n <= 20; n++) {
+      await chain.mine(send(await nextUpdate(agentId, deltaOf(n))));
+      const [current, version, head] = await registry.read.commitmentOf([agentId]);
+      versions.push({ agentId, version, commitment: current, head });
+      const leaves = versions.slice(0, -1).map(versionLeafOf);
+      const root = leaves.length === 0 ? keccak256(toHex(0, { size: 64 })) : mountainRangeRoot(leaves);
+      expect(await registry.read.historyOf([agentId])).to.deep.equal([BigInt(n - 1), root]);
+      const had = (of: CommitmentVersion, proof: readonly Hex[]) =>
+        registry.read.verifyVersion([of.agentId, of.version, of.commitment, of.head, proof]);
+      for (const [index, past] of versions.slice(0, -1).entries()) {
+        if (n % 5 !== 0 && index !== n - 2) continue;
+        const proof = mountainRangeProof(leaves, index) as Hex[];
+        expect(await had(past, proof)).to.equal(true);
+        expect(await had({ ...past, commitment: deltaOf(99) }, proof)).to.equal(false);
+        expect(await had({ ...past, version: past.version + 1n }, proof)).to.equal(false);
+        expect(await had({ ...past, agentId: agentId + 1n }, proof)).to.equal(false);
+        expect(await had(past, [...proof, zero])).to.equal(false);
+        if (proof.length > 0) expect(await had(past, proof.toReversed().slice(1))).to.equal(false);
+      }
+      const present = versions.at(-1) as CommitmentVersion;
+      expect(await had(present, [])).to.equal(true);
+      expect(await had(present, [zero])).to.equal(false);
+      expect(await had({ ...present, version: present.version + 1n }, [])).to.equal(false);
+      expect(await had({ ...present, version: 0n }, [])).to.equal(false);
+    }
+    expect(mountainRangeProof([], 0)).to.equal(undefined);
+  });
+
+  it("opens no commitment whose code is of an unknown type", async () => {
+    const agentId = await chain.registerAgent();
+    for (const type of [0, 1, 5, 6, 255]) {
+      const cp = concat([toHex(type, { size: 1 }), toHex(9, { size: 31 })]);
+      const opening = { codeCommitment: cp, configDigest: deltaOf(1), userId: deltaOf(2), salt: deltaOf(type) };
+      await chain.mine(send(await nextUpdate(agentId, commitmentOf(opening))));
+      const { configDigest, userId, salt } = opening;
+      const isOpen = await registry.read.verifyOpening([agentId, cp, configDigest, userId, salt]);
+      expect(isOpen).to.equal(type >= 1 && type <= 5);
+    }
   });
 });
