@@ -18,6 +18,9 @@ const CONTRACTS: Record<string, string[]> = {
   anchorsAbi: ["identity/Anchors.sol/Anchors"],
   logEvidenceAbi: ["identity/LogEvidence.sol/LogEvidence"],
   dealEscrowAbi: ["settlement/DealEscrow.sol/DealEscrow", "interfaces/IDealEscrow.sol/IDealEscrow"],
+  dealDisputesAbi: ["settlement/DealDisputes.sol/DealDisputes"],
+  dealFundingAbi: ["settlement/DealFunding.sol/DealFunding"],
+  tabEscrowAbi: ["settlement/TabEscrow.sol/TabEscrow"],
   trustLedgerAbi: ["reputation/TrustLedger.sol/TrustLedger", "interfaces/ITrustLedger.sol/ITrustLedger"],
   stakeVaultAbi: ["stake/StakeVault.sol/StakeVault", "interfaces/IStakeVault.sol/IStakeVault"],
   reputationEpochsAbi: [
@@ -42,6 +45,7 @@ const PROVEN_CONTRACTS: Record<string, string> = {
   anchors: "identity/Anchors.sol/Anchors",
   credentials: "identity/credentials/Credentials.sol/Credentials",
   dealEscrow: "settlement/DealEscrow.sol/DealEscrow",
+  tabEscrow: "settlement/TabEscrow.sol/TabEscrow",
   stakeVault: "stake/StakeVault.sol/StakeVault",
   trustLedger: "reputation/TrustLedger.sol/TrustLedger",
   reputationEpochs: "reputation/ReputationEpochs.sol/ReputationEpochs",

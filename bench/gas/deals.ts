@@ -54,7 +54,7 @@ async function createMarket(rig: Rig) {
   await tick();
   const ledger = await viem.deployContract("TrustLedger", [BigInt(EPOCH_LENGTH), registry.address]);
   await tick();
-  const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address]);
+  const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
   await measure(() => ledger.write.setRecorders([[escrow.address]]));
   const agents = [9, 10, 11, 12];
   const registered: Agent[] = [];

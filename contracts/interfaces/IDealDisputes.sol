@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Deal} from "../libraries/Types.sol";
+import {Deal, SplitProposal} from "../libraries/Types.sol";
 import {IArbitrator} from "./IArbitrator.sol";
+import {ICredits} from "./ICredits.sol";
 import {IDealEscrow, Resolution} from "./IDealEscrow.sol";
 
 /// @notice Where the fees of a dispute stand. None = no arbitrator that charges: the deal's arbiter rules by itself.
@@ -22,13 +23,13 @@ enum FeeStage {
     Closed
 }
 
-/// @title Disputes over deals: who rules, who pays for it, and what happens if nobody does
+/// @title Ends that need a judgment: by a split that both sides agree on, or by a ruling
 /// @notice The client objects within the review period. Where the deal's arbiter answers `arbitrationCost("")` it is taken for
 /// an ERC-792 arbitrator: both sides deposit its fee, the side that does not loses, the winner has its deposit back. Any other
 /// arbiter rules by its own call. Without a ruling by arbiterDeadline the price is halved and both bonds return.
 /// Rulings: 0 refused (halved), 1 for the client, 2 for the provider. Fees are in native value and never mix with a deal's money.
 /// @dev Arbitrators get empty extra bytes: one that takes parameters stands behind a contract that fixes them.
-interface IDealDisputes {
+interface IDealDisputes is ICredits {
     event FeeDeposited(
         bytes32 indexed dealId,
         bool indexed isClient,
@@ -69,6 +70,15 @@ interface IDealDisputes {
     /// @notice The same by the client's signature over DealDispute; whoever relays it deposits the fee.
     function disputeFor(Deal calldata deal, bytes32 reasonHash, IDealEscrow.Party calldata client) external payable;
 
+    /// @notice Both sides end a funded, submitted or disputed deal by a split that one proposed and the other accepts: both
+    /// sign the proposal, and who sends it need not.
+    function settle(
+        Deal calldata deal,
+        SplitProposal calldata proposal,
+        IDealEscrow.Party calldata client,
+        IDealEscrow.Party calldata provider
+    ) external;
+
     /// @notice Deposits what the side that owes lacks of the arbitrator's present cost; anyone may. The dispute is created with
     /// the last deposit.
     function depositFee(Deal calldata deal) external payable;
@@ -88,11 +98,6 @@ interface IDealDisputes {
     /// @notice Settles a disputed deal whose ruling is there, whose fee was not matched in time, or whose arbiter let
     /// arbiterDeadline pass; returns the fees. Anyone may. Of a deal that both sides ended it returns the fees alone.
     function resolve(Deal calldata deal) external;
-
-    /// @notice Pays out what could not be sent, or was sent beyond a fee, to the caller's choice of account.
-    function withdrawCredit(address token, address to) external returns (uint256 amount);
-
-    function creditOf(address token, address account) external view returns (uint256);
 
     /// @notice Fee deposits of both sides, the second until which the owing side may add, stage and ruling.
     function disputeOf(

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Deal, SplitProposal} from "../libraries/Types.sol";
+import {Deal} from "../libraries/Types.sol";
 import {IBindings} from "./IBindings.sol";
 import {IBondCurve} from "./IBondCurve.sol";
 import {ICredits} from "./ICredits.sol";
@@ -55,34 +55,9 @@ interface IDealEscrow is ICredits {
         bytes signature;
     }
 
-    /// @notice How one side brings its money.
-    enum PaymentKind {
-        /// By allowance; in native value the call's. The payer is the caller, or the side's own signer account.
-        Direct,
-        /// EIP-3009 with nonce = dealId; `authorization` = abi.encode(validAfter, validBefore, signature).
-        Authorization,
-        /// Permit2 SignatureTransfer whose witness is the Deal (its hash is the dealId) and whose nonce is the dealId as a
-        /// number; `authorization` = abi.encode(deadline, signature).
-        Permit2,
-        /// Out of the payer's credit here. The payer is the caller, or the side's own signer account.
-        Credit
-    }
-
-    struct Payment {
-        PaymentKind kind;
-        address payer;
-        bytes authorization;
-    }
-
-    /// @notice Both sides' payments and the provider's score proof for IBondCurve; empty = score zero.
-    /// `provider` is not read where the provider brings no bond.
-    struct Funding {
-        Payment client;
-        Payment provider;
-        bytes scoreProof;
-    }
-
-    /// @notice One leaf of `splitsRoot`: who gets which part of what the provider earns, in millionths.
+    /// @notice One leaf of `splitsRoot`: who gets which part of what the provider earns, in millionths. Leaf =
+    /// keccak256(abi.encode(index, account, millionths)), node = keccak256 of two children in order; an odd last one goes up
+    /// as it is.
     struct Share {
         address account;
         uint32 millionths;
@@ -136,10 +111,8 @@ interface IDealEscrow is ICredits {
     error DealEscrowBadSubmitBy(uint48 given, uint256 min, uint256 max);
     /// @dev Without an arbiter min and max are 0.
     error DealEscrowBadArbiterDeadline(uint48 given, uint256 min, uint256 max);
-    error DealEscrowBadArbiter(address arbiter);
     error DealEscrowZeroPrice();
     error DealEscrowBadToken(address token);
-    error DealEscrowBadPayer(address payer);
     error DealEscrowWrongValue(uint256 expected, uint256 given);
     error DealEscrowShortfall(address token, uint256 expected, uint256 received);
     error DealEscrowBondTooLow(uint256 given, uint256 required);
@@ -171,12 +144,22 @@ interface IDealEscrow is ICredits {
         Authorization calldata authorization
     ) external returns (bytes32 dealId);
 
-    /// @notice The same, each side paying in its own way, with a score proof that lowers the provider's bond.
-    function openWith(
+    /// @notice `open` with the provider's score proof for IBondCurve; without one the score is zero.
+    function openWithProof(
         Deal calldata deal,
         Party calldata client,
         Party calldata provider,
-        Funding calldata funding
+        bytes calldata scoreProof
+    ) external payable returns (bytes32 dealId);
+
+    /// @notice The caller pays all: price and both bonds, by allowance or as the call's value. Contracts that collect money in
+    /// their own way open by this; see IDealFunding. @param payer gets back what returns to the client
+    function openFor(
+        Deal calldata deal,
+        Party calldata client,
+        Party calldata provider,
+        address payer,
+        bytes calldata scoreProof
     ) external payable returns (bytes32 dealId);
 
     /// @notice The provider delivers, at submitBy at the latest. The caller speaks for the agent: a LOG signer valid now, its
@@ -211,34 +194,26 @@ interface IDealEscrow is ICredits {
     /// everything that is still held returned to the side that brought it.
     function cancel(Deal calldata deal, Party calldata client, Party calldata provider) external;
 
-    /// @notice Both sides end a funded, submitted or disputed deal by a split that one proposed and the other accepts: both
-    /// sign the proposal, and who sends it need not.
-    function settle(
-        Deal calldata deal,
-        SplitProposal calldata proposal,
-        Party calldata client,
-        Party calldata provider
-    ) external;
-
     /// @notice Before funding, either side takes its signature back for ever.
     function withdrawOffer(Deal calldata deal) external;
 
     /// @notice The same by a signature over OfferWithdrawal of either side.
     function withdrawOfferFor(Deal calldata deal, Party calldata party) external;
 
-    /// @notice Pays what a deal with `splitsRoot` has earned to its shares; anyone may. Each share is rounded down; what the
+    /// @notice Pays what a deal with `splitsRoot` has earned to its shares, once it has ended; anyone may. Each share is rounded down; what the
     /// shares leave, dust included, goes to the provider's payee.
     /// @param shares all leaves behind the root, in their order, at most MAX_SHARES; together at most 1,000,000 millionths
     function distribute(Deal calldata deal, Share[] calldata shares) external;
 
-    /// @notice Adds native value to the caller's credit, out of which PaymentKind.Credit pays.
+    /// @notice Adds native value to the caller's credit, out of which a provider's bond in native value is paid.
     function depositCredit() external payable;
 
     /// @notice Takes a submitted deal into dispute before reviewUntil. Only IDealDisputes, which has asked who calls.
     function markDisputed(Deal calldata deal, bytes32 reasonHash) external;
 
-    /// @notice Ends a disputed deal. Only IDealDisputes.
-    function resolveDispute(Deal calldata deal, Resolution resolution) external;
+    /// @notice Ends a disputed deal by a ruling, or a live one by agreement. Only IDealDisputes, which has checked consents.
+    /// @param toProvider of the price still held; only read of an agreement
+    function resolve(Deal calldata deal, Resolution resolution, uint256 toProvider, int8 rating) external;
 
     /// @notice State, payer, and the second (Unix) at which review ends (0 before submission).
     function dealOf(bytes32 dealId) external view returns (DealState state, address payer, uint48 reviewUntil);
@@ -248,10 +223,6 @@ interface IDealEscrow is ICredits {
 
     /// @notice What waits for `distribute`.
     function potOf(bytes32 dealId) external view returns (uint256);
-
-    /// @notice Root of a list of shares: leaf = keccak256(abi.encode(index, account, millionths)), node = keccak256 of two
-    /// children in order, an odd last one goes up as it is.
-    function rootOfShares(Share[] calldata shares) external pure returns (bytes32);
 
     /// @notice EIP-712 struct hash of a deal.
     function hashDeal(Deal calldata deal) external pure returns (bytes32 dealId);

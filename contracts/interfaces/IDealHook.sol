@@ -5,8 +5,9 @@ import {Deal} from "../libraries/Types.sol";
 import {DealState} from "./IDealEscrow.sol";
 
 /// @title What a deal tells the hook that both sides named in it
-/// @notice Called after every effect and payment of the step, with at most HOOK_GAS. What it answers is not read; a call that
-/// fails is told by `HookFailed` and blocks nothing. A hook that keeps books asks for msg.sender to be the escrow it serves.
+/// @notice Called after every effect of the step and before its payments, with at most HOOK_GAS, so that no recipient can starve
+/// it; `onFunded` after the money has come in. What it answers is not read; a call that fails is told by `HookFailed` and
+/// blocks nothing. A hook that keeps books asks for msg.sender to be the escrow it serves.
 /// An opening cannot be made from inside a hook: the escrow measures balances then.
 interface IDealHook {
     /// @param payer who brought the price and the client's bond

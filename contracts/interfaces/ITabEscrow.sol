@@ -20,7 +20,8 @@ enum TabState {
 /// the newest whenever it likes; the client closes with a challenge period, the provider at once, anyone after expiry.
 /// Vouchers are checked against the one key that the tab names: a client cannot take them back by revoking it.
 /// Local trust: only a claim moves it, only by the provider's consent, only with money paid, and by at most 100 points a tab
-/// and epoch, as one deal does; ratings beyond are scaled down in proportion, the satisfied ones rounded down.
+/// and epoch, as one deal does; ratings beyond are scaled down in proportion, the satisfied ones rounded down. Of two vouchers
+/// the newer is the one that pays more: a claim has to pay.
 interface ITabEscrow is ICredits {
     event TabOpened(
         bytes32 indexed tabId,
@@ -42,8 +43,8 @@ interface ITabEscrow is ICredits {
         uint256 amount,
         uint256 paid,
         uint64 seq,
-        uint48 satisfiedSum,
-        uint48 unsatisfiedSum,
+        uint32 satisfiedSum,
+        uint32 unsatisfiedSum,
         uint24 satisfied,
         uint24 unsatisfied
     );
@@ -65,8 +66,8 @@ interface ITabEscrow is ICredits {
     error TabEscrowWrongValue(uint256 expected, uint256 given);
     error TabEscrowShortfall(address token, uint256 expected, uint256 received);
     error TabEscrowForeignVoucher(bytes32 tabId, bytes32 given);
-    error TabEscrowStaleVoucher(bytes32 tabId, uint64 given, uint64 claimed);
-    error TabEscrowBadVoucher(bytes32 tabId);
+    error TabEscrowStaleVoucher(bytes32 tabId, uint256 given, uint256 claimed);
+    error TabEscrowShrunkRatings(bytes32 tabId, uint32 satisfiedSum, uint32 unsatisfiedSum);
     error TabEscrowBadVoucherSignature(bytes32 tabId, bytes32 signerHash);
     error TabEscrowExceedsDeposit(bytes32 tabId, uint256 paid, uint256 deposit);
     error TabEscrowTooEarly(bytes32 tabId, uint256 notBefore, uint256 now_);
@@ -74,28 +75,30 @@ interface ITabEscrow is ICredits {
     error TabEscrowLowGas(uint256 available, uint256 required);
 
     /// @notice Opens a tab; the caller speaks for the client, and pays the deposit by allowance or as the call's value.
-    function open(Tab calldata tab, uint128 deposit) external payable returns (bytes32 tabId);
+    function open(Tab calldata tab, uint96 deposit) external payable returns (bytes32 tabId);
 
     /// @notice Opens a tab on the client's signature over Tab, paid by an EIP-3009 authorization with nonce = tabId; anyone may
     /// relay it.
     function openWithAuthorization(
         Tab calldata tab,
-        uint128 deposit,
+        uint96 deposit,
         IDealEscrow.Party calldata client,
         IDealEscrow.Authorization calldata authorization
     ) external returns (bytes32 tabId);
 
     /// @notice Adds to the deposit of an open tab; what is left in the end returns to the tab's payer, whoever added it.
-    function topUp(Tab calldata tab, uint128 amount) external payable;
+    function topUp(Tab calldata tab, uint96 amount) external payable;
 
     /// @notice Pays what a voucher adds to those claimed before, until the tab is closed. The caller speaks for the provider.
     /// @param signer ERC-7913 bytes behind the tab's signerHash
     /// @param signature the signer's over Voucher
+    /// @param isLast true: the tab closes with this claim, and its rest goes back to the payer
     function claim(
         Tab calldata tab,
         Voucher calldata voucher,
         bytes calldata signer,
-        bytes calldata signature
+        bytes calldata signature,
+        bool isLast
     ) external;
 
     /// @notice The same by the provider's signature over TabClaim.
@@ -104,6 +107,7 @@ interface ITabEscrow is ICredits {
         Voucher calldata voucher,
         bytes calldata signer,
         bytes calldata signature,
+        bool isLast,
         IDealEscrow.Party calldata provider
     ) external;
 
@@ -129,11 +133,10 @@ interface ITabEscrow is ICredits {
             TabState state,
             address payer,
             uint48 closesAt,
-            uint128 deposit,
-            uint128 paid,
-            uint64 seq,
-            uint48 satisfiedSum,
-            uint48 unsatisfiedSum
+            uint96 deposit,
+            uint96 paid,
+            uint32 satisfiedSum,
+            uint32 unsatisfiedSum
         );
 
     /// @notice EIP-712 struct hash of a tab's terms.

@@ -63,9 +63,9 @@ library StructHash {
         "Tab(uint256 clientAgentId,uint256 providerAgentId,uint64 topic,address token,bytes32 mechanismHash,bytes32 signerHash,uint48 expiry,uint32 challengePeriod,uint256 salt)"
     );
     bytes32 internal constant VOUCHER_TYPEHASH = keccak256(
-        "Voucher(bytes32 tabId,uint64 seq,uint128 paid,uint48 satisfied,uint48 unsatisfied)"
+        "Voucher(bytes32 tabId,uint64 seq,uint96 paid,uint32 satisfied,uint32 unsatisfied)"
     );
-    bytes32 internal constant TAB_CLAIM_TYPEHASH = keccak256("TabClaim(bytes32 tabId,uint64 seq)");
+    bytes32 internal constant TAB_CLAIM_TYPEHASH = keccak256("TabClaim(bytes32 tabId,uint96 paid,bool isLast)");
     bytes32 internal constant TAB_CLOSING_TYPEHASH = keccak256("TabClosing(bytes32 tabId)");
     bytes32 internal constant SIGNER_BINDING_TYPEHASH = keccak256(
         "SignerBinding(uint256 agentId,address owner,bytes32 signerHash,bytes32 purpose,uint48 validFrom,uint48 validUntil,uint48 deadline)"
@@ -149,6 +149,18 @@ library StructHash {
 
     function hash(Deal memory deal) internal pure returns (bytes32) {
         return keccak256(abi.encode(DEAL_TYPEHASH, deal));
+    }
+
+    /// @notice The same of a deal in calldata. All fields are static, so the calldata words are the EIP-712 encoding. Unclean
+    /// high bits only make another hash, which nobody signed.
+    function hashCalldata(Deal calldata deal) internal pure returns (bytes32 dealId) {
+        bytes32 typehash = DEAL_TYPEHASH;
+        assembly ("memory-safe") {
+            let encoding := mload(0x40)
+            mstore(encoding, typehash)
+            calldatacopy(add(encoding, 0x20), deal, 0x240)
+            dealId := keccak256(encoding, 0x260)
+        }
     }
 
     function hash(DealCancel memory cancel) internal pure returns (bytes32) {

@@ -131,18 +131,21 @@ struct Voucher {
     /// Number of tasks answered so far.
     uint64 seq;
     /// Sum owed so far, in the token's smallest unit.
-    uint128 paid;
+    uint96 paid;
     /// Sum of the positive ratings so far, at most 100 a task.
-    uint48 satisfied;
+    uint32 satisfied;
     /// Sum of the negative ratings so far, at most 100 a task.
-    uint48 unsatisfied;
+    uint32 unsatisfied;
 }
 
 /// @notice The provider's claim of one voucher, relayed by somebody else.
 /// @dev Domain of Tab.
 struct TabClaim {
     bytes32 tabId;
-    uint64 seq;
+    /// Of the voucher that is claimed.
+    uint96 paid;
+    /// True: the tab closes with it.
+    bool isLast;
 }
 
 /// @notice One side's wish to close a tab, relayed by somebody else.

@@ -1,5 +1,5 @@
 import { concat, hashStruct, keccak256, hashDomain, type Address, type Hex } from "viem";
-import type { Deal } from "./generated/structs.ts";
+import type { Deal, Tab } from "./generated/structs.ts";
 import { structHash, typedDataDigest, type Domain, type DomainContracts } from "./typed-data.ts";
 
 /** EIP-712 struct hash of a deal: its id on every chain, and the nonce of its EIP-3009 payment. */
@@ -43,10 +43,36 @@ const domainTypes = [
 ];
 
 /**
- * What the payer of a deal signs under EIP-3009: it moves exactly the price, to this escrow, for this deal.
+ * What the payer of a deal signs under EIP-3009: it moves exactly price and client's bond, to this escrow, for this deal.
  * @param tokenDomain EIP-712 domain of the token, which its eip712Domain() names
  */
 export function dealPaymentDigestOf(deal: Deal, escrow: Address, window: PaymentWindow, tokenDomain: Domain): Hex {
+  return authorizationDigestOf(deal.price + deal.clientBond, dealIdOf(deal), escrow, window, tokenDomain);
+}
+
+/** What the provider signs under EIP-3009 to bring its bond through DealFunding. */
+export function bondPaymentDigestOf(deal: Deal, funding: Address, window: PaymentWindow, tokenDomain: Domain): Hex {
+  return authorizationDigestOf(deal.providerBond, dealIdOf(deal), funding, window, tokenDomain);
+}
+
+/** What the payer of a tab's deposit signs under EIP-3009; the nonce is the tabId. */
+export function tabPaymentDigestOf(
+  tab: Tab,
+  deposit: bigint,
+  tabEscrow: Address,
+  window: PaymentWindow,
+  tokenDomain: Domain,
+): Hex {
+  return authorizationDigestOf(deposit, structHash("Tab", tab), tabEscrow, window, tokenDomain);
+}
+
+function authorizationDigestOf(
+  value: bigint,
+  nonce: Hex,
+  to: Address,
+  window: PaymentWindow,
+  tokenDomain: Domain,
+): Hex {
   const separator = hashDomain({
     domain: { ...tokenDomain, chainId: BigInt(tokenDomain.chainId) } as never,
     types: { EIP712Domain: domainTypes },
@@ -56,11 +82,11 @@ export function dealPaymentDigestOf(deal: Deal, escrow: Address, window: Payment
     types: paymentTypes,
     data: {
       from: window.payer,
-      to: escrow,
-      value: deal.price,
+      to,
+      value,
       validAfter: window.validAfter,
       validBefore: window.validBefore,
-      nonce: dealIdOf(deal),
+      nonce,
     },
   });
   return keccak256(concat(["0x1901", separator, message]));

@@ -26,6 +26,9 @@ export interface Deployment {
     readonly semaphoreCredentials: Address;
     readonly stakeVault: Address;
     readonly dealEscrow: Address;
+    readonly dealDisputes: Address;
+    readonly dealFunding: Address;
+    readonly tabEscrow: Address;
     readonly trustLedger: Address;
     readonly reputationEpochs: Address;
     /** Prices providers' bonds by their scores. */
@@ -58,6 +61,9 @@ export const deployedContractNames = [
   "semaphoreCredentials",
   "stakeVault",
   "dealEscrow",
+  "dealDisputes",
+  "dealFunding",
+  "tabEscrow",
   "trustLedger",
   "reputationEpochs",
   "bondCurve",

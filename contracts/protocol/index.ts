@@ -20,5 +20,7 @@ export * from "./proof/slots.ts";
 export * from "./proof/trie.ts";
 export * from "./report.ts";
 export * from "./reputation/index.ts";
+export * from "./shares.ts";
+export * from "./tab-state.ts";
 export * from "./topic.ts";
 export * from "./typed-data.ts";

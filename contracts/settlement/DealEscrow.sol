@@ -3,24 +3,26 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {IERC721} from "@openzeppelin/contracts/token/ERC721/IERC721.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {Signers} from "../identity/Signers.sol";
 import {IBindings} from "../interfaces/IBindings.sol";
-import {DealState} from "../interfaces/IDealEscrow.sol";
-import {IDealEscrowThin as IDealEscrow} from "../interfaces/IDealEscrowThin.sol";
-import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
+import {IBondCurve} from "../interfaces/IBondCurve.sol";
+import {IDealDisputes} from "../interfaces/IDealDisputes.sol";
+import {DealState, IDealEscrow, Resolution} from "../interfaces/IDealEscrow.sol";
+import {IDealHook} from "../interfaces/IDealHook.sol";
 import {IReceiveWithAuthorization} from "../interfaces/IReceiveWithAuthorization.sol";
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
-import {Signatures} from "../libraries/Signatures.sol";
 import {StructHash} from "../libraries/StructHash.sol";
-import {Deal, DealCancel} from "../libraries/Types.sol";
+import {Deal, DealCancel, DealComplete, DealPartRelease, DealSubmit, OfferWithdrawal} from "../libraries/Types.sol";
+import {Credits} from "./Credits.sol";
+import {DealDisputes} from "./DealDisputes.sol";
+import {Consent, Parties} from "./Parties.sol";
+import {Shares} from "./Shares.sol";
 
 /// @notice See IDealEscrow. Invariants are numbered in PROPERTIES.md and in the folder's README.
-/// @dev Every function goes checks, effects, event, calls. Only the two that measure a balance carry a re-entry guard:
-/// between their two readings no other deal may bring money in, and one that takes money out makes them revert.
-contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
+/// @dev Every function goes checks, effects, event, calls. Only what measures a balance carries a re-entry guard: between its
+/// two readings no other deal may bring money in, and one that takes money out makes it revert.
+contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
     /// @dev One storage slot a deal; everything else is in the Deal, which the caller presents and the dealId binds.
@@ -28,31 +30,60 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
         address payer;
         DealState state;
         uint48 reviewUntil;
+        /// True: `_released` holds what the client has paid in parts.
+        bool hasParts;
+    }
+
+    /// @dev Who gets what at the end of a deal. `earned` is of the price: with splits it waits in the pot.
+    struct Ending {
+        address payee;
+        uint256 earned;
+        uint256 bonds;
+        address payer;
+        uint256 toPayer;
+        int8 rating;
     }
 
     /// @dev Longest silence that a provider can sign up to.
     uint32 internal constant MAX_REVIEW_PERIOD = 30 days;
-    /// @dev Longest delivery: with MAX_REVIEW_PERIOD it bounds how long money can stay without anybody's consent.
+    /// @dev Longest delivery: with MAX_REVIEW_PERIOD and MAX_ARBITRATION it bounds how long money can stay without consent.
     uint48 internal constant MAX_DELIVERY = 366 days;
+    /// @dev Longest time for a ruling, from the latest end of review.
+    uint48 internal constant MAX_ARBITRATION = 180 days;
+    /// @dev Sums of amounts cannot overflow.
+    uint256 internal constant MAX_AMOUNT = type(uint128).max;
     int8 internal constant MAX_RATING = 100;
-    /// @dev What a late refund adds to the unsatisfied sum: a rating of -100.
-    uint24 internal constant LATE_UNSATISFIED = 100;
+    /// @dev What a late refund is to local trust.
+    int8 internal constant FAULT_RATING = -100;
     /// @dev What the ledger gets for one record: above its worst case (two new seats, a new pair, a new row word).
     uint256 internal constant RECORD_GAS = 300_000;
     /// @dev Before the call there must be more than RECORD_GAS · 64/63 (EIP-150), plus what the call itself costs.
     uint256 internal constant RECORD_GAS_REQUIRED = (RECORD_GAS * 64) / 63 + 10_000;
+    /// @dev What a hook gets; the same bound holds before its call.
+    uint256 internal constant HOOK_GAS = 300_000;
+    uint256 internal constant HOOK_GAS_REQUIRED = (HOOK_GAS * 64) / 63 + 10_000;
 
     /// @inheritdoc IDealEscrow
     IBindings public immutable registry;
     /// @inheritdoc IDealEscrow
     ITrustLedger public immutable ledger;
+    /// @inheritdoc IDealEscrow
+    IBondCurve public immutable bondCurve;
+    /// @inheritdoc IDealEscrow
+    IDealDisputes public immutable disputes;
 
     mapping(bytes32 dealId => Progress) private _progress;
-    mapping(address token => mapping(address account => uint256)) private _credits;
+    /// @inheritdoc IDealEscrow
+    mapping(bytes32 dealId => uint256) public releasedOf;
+    /// @inheritdoc IDealEscrow
+    mapping(bytes32 dealId => uint256) public potOf;
 
-    constructor(IBindings registry_, ITrustLedger ledger_) EIP712("SuretyDealEscrow", "1") {
+    /// @param bondCurve_ zero = no bond is ever required
+    constructor(IBindings registry_, ITrustLedger ledger_, IBondCurve bondCurve_) EIP712("SuretyDealEscrow", "1") {
         registry = registry_;
         ledger = ledger_;
+        bondCurve = bondCurve_;
+        disputes = new DealDisputes(registry_);
     }
 
     /// @inheritdoc IDealEscrow
@@ -60,11 +91,22 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
         Deal calldata deal,
         Party calldata client,
         Party calldata provider
-    ) external nonReentrant returns (bytes32 dealId) {
-        dealId = _fund(deal, client, provider, msg.sender);
-        uint256 balanceBefore = IERC20(deal.token).balanceOf(address(this));
-        IERC20(deal.token).safeTransferFrom(msg.sender, address(this), deal.price);
-        _requireReceived(deal, balanceBefore);
+    ) external payable nonReentrant returns (bytes32 dealId) {
+        dealId = _fund(deal, client, provider, msg.sender, msg.data[:0]);
+        _bring(deal, provider);
+        _tellFunded(dealId, deal, msg.sender);
+    }
+
+    /// @inheritdoc IDealEscrow
+    function openWithProof(
+        Deal calldata deal,
+        Party calldata client,
+        Party calldata provider,
+        bytes calldata scoreProof
+    ) external payable nonReentrant returns (bytes32 dealId) {
+        dealId = _fund(deal, client, provider, msg.sender, scoreProof);
+        _bring(deal, provider);
+        _tellFunded(dealId, deal, msg.sender);
     }
 
     /// @inheritdoc IDealEscrow
@@ -74,48 +116,84 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
         Party calldata provider,
         Authorization calldata authorization
     ) external nonReentrant returns (bytes32 dealId) {
-        dealId = _fund(deal, client, provider, authorization.payer);
+        dealId = _fund(deal, client, provider, authorization.payer, msg.data[:0]);
+        uint256 amount = deal.price + deal.clientBond;
         uint256 balanceBefore = IERC20(deal.token).balanceOf(address(this));
         // INVARIANT 5: the token spends the nonce, which is the dealId, and pays nobody but the caller.
         IReceiveWithAuthorization(deal.token).receiveWithAuthorization(
             authorization.payer,
             address(this),
-            deal.price,
+            amount,
             authorization.validAfter,
             authorization.validBefore,
             dealId,
             authorization.signature
         );
-        _requireReceived(deal, balanceBefore);
+        _requireReceived(deal.token, balanceBefore, amount + _bringBond(deal, provider));
+        _tellFunded(dealId, deal, authorization.payer);
+    }
+
+    /// @inheritdoc IDealEscrow
+    function openFor(
+        Deal calldata deal,
+        Party calldata client,
+        Party calldata provider,
+        address payer,
+        bytes calldata scoreProof
+    ) external payable nonReentrant returns (bytes32 dealId) {
+        dealId = _fund(deal, client, provider, payer, scoreProof);
+        _bringFromCaller(deal, deal.price + deal.clientBond + deal.providerBond);
+        _tellFunded(dealId, deal, payer);
     }
 
     /// @inheritdoc IDealEscrow
     function submit(Deal calldata deal, bytes32 deliverableHash) external {
-        bytes32 dealId = _hash(deal);
-        Progress storage progress = _requireState(dealId, DealState.Funded);
-        if (deliverableHash == 0) revert DealEscrowZeroDeliverable(dealId);
-        if (block.timestamp > deal.submitBy) revert DealEscrowTooLate(dealId, deal.submitBy, block.timestamp);
+        (bytes32 dealId, Progress storage progress) = _submittable(deal, deliverableHash);
         _requireSpeaker(dealId, deal.providerAgentId);
+        _submit(dealId, deal, progress, deliverableHash);
+    }
 
-        uint48 reviewUntil = uint48(block.timestamp) + deal.reviewPeriod;
-        progress.state = DealState.Submitted;
-        progress.reviewUntil = reviewUntil;
-        emit DealSubmitted(dealId, deliverableHash, reviewUntil);
+    /// @inheritdoc IDealEscrow
+    function submitFor(Deal calldata deal, bytes32 deliverableHash, Party calldata provider) external {
+        (bytes32 dealId, Progress storage progress) = _submittable(deal, deliverableHash);
+        bytes32 structHash = StructHash.hash(DealSubmit(dealId, deliverableHash));
+        _requireConsent(dealId, _hashTypedDataV4(structHash), deal.providerAgentId, provider);
+        _submit(dealId, deal, progress, deliverableHash);
     }
 
     /// @inheritdoc IDealEscrow
     function complete(Deal calldata deal, int8 rating) external {
-        bytes32 dealId = _hash(deal);
-        Progress storage progress = _requireState(dealId, DealState.Submitted);
-        if (rating < -MAX_RATING || rating > MAX_RATING) revert DealEscrowBadRating(rating);
+        (bytes32 dealId, Progress storage progress) = _completable(deal, rating);
         _requireSpeaker(dealId, deal.clientAgentId);
-
         _complete(dealId, deal, progress, rating);
     }
 
     /// @inheritdoc IDealEscrow
+    function completeFor(Deal calldata deal, int8 rating, Party calldata client) external {
+        (bytes32 dealId, Progress storage progress) = _completable(deal, rating);
+        bytes32 structHash = StructHash.hash(DealComplete(dealId, rating));
+        _requireConsent(dealId, _hashTypedDataV4(structHash), deal.clientAgentId, client);
+        _complete(dealId, deal, progress, rating);
+    }
+
+    /// @inheritdoc IDealEscrow
+    function releasePart(Deal calldata deal, uint256 released) external {
+        bytes32 dealId = _releasable(deal);
+        _requireSpeaker(dealId, deal.clientAgentId);
+        _releasePart(dealId, deal, released);
+    }
+
+    /// @inheritdoc IDealEscrow
+    function releasePartFor(Deal calldata deal, uint256 released, Party calldata client) external {
+        bytes32 dealId = _releasable(deal);
+        bytes32 structHash = StructHash.hash(DealPartRelease(dealId, released));
+        _requireConsent(dealId, _hashTypedDataV4(structHash), deal.clientAgentId, client);
+        _releasePart(dealId, deal, released);
+    }
+
+    /// @inheritdoc IDealEscrow
     function release(Deal calldata deal) external {
-        bytes32 dealId = _hash(deal);
+        bytes32 dealId = StructHash.hashCalldata(deal);
         Progress storage progress = _requireState(dealId, DealState.Submitted);
         // INVARIANT 4: once delivered, the provider needs nobody to be paid.
         uint48 reviewUntil = progress.reviewUntil;
@@ -126,60 +204,148 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IDealEscrow
     function refund(Deal calldata deal) external {
-        bytes32 dealId = _hash(deal);
+        bytes32 dealId = StructHash.hashCalldata(deal);
         // INVARIANT 2: only a funded deal is in this state, whatever its age.
         Progress storage progress = _requireState(dealId, DealState.Funded);
         // INVARIANT 4: without delivery, the payer needs nobody to be repaid.
         if (block.timestamp <= deal.submitBy)
             revert DealEscrowTooEarly(dealId, uint256(deal.submitBy) + 1, block.timestamp);
 
+        Ending memory ending;
+        ending.payer = progress.payer;
+        ending.toPayer = _heldOf(dealId, deal, progress) + deal.clientBond + deal.providerBond;
+        ending.rating = FAULT_RATING;
         progress.state = DealState.Refunded;
-        emit DealRefunded(dealId, progress.payer, deal.price);
-        _record(dealId, deal, 0, LATE_UNSATISFIED);
-        _pay(deal.token, progress.payer, deal.price);
+        emit DealRefunded(dealId, ending.payer, ending.toPayer);
+        _end(dealId, deal, DealState.Refunded, ending);
     }
 
     /// @inheritdoc IDealEscrow
     function cancel(Deal calldata deal, Party calldata client, Party calldata provider) external {
-        bytes32 dealId = _hash(deal);
+        bytes32 dealId = StructHash.hashCalldata(deal);
         Progress storage progress = _progress[dealId];
         DealState state = progress.state;
         // INVARIANT 3: a settled deal stays as it is.
-        if (state > DealState.Submitted) revert DealEscrowNotLive(dealId, state);
+        if (state != DealState.Open) _requireLive(dealId, state);
         _requireConsents(dealId, StructHash.hash(DealCancel(dealId)), deal, client, provider);
 
-        address payer = progress.payer;
-        // INVARIANT 2: what was not funded returns nothing.
-        uint256 amount = state == DealState.Open ? 0 : deal.price;
         progress.state = DealState.Cancelled;
-        emit DealCancelled(dealId, payer, amount);
-        if (amount != 0) _pay(deal.token, payer, amount);
+        if (state == DealState.Open) {
+            // INVARIANT 2: what was not funded returns nothing.
+            emit DealCancelled(dealId, address(0), 0);
+            return;
+        }
+        Ending memory ending;
+        ending.payer = progress.payer;
+        ending.toPayer = _heldOf(dealId, deal, progress) + deal.clientBond;
+        ending.bonds = deal.providerBond;
+        emit DealCancelled(dealId, ending.payer, ending.toPayer);
+        if (ending.bonds != 0) ending.payee = _payeeOf(deal);
+        _end(dealId, deal, DealState.Cancelled, ending);
     }
 
     /// @inheritdoc IDealEscrow
     function withdrawOffer(Deal calldata deal) external {
-        bytes32 dealId = _hash(deal);
+        bytes32 dealId = StructHash.hashCalldata(deal);
         Progress storage progress = _requireState(dealId, DealState.Open);
-        if (!_speaksFor(deal.clientAgentId) && !_speaksFor(deal.providerAgentId))
-            revert DealEscrowNotParty(dealId, deal.clientAgentId, msg.sender);
+        if (
+            !Parties.speaksFor(registry, deal.clientAgentId, msg.sender) &&
+            !Parties.speaksFor(registry, deal.providerAgentId, msg.sender)
+        ) revert DealEscrowNotParty(dealId, deal.clientAgentId, msg.sender);
 
         progress.state = DealState.Cancelled;
         emit DealCancelled(dealId, address(0), 0);
     }
 
     /// @inheritdoc IDealEscrow
-    function withdrawCredit(address token, address to) external returns (uint256 amount) {
-        amount = _credits[token][msg.sender];
-        if (amount == 0) revert DealEscrowNoCredit(token, msg.sender);
+    function withdrawOfferFor(Deal calldata deal, Party calldata party) external {
+        bytes32 dealId = StructHash.hashCalldata(deal);
+        Progress storage progress = _requireState(dealId, DealState.Open);
+        bytes32 digest = _hashTypedDataV4(StructHash.hash(OfferWithdrawal(dealId)));
+        if (Parties.consentOf(registry, deal.providerAgentId, digest, party) != Consent.Valid)
+            _requireConsent(dealId, digest, deal.clientAgentId, party);
 
-        _credits[token][msg.sender] = 0;
-        emit CreditWithdrawn(token, msg.sender, amount);
-        IERC20(token).safeTransfer(to, amount);
+        progress.state = DealState.Cancelled;
+        emit DealCancelled(dealId, address(0), 0);
     }
 
     /// @inheritdoc IDealEscrow
-    function creditOf(address token, address account) external view returns (uint256) {
-        return _credits[token][account];
+    function distribute(Deal calldata deal, Share[] calldata shares) external {
+        bytes32 dealId = StructHash.hashCalldata(deal);
+        DealState state = _progress[dealId].state;
+        uint256 pot = potOf[dealId];
+        // INVARIANT 9: once, of everything that the deal has earned, so that the dust depends on nobody's timing.
+        if (pot == 0 || state < DealState.Completed || state == DealState.Disputed)
+            revert DealEscrowNothingToDistribute(dealId);
+        if (shares.length > Shares.MAX_COUNT) revert DealEscrowTooManyShares(shares.length, Shares.MAX_COUNT);
+        bytes32 root = Shares.rootOf(shares);
+        if (root != deal.splitsRoot) revert DealEscrowBadShares(dealId, root);
+
+        potOf[dealId] = 0;
+        uint256 rest = pot;
+        uint256 whole;
+        for (uint256 k; k < shares.length; ++k) {
+            whole += shares[k].millionths;
+            if (whole > Shares.WHOLE) revert DealEscrowBadShares(dealId, root);
+            uint256 amount = (pot * shares[k].millionths) / Shares.WHOLE;
+            rest -= amount;
+            _giveShare(dealId, deal.token, shares[k].account, amount);
+        }
+        _giveShare(dealId, deal.token, _payeeOf(deal), rest);
+    }
+
+    /// @inheritdoc IDealEscrow
+    function depositCredit() external payable {
+        if (msg.value != 0) _credit(address(0), msg.sender, msg.value);
+    }
+
+    /// @inheritdoc IDealEscrow
+    function markDisputed(Deal calldata deal, bytes32 reasonHash) external {
+        _requireDisputes();
+        bytes32 dealId = StructHash.hashCalldata(deal);
+        Progress storage progress = _requireState(dealId, DealState.Submitted);
+        if (deal.arbiter == address(0)) revert DealEscrowNoArbiter(dealId);
+        uint48 reviewUntil = progress.reviewUntil;
+        if (block.timestamp >= reviewUntil) revert DealEscrowTooLate(dealId, reviewUntil, block.timestamp);
+
+        progress.state = DealState.Disputed;
+        emit DealDisputed(dealId, deal.arbiter, reasonHash);
+        if (deal.hook != address(0))
+            _tell(dealId, deal.hook, abi.encodeCall(IDealHook.onDisputed, (dealId, deal, reasonHash)));
+    }
+
+    /// @inheritdoc IDealEscrow
+    function resolve(Deal calldata deal, Resolution resolution, uint256 toProvider, int8 rating) external {
+        _requireDisputes();
+        bytes32 dealId = StructHash.hashCalldata(deal);
+        Progress storage progress = _progress[dealId];
+        if (resolution == Resolution.Agreed) _requireLive(dealId, progress.state);
+        else _requireState(dealId, DealState.Disputed);
+        uint256 held = _heldOf(dealId, deal, progress);
+
+        Ending memory ending;
+        ending.payee = _payeeOf(deal);
+        ending.payer = progress.payer;
+        ending.rating = rating;
+        if (resolution == Resolution.Agreed) {
+            if (toProvider > held) revert DealEscrowBadSplit(dealId, toProvider, held);
+            ending.earned = toProvider;
+        } else if (resolution == Resolution.ForProvider) {
+            ending.earned = held;
+        } else if (resolution == Resolution.Even) {
+            // INVARIANT 9: the odd unit is the provider's.
+            ending.earned = held - held / 2;
+        }
+        ending.toPayer = held - ending.earned;
+        // Who lost a dispute loses its bond to the other side.
+        if (resolution == Resolution.ForClient) ending.toPayer += deal.providerBond;
+        else ending.bonds = deal.providerBond;
+        if (resolution == Resolution.ForProvider) ending.bonds += deal.clientBond;
+        else ending.toPayer += deal.clientBond;
+
+        progress.state = DealState.Resolved;
+        emit DealResolved(dealId, resolution, ending.payee, ending.earned + ending.bonds, ending.toPayer, rating);
+        _end(dealId, deal, DealState.Resolved, ending);
     }
 
     /// @inheritdoc IDealEscrow
@@ -190,76 +356,218 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IDealEscrow
     function digestOf(Deal calldata deal) external view returns (bytes32) {
-        return _hashTypedDataV4(_hash(deal));
+        return _hashTypedDataV4(StructHash.hashCalldata(deal));
+    }
+
+    /// @inheritdoc IDealEscrow
+    function digestOfStruct(bytes32 structHash) external view returns (bytes32) {
+        return _hashTypedDataV4(structHash);
     }
 
     /// @inheritdoc IDealEscrow
     function hashDeal(Deal calldata deal) external pure returns (bytes32 dealId) {
-        return _hash(deal);
+        return StructHash.hashCalldata(deal);
     }
 
-    /// @dev Checks, effect and event of both ways to open; the caller pulls the price.
+    /// @dev Checks, effect and event of every way to open; the caller brings the money in.
     function _fund(
         Deal calldata deal,
         Party calldata client,
         Party calldata provider,
-        address payer
+        address payer,
+        bytes calldata scoreProof
     ) private returns (bytes32 dealId) {
-        dealId = _hash(deal);
+        dealId = StructHash.hashCalldata(deal);
         // INVARIANT 5: a dealId leaves Open once, so that neither signature works twice or after a cancel.
         _requireState(dealId, DealState.Open);
         _requireTerms(deal);
         _requireConsents(dealId, dealId, deal, client, provider);
+        if (deal.topic != 0 && address(bondCurve) != address(0)) {
+            uint256 required = bondCurve.requiredProviderBond(deal, scoreProof);
+            if (deal.providerBond < required) revert DealEscrowBondTooLow(deal.providerBond, required);
+        }
 
-        _progress[dealId] = Progress({payer: payer, state: DealState.Funded, reviewUntil: 0});
+        _progress[dealId] = Progress({payer: payer, state: DealState.Funded, reviewUntil: 0, hasParts: false});
         emit DealFunded(dealId, deal.clientAgentId, deal.providerAgentId, payer, deal);
     }
 
-    function _complete(bytes32 dealId, Deal calldata deal, Progress storage progress, int8 rating) private {
-        address payee = _payeeOf(deal.providerAgentId);
-
-        progress.state = DealState.Completed;
-        emit DealCompleted(dealId, payee, deal.price, rating);
-        int256 value = rating;
-        if (rating > 0) _record(dealId, deal, uint24(uint256(value)), 0);
-        if (rating < 0) _record(dealId, deal, 0, uint24(uint256(-value)));
-        _pay(deal.token, payee, deal.price);
+    /// @dev The caller brings the client's part, the account of the provider's signer its bond.
+    function _bring(Deal calldata deal, Party calldata provider) private {
+        uint256 amount = deal.price + deal.clientBond;
+        if (deal.providerBond == 0) return _bringFromCaller(deal, amount);
+        if (deal.token == address(0)) {
+            _requireValue(amount);
+            _spendCredit(address(0), _accountOf(provider), deal.providerBond);
+            return;
+        }
+        _requireValue(0);
+        uint256 balanceBefore = IERC20(deal.token).balanceOf(address(this));
+        IERC20(deal.token).safeTransferFrom(msg.sender, address(this), amount);
+        _requireReceived(deal.token, balanceBefore, amount + _bringBond(deal, provider));
     }
 
-    /// @dev INVARIANT 11: called in the one transaction that takes the deal to its terminal state. Before the payment, so
-    /// that a token which burns its gas cannot starve it.
-    function _record(bytes32 dealId, Deal calldata deal, uint24 satisfied, uint24 unsatisfied) private {
+    function _bringFromCaller(Deal calldata deal, uint256 amount) private {
+        address token = deal.token;
+        if (token == address(0)) return _requireValue(amount);
+        _requireValue(0);
+        uint256 balanceBefore = IERC20(token).balanceOf(address(this));
+        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
+        _requireReceived(token, balanceBefore, amount);
+    }
+
+    /// @dev INVARIANT: the allowance that is spent is that of the account that signed these terms.
+    function _bringBond(Deal calldata deal, Party calldata provider) private returns (uint256 bond) {
+        bond = deal.providerBond;
+        if (bond != 0) IERC20(deal.token).safeTransferFrom(_accountOf(provider), address(this), bond);
+    }
+
+    function _tellFunded(bytes32 dealId, Deal calldata deal, address payer) private {
+        if (deal.hook == address(0)) return;
+        _tell(dealId, deal.hook, abi.encodeCall(IDealHook.onFunded, (dealId, deal, payer)));
+    }
+
+    function _submittable(
+        Deal calldata deal,
+        bytes32 deliverableHash
+    ) private view returns (bytes32 dealId, Progress storage progress) {
+        dealId = StructHash.hashCalldata(deal);
+        progress = _requireState(dealId, DealState.Funded);
+        if (deliverableHash == 0) revert DealEscrowZeroDeliverable(dealId);
+        if (block.timestamp > deal.submitBy) revert DealEscrowTooLate(dealId, deal.submitBy, block.timestamp);
+    }
+
+    function _submit(bytes32 dealId, Deal calldata deal, Progress storage progress, bytes32 deliverableHash) private {
+        uint48 reviewUntil = uint48(block.timestamp) + deal.reviewPeriod;
+        progress.state = DealState.Submitted;
+        progress.reviewUntil = reviewUntil;
+        emit DealSubmitted(dealId, deliverableHash, reviewUntil);
+        if (deal.hook != address(0))
+            _tell(dealId, deal.hook, abi.encodeCall(IDealHook.onSubmitted, (dealId, deal, deliverableHash)));
+    }
+
+    function _completable(
+        Deal calldata deal,
+        int8 rating
+    ) private view returns (bytes32 dealId, Progress storage progress) {
+        dealId = StructHash.hashCalldata(deal);
+        progress = _requireState(dealId, DealState.Submitted);
+        _requireRating(rating);
+    }
+
+    function _complete(bytes32 dealId, Deal calldata deal, Progress storage progress, int8 rating) private {
+        address payee = _payeeOf(deal);
+        uint256 held = _heldOf(dealId, deal, progress);
+        address payer = progress.payer;
+
+        progress.state = DealState.Completed;
+        emit DealCompleted(dealId, payee, held + deal.providerBond, rating);
+        _end(dealId, deal, DealState.Completed, Ending(payee, held, deal.providerBond, payer, deal.clientBond, rating));
+    }
+
+    function _releasable(Deal calldata deal) private view returns (bytes32 dealId) {
+        dealId = StructHash.hashCalldata(deal);
+        DealState state = _progress[dealId].state;
+        // What is disputed is the arbiter's.
+        if (state != DealState.Funded && state != DealState.Submitted) revert DealEscrowNotLive(dealId, state);
+    }
+
+    function _releasePart(bytes32 dealId, Deal calldata deal, uint256 released) private {
+        uint256 before = releasedOf[dealId];
+        // INVARIANT 5: the sum only grows, so that a signature over it works once.
+        if (released <= before || released >= deal.price)
+            revert DealEscrowBadPart(dealId, released, before + 1, deal.price - 1);
+        address payee = _payeeOf(deal);
+
+        releasedOf[dealId] = released;
+        _progress[dealId].hasParts = true;
+        emit DealPartReleased(dealId, payee, released - before, released);
+        _payEarned(dealId, deal, payee, released - before, 0);
+    }
+
+    /// @dev INVARIANT 1, 3: called once a deal, by what took it to its terminal state; pays what it held. Ledger and hook come
+    /// before the payments, so that a recipient that burns its gas cannot starve them.
+    function _end(bytes32 dealId, Deal calldata deal, DealState state, Ending memory ending) private {
+        if (ending.rating != 0) _record(dealId, deal, ending.rating);
+        if (deal.hook != address(0)) {
+            uint256 toProvider = releasedOf[dealId] + ending.earned;
+            bytes memory input = abi.encodeCall(IDealHook.onSettled, (dealId, deal, state, toProvider, ending.rating));
+            _tell(dealId, deal.hook, input);
+        }
+        _payEarned(dealId, deal, ending.payee, ending.earned, ending.bonds);
+        _pay(deal.token, ending.payer, ending.toPayer);
+    }
+
+    function _tellSettled(
+        bytes32 dealId,
+        Deal calldata deal,
+        DealState state,
+        uint256 toProvider,
+        int8 rating
+    ) private {
+        _tell(dealId, deal.hook, abi.encodeCall(IDealHook.onSettled, (dealId, deal, state, toProvider, rating)));
+    }
+
+    /// @dev What is earned of the price waits for its shares, if there are any; bonds never do.
+    function _payEarned(bytes32 dealId, Deal calldata deal, address payee, uint256 earned, uint256 bonds) private {
+        if (deal.splitsRoot != 0 && earned != 0) {
+            uint256 pot = potOf[dealId] + earned;
+            potOf[dealId] = pot;
+            emit SplitPending(dealId, earned, pot);
+            earned = 0;
+        }
+        _pay(deal.token, payee, earned + bonds);
+    }
+
+    function _giveShare(bytes32 dealId, address token, address account, uint256 amount) private {
+        if (amount == 0) return;
+        emit ShareDistributed(dealId, account, amount);
+        _pay(token, account, amount);
+    }
+
+    /// @dev INVARIANT 11: called in the one transaction that takes the deal to its terminal state.
+    function _record(bytes32 dealId, Deal calldata deal, int8 rating) private {
         if (deal.topic == 0) return;
         // A caller who gives too little gas would otherwise settle a deal and lose its rating.
         if (gasleft() < RECORD_GAS_REQUIRED) revert DealEscrowLowGas(gasleft(), RECORD_GAS_REQUIRED);
+        int256 value = rating;
         // INVARIANT 7: whatever the ledger does, the money moves. _requireTerms made the ids fit.
         try
             ledger.record{gas: RECORD_GAS}(
                 deal.topic,
                 uint32(deal.clientAgentId),
                 uint32(deal.providerAgentId),
-                satisfied,
-                unsatisfied
+                value > 0 ? uint24(uint256(value)) : 0,
+                value < 0 ? uint24(uint256(-value)) : 0
             )
         {} catch {
             emit LocalTrustSkipped(dealId);
         }
     }
 
-    /// @dev INVARIANT 7: a recipient that cannot be paid is credited, and blocks nobody. All gas is forwarded: a transfer that
-    /// runs out of it leaves a 64th, and a credit costs over 22,000, so no caller can turn a payment into a credit by
-    /// giving little gas, unless the transfer itself needs over a million.
-    function _pay(address token, address to, uint256 amount) private {
-        if (IERC20(token).trySafeTransfer(to, amount)) return;
-        _credits[token][to] += amount;
-        emit Credited(token, to, amount);
+    /// @dev INVARIANT 7: the hook's gas is capped, its answer is not copied, its failure is an event.
+    function _tell(bytes32 dealId, address hook, bytes memory input) private {
+        // A caller who gives too little gas would otherwise keep the hook in the dark.
+        if (gasleft() < HOOK_GAS_REQUIRED) revert DealEscrowLowGas(gasleft(), HOOK_GAS_REQUIRED);
+        bool isDone;
+        assembly ("memory-safe") {
+            isDone := call(HOOK_GAS, hook, 0, add(input, 0x20), mload(input), 0, 0)
+        }
+        if (!isDone) emit HookFailed(dealId, hook, bytes4(input));
     }
 
-    function _requireReceived(Deal calldata deal, uint256 balanceBefore) private view {
-        uint256 balance = IERC20(deal.token).balanceOf(address(this));
+    function _requireValue(uint256 expected) private view {
+        if (msg.value != expected) revert DealEscrowWrongValue(expected, msg.value);
+    }
+
+    function _requireReceived(address token, uint256 balanceBefore, uint256 expected) private view {
+        uint256 balance = IERC20(token).balanceOf(address(this));
         uint256 received = balance > balanceBefore ? balance - balanceBefore : 0;
         // INVARIANT 8: what the deal promises has arrived, to the unit.
-        if (received != deal.price) revert DealEscrowShortfall(deal.token, deal.price, received);
+        if (received != expected) revert DealEscrowShortfall(token, expected, received);
+    }
+
+    function _requireDisputes() private view {
+        if (msg.sender != address(disputes)) revert DealEscrowNotDisputes(msg.sender);
     }
 
     /// @dev INVARIANT 1, 3: every movement of money names the one state it starts from.
@@ -268,9 +576,19 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
         if (progress.state != required) revert DealEscrowWrongState(dealId, progress.state, required);
     }
 
+    function _requireLive(bytes32 dealId, DealState state) private pure {
+        if (state != DealState.Funded && state != DealState.Submitted && state != DealState.Disputed)
+            revert DealEscrowNotLive(dealId, state);
+    }
+
+    function _requireRating(int8 rating) private pure {
+        if (rating < -MAX_RATING || rating > MAX_RATING) revert DealEscrowBadRating(rating);
+    }
+
     function _requireTerms(Deal calldata deal) private view {
         if (deal.price == 0) revert DealEscrowZeroPrice();
-        if (deal.token.code.length == 0) revert DealEscrowBadToken(deal.token);
+        _requireAmount(deal.price | deal.providerBond | deal.clientBond);
+        if (deal.token != address(0) && deal.token.code.length == 0) revert DealEscrowBadToken(deal.token);
         if (deal.submitBy <= block.timestamp || deal.submitBy > block.timestamp + MAX_DELIVERY)
             revert DealEscrowBadSubmitBy(deal.submitBy, block.timestamp + 1, block.timestamp + MAX_DELIVERY);
         if (deal.reviewPeriod > MAX_REVIEW_PERIOD)
@@ -281,12 +599,17 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
             _requireLedgerId(deal.clientAgentId);
             _requireLedgerId(deal.providerAgentId);
         }
-        if (deal.providerBond != 0) revert DealEscrowUnsupportedTerm("providerBond");
-        if (deal.clientBond != 0) revert DealEscrowUnsupportedTerm("clientBond");
-        if (deal.arbiter != address(0)) revert DealEscrowUnsupportedTerm("arbiter");
-        if (deal.arbiterDeadline != 0) revert DealEscrowUnsupportedTerm("arbiterDeadline");
-        if (deal.splitsRoot != 0) revert DealEscrowUnsupportedTerm("splitsRoot");
-        if (deal.hook != address(0)) revert DealEscrowUnsupportedTerm("hook");
+        // INVARIANT 4: a dispute begins before the review ends, and ends in bounded time.
+        bool hasArbiter = deal.arbiter != address(0);
+        uint256 reviewEnd = uint256(deal.submitBy) + deal.reviewPeriod;
+        uint256 min = hasArbiter ? reviewEnd + 1 : 0;
+        uint256 max = hasArbiter ? reviewEnd + MAX_ARBITRATION : 0;
+        if (deal.arbiterDeadline < min || deal.arbiterDeadline > max)
+            revert DealEscrowBadArbiterDeadline(deal.arbiterDeadline, min, max);
+    }
+
+    function _requireAmount(uint256 amounts) private pure {
+        if (amounts > MAX_AMOUNT) revert DealEscrowAmountTooLarge(amounts, MAX_AMOUNT);
     }
 
     function _requireLedgerId(uint256 agentId) private pure {
@@ -307,43 +630,27 @@ contract DealEscrow is IDealEscrow, EIP712, ReentrancyGuardTransient {
     }
 
     function _requireConsent(bytes32 dealId, bytes32 digest, uint256 agentId, Party calldata party) private view {
-        bytes32 signerHash = keccak256(party.signer);
-        if (!registry.isSignerValidAt(agentId, signerHash, Signers.LOG, block.timestamp))
-            revert DealEscrowInvalidSigner(agentId, signerHash);
-        // The caller's own transaction carries the same terms under its own key.
-        bool isCaller = party.signature.length == 0 && signerHash == keccak256(abi.encodePacked(msg.sender));
-        if (isCaller || Signatures.isValid(party.signer, digest, party.signature)) return;
+        Consent consent = Parties.consentOf(registry, agentId, digest, party);
+        if (consent == Consent.Valid) return;
+        if (consent == Consent.InvalidSigner) revert DealEscrowInvalidSigner(agentId, keccak256(party.signer));
         revert DealEscrowBadSignature(dealId, agentId);
     }
 
     function _requireSpeaker(bytes32 dealId, uint256 agentId) private view {
-        if (!_speaksFor(agentId)) revert DealEscrowNotParty(dealId, agentId, msg.sender);
+        if (!Parties.speaksFor(registry, agentId, msg.sender)) revert DealEscrowNotParty(dealId, agentId, msg.sender);
     }
 
-    /// @dev The usual caller, a LOG signer, is asked for first. An unknown agent has no speaker.
-    function _speaksFor(uint256 agentId) private view returns (bool) {
-        bytes32 signerHash = keccak256(abi.encodePacked(msg.sender));
-        if (registry.isSignerValidAt(agentId, signerHash, Signers.LOG, block.timestamp)) return true;
-        try IERC8004Identity(address(registry)).isAuthorizedOrOwner(msg.sender, agentId) returns (bool isAuthorized) {
-            return isAuthorized;
-        } catch {
-            return false;
-        }
+    /// @dev The account that signed for a side; a key without an account pays by an authorization.
+    function _accountOf(Party calldata party) private pure returns (address) {
+        return party.signer.length == 20 ? address(bytes20(party.signer)) : address(0);
     }
 
-    function _payeeOf(uint256 agentId) private view returns (address) {
-        address wallet = IERC8004Identity(address(registry)).getAgentWallet(agentId);
-        return wallet == address(0) ? IERC721(address(registry)).ownerOf(agentId) : wallet;
+    function _payeeOf(Deal calldata deal) private view returns (address) {
+        return Parties.payeeOf(registry, deal.providerAgentId);
     }
 
-    /// @dev All fields are static, so the calldata words are the EIP-712 encoding.
-    function _hash(Deal calldata deal) private pure returns (bytes32 dealId) {
-        bytes32 typehash = StructHash.DEAL_TYPEHASH;
-        assembly ("memory-safe") {
-            let encoding := mload(0x40)
-            mstore(encoding, typehash)
-            calldatacopy(add(encoding, 0x20), deal, 0x240)
-            dealId := keccak256(encoding, 0x260)
-        }
+    /// @dev What is left of the price.
+    function _heldOf(bytes32 dealId, Deal calldata deal, Progress storage progress) private view returns (uint256) {
+        return progress.hasParts ? deal.price - releasedOf[dealId] : deal.price;
     }
 }

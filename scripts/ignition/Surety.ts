@@ -15,7 +15,7 @@ const ROOT_WINDOW_SECONDS = 3_600;
 const CREDENTIAL_LIFETIME_SECONDS = 30 * 86_400;
 
 /**
- * Every contract but the token, wired once and for all: the ledger takes records from the escrow only, the vault is locked
+ * Every contract but the token, wired once and for all: the ledger takes records from the two escrows only, the vault is locked
  * and slashed by the epochs only, and nobody can name others later.
  */
 function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
@@ -41,7 +41,6 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const credentials = m.contract("Credentials", [identityRegistry, sources]);
   const trustLedger = m.contract("TrustLedger", [m.getParameter("epochLength"), identityRegistry]);
   const stakeVault = m.contract("StakeVault", [token, identityRegistry, trustLedger, m.getParameter("unbondingDelay")]);
-  const dealEscrow = m.contract("DealEscrow", [identityRegistry, trustLedger]);
   const reputationEpochs = m.contract("ReputationEpochs", [
     trustLedger,
     stakeVault,
@@ -50,18 +49,23 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   ]);
   // The deployer governs the curves; on a public network that is to be a timelock or a multisignature.
   const bondCurve = m.contract("BondCurve", [reputationEpochs, trustLedger, identityRegistry, m.getAccount(0)]);
+  const dealEscrow = m.contract("DealEscrow", [identityRegistry, trustLedger, bondCurve]);
+  const dealDisputes = m.contractAt("DealDisputes", m.staticCall(dealEscrow, "disputes"));
+  const dealFunding = m.contract("DealFunding", [dealEscrow]);
+  const tabEscrow = m.contract("TabEscrow", [identityRegistry, trustLedger]);
   const structHashes = m.contract("StructHashes");
   const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
   const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
   const jobEscrow = m.contract("JobEscrow", [token]);
-  m.call(trustLedger, "setRecorders", [[dealEscrow]]);
+  m.call(trustLedger, "setRecorders", [[dealEscrow, tabEscrow]]);
   m.call(stakeVault, "setModules", [[reputationEpochs]]);
   return {
     identityRegistry,
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
     ...{ p256Verifier, webAuthnVerifier },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
-    ...{ stakeVault, dealEscrow, trustLedger, reputationEpochs, bondCurve, structHashes, token },
+    ...{ stakeVault, trustLedger, reputationEpochs, bondCurve, structHashes, token },
+    ...{ dealEscrow, dealDisputes, dealFunding, tabEscrow },
     ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }

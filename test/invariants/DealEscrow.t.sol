@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {ICredits} from "../../contracts/interfaces/ICredits.sol";
+import {IBondCurve} from "../../contracts/interfaces/IBondCurve.sol";
 import {DealState, IDealEscrow} from "../../contracts/interfaces/IDealEscrow.sol";
 import {ITrustLedger} from "../../contracts/interfaces/ITrustLedger.sol";
 import {StructHash} from "../../contracts/libraries/StructHash.sol";
@@ -66,7 +67,7 @@ contract DealEscrowHandler {
         _now = block.timestamp;
         agents = new Agents();
         ledger = new TrustLedger(1 days, address(agents.registry()));
-        escrow = new DealEscrow(agents.registry(), ITrustLedger(ledger));
+        escrow = new DealEscrow(agents.registry(), ITrustLedger(ledger), IBondCurve(address(0)));
         address[] memory recorders = new address[](1);
         recorders[0] = address(escrow);
         ledger.setRecorders(recorders);

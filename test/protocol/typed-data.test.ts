@@ -11,6 +11,7 @@ const structHashes = await viem.deployContract("StructHashes");
 function arbitraryOf(type: string): fc.Arbitrary<unknown> {
   if (type === "address") return fc.bigInt({ min: 0n, max: 2n ** 160n - 1n }).map((n) => toHex(n, { size: 20 }));
   if (type === "bytes32") return fc.bigInt({ min: 0n, max: 2n ** 256n - 1n }).map((n) => toHex(n, { size: 32 }));
+  if (type === "bool") return fc.boolean();
   if (type === "int8") return fc.integer({ min: -128, max: 127 });
   const bits = Number(type.replace("uint", ""));
   const integer = fc.bigInt({ min: 0n, max: 2n ** BigInt(bits) - 1n });

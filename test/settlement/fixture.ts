@@ -27,6 +27,7 @@ import {
   type Deal,
   type Domain,
   type Signer,
+  type SplitProposal,
 } from "#protocol";
 
 const MNEMONIC = "test test test test test test test test test test test junk";
@@ -35,6 +36,7 @@ export const UNBONDING_DELAY = 14 * 86_400;
 export const PRICE = 1_000_000n;
 export const MAX_REVIEW_PERIOD = 30 * 86_400;
 export const MAX_DELIVERY = 366 * 86_400;
+export const MAX_ARBITRATION = 180 * 86_400;
 export const TOPIC = topicIdOf("translation");
 
 /** Signer of one of Hardhat's accounts. */
@@ -69,9 +71,17 @@ export async function createSettlement() {
     ledger.address,
     UNBONDING_DELAY,
   ]);
-  const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address]);
-  await ledger.write.setRecorders([[escrow.address]]);
-  const contracts = { chainId, identityRegistry: registry.address, dealEscrow: escrow.address };
+  const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
+  const disputes = await viem.getContractAt("DealDisputes", await escrow.read.disputes());
+  const funding = await viem.deployContract("DealFunding", [escrow.address]);
+  const tabs = await viem.deployContract("TabEscrow", [registry.address, ledger.address]);
+  await ledger.write.setRecorders([[escrow.address, tabs.address]]);
+  const contracts = {
+    chainId,
+    identityRegistry: registry.address,
+    dealEscrow: escrow.address,
+    tabEscrow: tabs.address,
+  };
   const tokenDomain: Domain = {
     name: "Surety test dollar",
     version: "1",
@@ -159,6 +169,12 @@ export async function createSettlement() {
     return [consent(client.signer, digest), consent(provider.signer, digest)] as const;
   }
 
+  /** Both parties' consents to a split. */
+  function signSplit(deal: Deal, split: Omit<SplitProposal, "dealId">, client: Agent, provider: Agent) {
+    const digest = typedDataDigest("SplitProposal", { dealId: dealIdOf(deal), ...split }, contracts);
+    return [consent(client.signer, digest), consent(provider.signer, digest)] as const;
+  }
+
   /** The payer's EIP-3009 authorization of a deal's price. */
   function authorize(deal: Deal, payer: Signer, validBefore = 2n ** 48n, to: Address = escrow.address) {
     const window = { payer: payer.address, validAfter: 0n, validBefore };
@@ -183,13 +199,15 @@ export async function createSettlement() {
   }
 
   /** A second escrow on the same registry, which the ledger does not know as a recorder. */
-  const createOtherEscrow = () => viem.deployContract("DealEscrow", [registry.address, ledger.address]);
+  const createOtherEscrow = () => viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
 
   /** Mints and approves, so that an account can fund deals and stakes by allowance. */
   async function endow(account: Address, amount = 10n ** 15n): Promise<void> {
     await token.write.mint([account, amount]);
     await token.write.approve([escrow.address, 2n ** 256n - 1n], { account });
     await token.write.approve([vault.address, 2n ** 256n - 1n], { account });
+    await token.write.approve([funding.address, 2n ** 256n - 1n], { account });
+    await token.write.approve([tabs.address, 2n ** 256n - 1n], { account });
   }
 
   const client = await registerAgent(1);
@@ -229,8 +247,8 @@ export async function createSettlement() {
 
   return {
     ...{ connection, viem, networkHelpers, publicClient, contracts, tokenDomain },
-    ...{ registry, token, ledger, vault, escrow, client, provider, stranger },
-    ...{ registerAgent, bindLogSigner, draftDeal, sign, signCancel, authorize, endow, openDeal, submitDeal },
+    ...{ registry, token, ledger, vault, escrow, disputes, funding, tabs, client, provider, stranger },
+    ...{ registerAgent, bindLogSigner, draftDeal, sign, signCancel, signSplit, authorize, endow, openDeal, submitDeal },
     ...{ consent, cancelAuthorization, createOtherEscrow, stateOf, expectRefusal, atSecond },
   };
 }

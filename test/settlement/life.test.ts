@@ -108,17 +108,18 @@ describe("DealEscrow.complete", () => {
     await registry.write.setAgentWallet([agent.agentId, wallet.address, deadline, signature], {
       account: agent.account,
     });
-    const pay = async () => {
+    const deliver = async () => {
       const deal = await s.draftDeal(client, agent);
       await escrow.write.open([deal, ...s.sign(deal, client, agent)], byClient);
       await escrow.write.submit([deal, DELIVERABLE], { account: agent.signer.address });
-      await escrow.write.complete([deal, 1], byClient);
+      return deal;
     };
-    await pay();
+    const [first, second] = [await deliver(), await deliver()];
+    await escrow.write.complete([first, 1], byClient);
     expect(await balanceOf(wallet.address)).to.equal(PRICE);
     const newOwner = signerAt(16).address;
     await registry.write.transferFrom([agent.account, newOwner, agent.agentId], { account: agent.account });
-    await pay();
+    await escrow.write.complete([second, 1], byClient);
     expect(await balanceOf(newOwner)).to.equal(PRICE);
   });
 

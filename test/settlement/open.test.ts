@@ -2,7 +2,6 @@ import { expect } from "chai";
 import {
   concat,
   encodeFunctionData,
-  keccak256,
   padHex,
   parseEventLogs,
   slice,
@@ -12,7 +11,7 @@ import {
   type Hex,
 } from "viem";
 import { dealDigestOf, dealIdOf, purposes, signerHashOf, typedDataDigest, type Deal } from "#protocol";
-import { createSettlement, MAX_DELIVERY, MAX_REVIEW_PERIOD, PRICE, signerAt } from "./fixture.ts";
+import { createSettlement, MAX_ARBITRATION, MAX_DELIVERY, MAX_REVIEW_PERIOD, PRICE, signerAt } from "./fixture.ts";
 
 const s = await createSettlement();
 const { escrow, token, client, provider, stranger, networkHelpers } = s;
@@ -207,10 +206,9 @@ describe("DealEscrow.open", () => {
     it("must be sound, one by one", async () => {
       const now = (await networkHelpers.time.latest()) + 10;
       const large = 2n ** 32n;
-      const unsupported = (name: string) => [toHex(name, { size: 32 })];
       const refused: [Partial<Deal>, Parameters<typeof s.expectRefusal>[1], unknown[]][] = [
         [{ price: 0n }, "DealEscrowZeroPrice", []],
-        [{ token: zeroAddress }, "DealEscrowBadToken", [zeroAddress]],
+        [{ token: zeroAddress }, "DealEscrowWrongValue", [PRICE, 0n]],
         [{ token: stranger.address }, "DealEscrowBadToken", [stranger.address]],
         [{ submitBy: now - 1 }, "DealEscrowBadSubmitBy", [now - 1, BigInt(now + 1), BigInt(now + MAX_DELIVERY)]],
         [{ submitBy: now }, "DealEscrowBadSubmitBy", [now, BigInt(now + 1), BigInt(now + MAX_DELIVERY)]],
@@ -227,12 +225,24 @@ describe("DealEscrow.open", () => {
         [{ providerAgentId: client.agentId }, "DealEscrowSelfDeal", [client.agentId]],
         [{ clientAgentId: large }, "DealEscrowAgentIdTooLarge", [large, large - 1n]],
         [{ providerAgentId: large }, "DealEscrowAgentIdTooLarge", [large, large - 1n]],
-        [{ providerBond: 1n }, "DealEscrowUnsupportedTerm", unsupported("providerBond")],
-        [{ clientBond: 1n }, "DealEscrowUnsupportedTerm", unsupported("clientBond")],
-        [{ arbiter: stranger.address }, "DealEscrowUnsupportedTerm", unsupported("arbiter")],
-        [{ arbiterDeadline: 1 }, "DealEscrowUnsupportedTerm", unsupported("arbiterDeadline")],
-        [{ splitsRoot: keccak256("0x") }, "DealEscrowUnsupportedTerm", unsupported("splitsRoot")],
-        [{ hook: stranger.address }, "DealEscrowUnsupportedTerm", unsupported("hook")],
+        [{ price: 2n ** 128n }, "DealEscrowAmountTooLarge", [2n ** 128n, 2n ** 128n - 1n]],
+        [{ clientBond: 2n ** 128n, price: 1n }, "DealEscrowAmountTooLarge", [2n ** 128n + 1n, 2n ** 128n - 1n]],
+        [{ arbiterDeadline: 1 }, "DealEscrowBadArbiterDeadline", [1, 0n, 0n]],
+        [
+          { arbiter: stranger.address, submitBy: now + 5, reviewPeriod: 7, arbiterDeadline: now + 12 },
+          "DealEscrowBadArbiterDeadline",
+          [now + 12, BigInt(now + 13), BigInt(now + 12 + MAX_ARBITRATION)],
+        ],
+        [
+          {
+            arbiter: stranger.address,
+            submitBy: now + 5,
+            reviewPeriod: 7,
+            arbiterDeadline: now + 13 + MAX_ARBITRATION,
+          },
+          "DealEscrowBadArbiterDeadline",
+          [now + 13 + MAX_ARBITRATION, BigInt(now + 13), BigInt(now + 12 + MAX_ARBITRATION)],
+        ],
       ];
       for (const [terms, name, args] of refused) {
         const deal = await s.draftDeal(client, provider, terms);

@@ -116,11 +116,10 @@ describe("DealEscrow with hostile tokens", () => {
     );
     await escrow.write.withdrawCredit([token.address, stranger.address], byProvider);
     expect(await token.read.balanceOf([stranger.address])).to.equal(11n * PRICE);
-    await s.expectRefusal(
-      escrow.write.withdrawCredit([token.address, stranger.address], byProvider),
-      "DealEscrowNoCredit",
-      [getAddress(token.address), provider.signer.address],
-    );
+    await s.expectRefusal(escrow.write.withdrawCredit([token.address, stranger.address], byProvider), "CreditsNone", [
+      getAddress(token.address),
+      provider.signer.address,
+    ]);
   });
 
   it("credits a payer that the token blocks, on refund and on cancel", async () => {

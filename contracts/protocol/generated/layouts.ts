@@ -20,7 +20,8 @@ export const storageSlots = {
   },
   anchors: { _tips: 0n, _anchors: 1n, _batches: 2n, _revocations: 3n },
   credentials: { _sources: 0n, _admissions: 1n, operatorOf: 2n, _holdings: 3n },
-  dealEscrow: { _nameFallback: 0n, _versionFallback: 1n, _progress: 2n, _credits: 3n },
+  dealEscrow: { _credits: 0n, _nameFallback: 1n, _versionFallback: 2n, _progress: 3n, releasedOf: 4n, potOf: 5n },
+  tabEscrow: { _credits: 0n, _nameFallback: 1n, _versionFallback: 2n, _accounts: 3n },
   stakeVault: {
     _isModule: 0n,
     _hasModules: 1n,

@@ -295,7 +295,8 @@ export interface Tab {
 
 export interface TabClaim {
   tabId: Hex;
-  seq: bigint;
+  paid: bigint;
+  isLast: boolean;
 }
 
 export interface TabClosing {
@@ -563,15 +564,16 @@ export const structTypes = {
   ],
   TabClaim: [
     { name: "tabId", type: "bytes32" },
-    { name: "seq", type: "uint64" },
+    { name: "paid", type: "uint96" },
+    { name: "isLast", type: "bool" },
   ],
   TabClosing: [{ name: "tabId", type: "bytes32" }],
   Voucher: [
     { name: "tabId", type: "bytes32" },
     { name: "seq", type: "uint64" },
-    { name: "paid", type: "uint128" },
-    { name: "satisfied", type: "uint48" },
-    { name: "unsatisfied", type: "uint48" },
+    { name: "paid", type: "uint96" },
+    { name: "satisfied", type: "uint32" },
+    { name: "unsatisfied", type: "uint32" },
   ],
 } as const;
 

@@ -1,4 +1,4 @@
-import { zeroHash } from "viem";
+import { zeroHash, zeroAddress } from "viem";
 import {
   composeDeal,
   contentHashOf,
@@ -50,7 +50,7 @@ export async function createDealWorld(agentCount = 2) {
   const registry = await viem.deployContract("IdentityRegistry");
   const token = await viem.deployContract("TestToken");
   const ledger = await viem.deployContract("TrustLedger", [3_600n, registry.address]);
-  const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address]);
+  const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
   await ledger.write.setRecorders([[escrow.address]]);
   const deployment = testDeployment({
     ...{ identityRegistry: registry.address, dealEscrow: escrow.address, trustLedger: ledger.address },
