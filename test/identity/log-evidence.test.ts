@@ -114,6 +114,7 @@ describe("evidence of a forked log", () => {
     expect(await registry.read.isSignerValidAt(log)).to.equal(false);
     expect(await evidence.read.judge([first, second])).to.deep.equal([agentId, forkId]);
     const sold = await fork(0);
+    await chain.atSecond(sold.boundAt + 10);
     await registry.write.transferFrom([owner.account.address, buyer.account.address, sold.agentId]);
     expect((await evidence.read.judge([sold.first, sold.second]))[0]).to.equal(sold.agentId);
   });

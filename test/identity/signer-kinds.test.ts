@@ -85,7 +85,7 @@ describe("signers of every kind", () => {
 
   it("finds every signer of an agent by its events, and the agent of every signer", async () => {
     const agentId = await chain.registerAgent();
-    const bound = [];
+    const bound: Hex[] = [];
     for (const create of Object.values(kinds).slice(3)) {
       const signer = await create();
       const { digest, bind } = bindingAs(agentId, signer, purposes.log);
@@ -134,7 +134,7 @@ describe("keys whose proof the chain cannot check", () => {
     await chain.refuses(() => bind(agentId, zeroHash), "BindingsZeroSigner", [32n]);
     for (const length of [0, 63, 65]) {
       const values = [BigInt(length), 64n];
-      const signature: Hex = length === 0 ? "0x" : toHex(1, { size: length });
+      const signature = `0x${"01".repeat(length)}` as const;
       await chain.refuses(() => bind(agentId, key, signature), "BindingsBadProofLength", values);
     }
     const account = chain.stranger.account.address;
