@@ -5,8 +5,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { COUNTS_FILE_VARIABLE, isGreen, readCounts, summaryLine } from "./checks/counts.ts";
+import { findForge } from "./checks/forge.ts";
 import { findLeftovers, RUN_MARKER_VARIABLE } from "./checks/leftovers.ts";
 import { runTool } from "./checks/run-tool.ts";
+
+const isNightly = process.argv.includes("--nightly");
 
 /** Two test files at a time: each may own a chain in its process, and small machines have two cores. */
 const MOCHA_JOBS = "2";
@@ -22,6 +25,14 @@ const runners: readonly (readonly [string, string, readonly string[]])[] = [
   ],
 ];
 
+/** The nightly profile adds a second EVM, where there is one. */
+function listRunners(): typeof runners {
+  if (!isNightly) return runners;
+  if (findForge() !== undefined) return [...runners, ["forge", "node", ["scripts/checks/forge-tests.ts", "--nightly"]]];
+  console.log("test: forge is not installed; the Solidity tests run on one EVM only");
+  return runners;
+}
+
 /** Waits until nothing of this run lives, at most the grace time. */
 async function awaitLeftovers(marker: string) {
   const deadlineMs = performance.now() + LEFTOVER_GRACE_MS;
@@ -36,7 +47,7 @@ async function runAll(countsDir: string): Promise<boolean> {
   const marker = randomUUID();
   const env = {
     [RUN_MARKER_VARIABLE]: marker,
-    ...(process.argv.includes("--nightly") ? { SURETY_PROFILE: "nightly" } : {}),
+    ...(isNightly ? { SURETY_PROFILE: "nightly" } : {}),
   };
   const steps = [
     ["hardhat", ["build"]],
@@ -48,7 +59,7 @@ async function runAll(countsDir: string): Promise<boolean> {
   }
   const lines: string[] = [];
   let areGreen = true;
-  for (const [runner, tool, args] of runners) {
+  for (const [runner, tool, args] of listRunners()) {
     const countsPath = join(countsDir, `${runner}.json`);
     const { exitCode } = await runTool(tool, args, {
       isStreamed: true,

@@ -1,15 +1,9 @@
-// `npm run test:forge [-- --coverage] [-- --nightly]`: the Solidity tests once more, by forge, where forge is installed: two EVMs that agree
-// are better than one. `--coverage` prints lines, statements, branches and functions of each contract instead.
-import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+// `npm run test:forge [-- --coverage] [-- --nightly]`: the Solidity tests once more, by forge: two EVMs that agree are
+// better than one. `--coverage` prints lines, statements, branches and functions of each contract instead.
+import { join } from "node:path";
 import { summaryLine, writeCounts } from "./counts.ts";
+import { findForge } from "./forge.ts";
 import { root, runTool } from "./run-tool.ts";
-
-/** In the PATH, or where `npm install --no-save @foundry-rs/forge-linux-amd64` puts it. */
-const places = [
-  ...(process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, "forge")),
-  join(root, "node_modules/@foundry-rs/forge-linux-amd64/bin/forge"),
-];
 
 type Suites = Readonly<
   Record<string, { readonly test_results: Readonly<Record<string, { readonly status: string }>> }>
@@ -30,10 +24,10 @@ function countResults(output: string) {
 }
 
 async function main(): Promise<number> {
-  const forge = places.find(existsSync);
+  const forge = findForge();
   if (forge === undefined) {
-    console.log("forge: not installed; `npm install --no-save @foundry-rs/forge-linux-amd64` brings it. Skipped.");
-    return 0;
+    console.log("forge: not installed; `npm install --no-save @foundry-rs/forge-linux-amd64` brings it.");
+    return 1;
   }
   const env = {
     FOUNDRY_CONFIG: join(root, "scripts/forge/foundry.toml"),
