@@ -41,6 +41,14 @@ export async function sendCall(
   });
 }
 
+/** Unix seconds that the next block will carry: a quiet local chain's latest block may be hours old. */
+export async function nextBlockTime(client: Connection["client"]): Promise<number> {
+  const latest = await client.getBlock();
+  // Endpoints that show no pending block belong to chains that are never quiet.
+  const next = await client.getBlock({ blockTag: "pending" }).catch(() => latest);
+  return Number(next.timestamp > latest.timestamp ? next.timestamp : latest.timestamp);
+}
+
 /** Without ETH the chain would refuse with less of an explanation; a call that reverts is left to the sender to name. */
 async function requireFunds(
   { client, rpcUrl }: Connection,

@@ -7,7 +7,7 @@ import { requireAgent } from "../cli/agents.ts";
 import { runAction } from "../cli/action.ts";
 import { createKeyFile, readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
-import { sendCall } from "../cli/sending.ts";
+import { nextBlockTime, sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
 
 /** Seconds for which the new signer's proof of possession may be used. */
@@ -29,8 +29,7 @@ async function registerAgent(
 ): Promise<{ agentId: bigint; owner: Hex; transactionHash: Hex; gasUsed: bigint }> {
   const { client, deployment } = connection;
   const signer = createSigner(key);
-  const { timestamp } = await client.getBlock();
-  const window = { validFrom: 0, validUntil: 0, deadline: Number(timestamp) + PROOF_LIFETIME_S };
+  const window = { validFrom: 0, validUntil: 0, deadline: (await nextBlockTime(client)) + PROOF_LIFETIME_S };
   const statement = {
     ...{ agentId: 0n, owner: signer.address, signerHash: signer.signerHash, purpose: purposes.log },
     ...window,

@@ -27,7 +27,7 @@ import { runAction, type Outcome } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
 import { createCommitment, manifestPath } from "../cli/commitment.ts";
 import { connect, type Connection } from "../cli/network.ts";
-import { sendCall } from "../cli/sending.ts";
+import { nextBlockTime, sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
 import { outcomeOf } from "./verify.ts";
 
@@ -152,8 +152,7 @@ export async function updateCommitment(
       next: "Nothing: the chain holds it.",
     });
   }
-  const { timestamp } = await client.getBlock();
-  const deadline = Number(timestamp) + UPDATE_LIFETIME_S;
+  const deadline = (await nextBlockTime(client)) + UPDATE_LIFETIME_S;
   const update = { agentId, version: version + 1n, previous, delta: commitment, deadline };
   const domain = { chainId: deployment.chainId, ...deployment.contracts };
   const signature = createSigner(key).sign(typedDataDigest("BindingUpdate", update, domain));

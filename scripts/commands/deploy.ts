@@ -89,14 +89,11 @@ async function openNetwork(options: DeployCommandOptions) {
       ...(url === undefined ? {} : { override: { url } }),
     });
   } catch (cause) {
-    throw new SuretyError(
-      "USAGE_NETWORK",
-      `${options.network} is no network of hardhat.config.ts, or lacks its values.`,
-      {
-        values: { network: options.network, detail: cause instanceof Error ? cause.message : String(cause) },
-        next: "Use localhost, or set SURETY_RPC_URL and SURETY_DEPLOYER_KEY in Hardhat's keystore and use remote.",
-        cause,
-      },
-    );
+    const detail = cause instanceof Error ? (cause.message.split("\n").at(-1) ?? "") : String(cause);
+    throw new SuretyError("USAGE_NETWORK", `Hardhat does not open the network ${options.network}: ${detail.trim()}`, {
+      values: { network: options.network, detail },
+      next: "Name localhost or a network of hardhat.config.ts, and a URL by --rpc-url; remote takes SURETY_RPC_URL and SURETY_DEPLOYER_KEY from Hardhat's keystore.",
+      cause,
+    });
   }
 }

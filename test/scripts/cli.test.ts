@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Command } from "commander";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { numberToHex, type Hex } from "viem";
+import { createTestClient, http, numberToHex, type Hex } from "viem";
 import { dealEscrowAbi, topicIdOf } from "#protocol";
 import { agentCommand } from "../../scripts/commands/agent.ts";
 import { auditCommand } from "../../scripts/commands/audit.ts";
@@ -155,6 +155,18 @@ describe("the command line", function () {
     const shown = await cli.json<{ uri: string; facts: Record<string, string> }>("agent", "show", "4", ...on);
     expect([shown.code, shown.result.uri]).to.deep.equal([0, "ipfs://card"]);
     expect(shown.result.facts["owner"]).to.include(created.address);
+  });
+
+  it("registers an agent on a chain whose latest block is older than a proof may be", async () => {
+    const keyFile = at("late.key");
+    const { result: created } = await cli.json<{ address: Hex }>("agent", "key", "--key-file", keyFile);
+    const chain = createTestClient({ mode: "hardhat", transport: http(world.rpcUrl) });
+    await chain.setBalance({ address: created.address, value: 10n ** 18n });
+    await chain.setIntervalMining({ interval: 0 });
+    await chain.increaseTime({ seconds: 3_000 });
+    const { code, result } = await cli.json("agent", "register", "--key-file", keyFile, ...on);
+    await chain.setIntervalMining({ interval: 1 });
+    expect([code, result["agentId"]]).to.deep.equal([0, "5"]);
   });
 
   it("says with exit code 1 that an agent or a deal does not exist", async () => {
