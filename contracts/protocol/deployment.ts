@@ -79,7 +79,7 @@ export function parseDeployment(text: string): Deployment {
   const fail = (detail: string, cause?: unknown) =>
     new SuretyError("DEPLOYMENT_INVALID", `The deployment file is not valid: ${detail}.`, {
       values: { detail },
-      next: "Write it again with `surety deploy`.",
+      next: "An older version wrote it, or somebody changed it: deploy again, `surety deploy --reset` for all of it anew.",
       cause,
     });
   let json: Record<string, unknown>;

@@ -86,6 +86,8 @@ async function commit(options: RoleOptions, terminal: Terminal): Promise<Outcome
   const done = Promise.withResolvers<RoleReport>();
   const onReport = (report: RoleReport) => {
     terminal.progress(describe(report));
+    if (report.effect.kind === "compute" && report.error === undefined)
+      terminal.progress(afterComputing(report.effect));
     if (report.effect.kind === "commit" || report.error?.isRetryable === false) done.resolve(report);
   };
   const publisher = { agentId: Number(agentId), rank: 0, isReleasing: false };
@@ -123,6 +125,10 @@ async function watch(options: RoleOptions, terminal: Terminal): Promise<Outcome>
     },
   );
   return { result: { challenges }, lines: [`stopped after ${challenges} challenges`] };
+}
+
+function afterComputing({ epoch }: { readonly epoch: number }): string {
+  return `epoch ${epoch} is computed; topics without ratings, or that another committed alike, leave nothing to commit: then the next epoch is waited for`;
 }
 
 function describe({ role, effect, error }: RoleReport): string {
