@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   baid: async () => (await import("./commands/baid.ts")).baidCommand(),
   stake: async () => (await import("./commands/stake.ts")).stakeCommand(),
   token: async () => (await import("./commands/token.ts")).tokenCommand(),
+  proof: async () => (await import("./commands/proof.ts")).proofCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),
   reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),

@@ -1,0 +1,213 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { getAddress, type Hex } from "viem";
+import { SuretyError } from "#protocol";
+import { createLogStore } from "../../node/log/log-store.ts";
+import { openStore } from "../../node/store/sqlite.ts";
+import type { LogFile, ProofFile, StatementFile } from "../../zk/log/messages.ts";
+import { runAction, stringify, type Outcome, type Terminal } from "../cli/action.ts";
+import { connect } from "../cli/network.ts";
+import {
+  addNetworkOptions,
+  dataDirOption,
+  jsonOption,
+  parseAgentId,
+  parseBytes32,
+  parseInteger,
+  parseUint,
+  type CommonOptions,
+} from "../cli/options.ts";
+import { anchoredHeadAt, readAnchoredHeads } from "../proof/anchored.ts";
+import { collectEntries } from "../proof/entries.ts";
+import { startProver, type Prover } from "../proof/prover.ts";
+
+interface EntriesOptions extends CommonOptions {
+  readonly store: string;
+  readonly agent: bigint;
+  readonly log: string;
+  readonly from: number;
+  readonly to: number;
+  readonly out: string;
+}
+interface MakeOptions {
+  readonly limit: bigint;
+  readonly budget: bigint;
+  readonly salt: bigint;
+  readonly headFrom?: Hex;
+  readonly out: string;
+  readonly dataDir: string;
+  readonly json: boolean;
+}
+interface CheckOptions extends CommonOptions {
+  readonly limit: bigint;
+  readonly budgetCommitment: Hex;
+  readonly programHash?: bigint;
+}
+
+export function proofCommand(): Command {
+  const proof = new Command("proof").description(
+    "prove that a log kept its rules, without showing it: each entry linked, each spend within the limit, all within the budget",
+  );
+  proof.addCommand(entriesCommand());
+  proof.addCommand(makeCommand());
+  proof.addCommand(checkCommand());
+  return proof;
+}
+
+const entriesCommand = () =>
+  addNetworkOptions(new Command("entries"))
+    .description("write the range of a log that is to be proven: digests, and what the escrow says each receipt paid")
+    .requiredOption("--store <file>", "node.sqlite of the agent's own node")
+    .requiredOption("--agent <id>", "the agent's id", parseAgentId)
+    .requiredOption("--log <address>", "the log")
+    .option("--from <seq>", "first entry", parseInteger(0), 0)
+    .option("--to <seq>", "last entry; default: the newest", parseInteger(0), Number.MAX_SAFE_INTEGER)
+    .requiredOption("-o, --out <file>", "where the range is written")
+    .addOption(jsonOption())
+    .action((options: EntriesOptions) =>
+      runAction(options.json, async ({ signal }) => {
+        const { client, deployment } = await connect(options, signal);
+        const store = openStore(options.store);
+        try {
+          const log = getAddress(options.log);
+          const range = { fromSeq: options.from, toSeq: options.to };
+          const entries = await collectEntries(createLogStore(store), log, range, { client, deployment });
+          const { chainId, contracts } = deployment;
+          const file = {
+            chainId,
+            registry: contracts.identityRegistry,
+            log,
+            agentId: options.agent.toString(),
+            entries,
+          };
+          return writeJson(options.out, file satisfies LogFile, [
+            `${options.out}: ${entries.length} entries of ${log}`,
+          ]);
+        } finally {
+          store.close();
+        }
+      }),
+    );
+
+const makeCommand = () =>
+  new Command("make")
+    .description("prove a range; some minutes for each 128 entries on a busy machine")
+    .argument("<range>", "file that `surety proof entries` wrote")
+    .requiredOption("--limit <amount>", "most that one entry may spend, smallest unit", parseUint)
+    .requiredOption("--budget <amount>", "most that all of them may spend", parseUint)
+    .requiredOption("--salt <number>", "hides the budget behind its commitment; keep it", parseUint)
+    .option("--head-from <word>", "Poseidon head before the range; default: the log's beginning", parseBytes32)
+    .requiredOption("-o, --out <file>", "where the proof is written")
+    .addOption(dataDirOption())
+    .addOption(jsonOption())
+    .action((range: string, options: MakeOptions) =>
+      runAction(options.json, (terminal) =>
+        withProver(options.dataDir, terminal, async (prover) => {
+          const file = readJson<LogFile>(range, "LOG_FILE");
+          const made = (await prover.ask({
+            ...{ action: "make", file, ...(options.headFrom === undefined ? {} : { headFrom: options.headFrom }) },
+            ...{ limit: String(options.limit), budget: String(options.budget), budgetSalt: String(options.salt) },
+          })) as ProofFile;
+          const { statement } = made;
+          return writeJson(options.out, made, [
+            `${options.out}: entries ${statement.fromSeq} to ${statement.nextSeq - 1} of ${made.log.log}`,
+            `anchor this head after the last entry: ${statement.headTo}`,
+            `publish this commitment to the budget:  ${statement.budgetCommitment}`,
+          ]);
+        }),
+      ),
+    );
+
+const checkCommand = () =>
+  addNetworkOptions(new Command("check"))
+    .description("check proofs against the heads that the log anchored on chain, and against the rules you name")
+    .argument(
+      "<proofs...>",
+      "files that `surety proof make` wrote; the first check compiles, the others take a second each",
+    )
+    .requiredOption("--limit <amount>", "most that one entry may spend, smallest unit", parseUint)
+    .requiredOption("--budget-commitment <word>", "the agent's commitment to its budget", parseBytes32)
+    .option(
+      "--program-hash <number>",
+      "hash of the program's verification key; default: that of this source",
+      parseUint,
+    )
+    .addOption(jsonOption())
+    .action((files: string[], options: CheckOptions) =>
+      runAction(options.json, async (terminal) => {
+        const connection = await connect(options, terminal.signal);
+        return withProver(options.dataDir, terminal, async (prover) => {
+          const verdicts: { file: string; fault: string | null; programHash: string }[] = [];
+          for (const file of files) {
+            const proof = readJson<ProofFile>(file, "PROOF_FILE");
+            const statement = await statementOf(proof, options, connection, prover);
+            const programHash = options.programHash?.toString();
+            const answer = (await prover.ask({
+              ...{ action: "check", file: proof, statement },
+              ...(programHash === undefined ? {} : { programHash }),
+            })) as { fault: string | null; programHash: string };
+            verdicts.push({ file, ...answer });
+          }
+          return {
+            result: { verdicts },
+            lines: verdicts.map(({ file, fault }) =>
+              fault === null ? `holds    ${file}` : `REFUSED  ${file}: ${fault}`,
+            ),
+            isFailed: verdicts.some(({ fault }) => fault !== null),
+          };
+        });
+      }),
+    );
+
+/** What the proof has to be about: its ends are the log's anchors, its rules the caller's. Only the range is taken from the file. */
+async function statementOf(
+  { log, statement }: ProofFile,
+  options: CheckOptions,
+  { client, deployment }: Awaited<ReturnType<typeof connect>>,
+  prover: Prover,
+): Promise<StatementFile> {
+  const { chainId, contracts } = deployment;
+  const address = getAddress(log.log);
+  const heads = await readAnchoredHeads(client, deployment, address);
+  const { fromSeq, nextSeq } = statement;
+  const genesis = { chainId, registry: contracts.identityRegistry, log: address };
+  const headFrom =
+    fromSeq === 0
+      ? ((await prover.ask({ action: "genesis", log: genesis })) as { head: Hex }).head
+      : anchoredHeadAt(heads, fromSeq);
+  return {
+    ...{ headFrom, fromSeq, headTo: anchoredHeadAt(heads, nextSeq), nextSeq },
+    ...{ limit: String(options.limit), budgetCommitment: options.budgetCommitment },
+  };
+}
+
+async function withProver(
+  dataDir: string,
+  { signal, progress }: Terminal,
+  use: (prover: Prover) => Promise<Outcome>,
+): Promise<Outcome> {
+  const prover = startProver({ cacheDir: join(dataDir, "zk-cache"), signal, progress });
+  try {
+    return await use(prover);
+  } finally {
+    await prover.close();
+  }
+}
+
+function writeJson(path: string, file: unknown, lines: readonly string[]): Outcome {
+  writeFileSync(path, `${stringify(file)}\n`);
+  return { result: file, lines };
+}
+
+function readJson<T>(path: string, code: string): T {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as T;
+  } catch (cause) {
+    throw new SuretyError(`USAGE_${code}`, `${path} cannot be read as JSON.`, {
+      values: { path },
+      next: "Name a file that `surety proof` wrote.",
+      cause,
+    });
+  }
+}
