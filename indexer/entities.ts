@@ -7,8 +7,9 @@
  * Kinds of column.
  * - int: at most 32 bits, a GraphQL Int. wide: at most 48 bits (Unix seconds, sums), a number here, a decimal string outside.
  * - big: up to 256 bits, a bigint here, a decimal string outside. bytes: lower-case 0x hex. text: any string. flag: boolean.
+ * - decimal: a signed decimal fraction as text, at most 18 places, that compares as a number. list: strings, joined by `joinList`.
  */
-export type ColumnKind = "int" | "wide" | "big" | "bytes" | "text" | "flag";
+export type ColumnKind = "int" | "wide" | "big" | "bytes" | "text" | "flag" | "decimal" | "list";
 
 export interface Column {
   readonly kind: ColumnKind;
@@ -28,6 +29,10 @@ const nullableWide = { kind: "wide", isNullable: true } as const;
 const nullableBig = { kind: "big", isNullable: true } as const;
 const nullableBytes = { kind: "bytes", isNullable: true } as const;
 const nullableText = { kind: "text", isNullable: true } as const;
+const flag = { kind: "flag" } as const;
+const list = { kind: "list" } as const;
+const indexedText = { kind: "text", isIndexed: true } as const;
+const indexedBytes = { kind: "bytes", isIndexed: true } as const;
 const indexedWide = { kind: "wide", isIndexed: true } as const;
 const agent = { kind: "text", refersTo: "agents" } as const;
 const topic = { kind: "text", refersTo: "topics" } as const;
@@ -54,6 +59,117 @@ export const tables = {
     registeredAt: indexedWide,
     registeredTx: bytes,
     updatedAt: indexedWide,
+    /** What the URI itself holds (data:); null = it is elsewhere, and nobody fetches it. */
+    registrationFile: { kind: "text", isNullable: true, refersTo: "agentRegistrationFiles" },
+    /** Feedback that was given and not revoked. */
+    totalFeedback: { kind: "big", isIndexed: true },
+    /** Last event of the agent or about it. */
+    lastActivity: indexedWide,
+  },
+  /** A registration file that stands in the URI. id = transaction:logIndex of the event that set it. */
+  agentRegistrationFiles: {
+    id: text,
+    agent,
+    agentId: big,
+    name: indexedText,
+    description: text,
+    image: nullableText,
+    active: flag,
+    x402Support: flag,
+    supportedTrusts: list,
+    mcpEndpoint: nullableText,
+    mcpVersion: nullableText,
+    mcpTools: list,
+    mcpPrompts: list,
+    mcpResources: list,
+    a2aEndpoint: nullableText,
+    a2aVersion: nullableText,
+    a2aSkills: list,
+    webEndpoint: nullableText,
+    emailEndpoint: nullableText,
+    /** Whether skills or domains of OASF are named. */
+    hasOASF: flag,
+    oasfSkills: list,
+    oasfDomains: list,
+    ens: nullableText,
+    did: nullableText,
+    createdAt: wide,
+  },
+  /** Who may act for all agents of an owner (ERC-721). id = owner:operator. */
+  operatorApprovals: { id: text, owner: indexedBytes, operator: indexedBytes, isApproved: flag },
+  /** id = chainId:agentId:clientAddress:feedbackIndex, as agent0's subgraph has it. */
+  feedbacks: {
+    id: text,
+    agent,
+    clientAddress: indexedBytes,
+    feedbackIndex: big,
+    value: { kind: "decimal", isIndexed: true },
+    valueDecimals: int,
+    tag1: indexedText,
+    tag2: indexedText,
+    endpoint: text,
+    feedbackURI: text,
+    feedbackHash: bytes,
+    isRevoked: flag,
+    /** Whether a settled deal stands behind it; what is not backed weighs nothing. */
+    isBacked: flag,
+    deal: { kind: "text", isNullable: true, refersTo: "deals" },
+    clientAgent: { kind: "text", isNullable: true, refersTo: "agents" },
+    createdAt: indexedWide,
+    revokedAt: nullableWide,
+    transaction: bytes,
+  },
+  /** id = feedback:transaction:logIndex. */
+  feedbackResponses: {
+    id: text,
+    feedback: { kind: "text", refersTo: "feedbacks" },
+    responder: indexedBytes,
+    responseUri: text,
+    responseHash: bytes,
+    createdAt: indexedWide,
+    transaction: bytes,
+  },
+  /** One request with its last answer; id = requestHash:agentId:validator. */
+  validations: {
+    id: text,
+    agent,
+    validatorAddress: indexedBytes,
+    requestHash: indexedBytes,
+    requestUri: text,
+    /** 0..100; null = not answered. */
+    response: { kind: "int", isNullable: true },
+    responseUri: nullableText,
+    responseHash: nullableBytes,
+    tag: nullableText,
+    answerCount: int,
+    createdAt: indexedWide,
+    updatedAt: indexedWide,
+  },
+  /** Every answer, the last one included. id = transaction:logIndex. */
+  validationAnswers: {
+    id: text,
+    validation: { kind: "text", refersTo: "validations" },
+    response: int,
+    responseUri: text,
+    responseHash: bytes,
+    tag: text,
+    createdAt: wide,
+  },
+  /** ERC-8183. id = jobId. */
+  jobs: {
+    id: text,
+    client: indexedBytes,
+    /** Null = not named yet. */
+    provider: { kind: "bytes", isNullable: true, isIndexed: true },
+    evaluator: indexedBytes,
+    budget: big,
+    expiredAt: wide,
+    /** Open, Funded, Submitted, Completed, Rejected or Expired. */
+    status: indexedText,
+    deliverable: nullableBytes,
+    reason: nullableBytes,
+    createdAt: indexedWide,
+    updatedAt: wide,
   },
   /** id = agent:key. */
   agentMetadatas: { id: text, agent, key: { kind: "text", isIndexed: true }, value: bytes, updatedAt: wide },
@@ -229,9 +345,18 @@ export type TableName = keyof typeof tables;
 export const tableNames = Object.keys(tables) as TableName[];
 
 /** Changes whenever stored rows would no longer mean the same: an older database is then rebuilt from the chain. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
-type ValueOfKind = { int: number; wide: number; big: bigint; bytes: string; text: string; flag: boolean };
+interface ValueOfKind {
+  int: number;
+  wide: number;
+  big: bigint;
+  bytes: string;
+  text: string;
+  flag: boolean;
+  decimal: string;
+  list: string;
+}
 type ValueOf<C> = C extends Column
   ? ValueOfKind[C["kind"]] | (C extends { readonly isNullable: true } ? null : never)
   : never;
@@ -244,6 +369,22 @@ export const compositeIndexes: readonly { readonly table: TableName; readonly co
   { table: "scores", columns: ["candidate", "topic", "seat"] },
   { table: "scores", columns: ["agent", "topic", "epoch"] },
 ];
+
+/** Begins and ends each item of a list column; no item holds it. */
+const LIST_MARK = "\u001f";
+
+/** A list column's value: an item is contained if its marked form is. */
+export function joinList(items: readonly string[]): string {
+  return items.map((item) => markItem(item)).join("");
+}
+
+export function splitList(value: string): string[] {
+  return value === "" ? [] : value.slice(1, -1).split(LIST_MARK + LIST_MARK);
+}
+
+export function markItem(item: string): string {
+  return `${LIST_MARK}${item.replaceAll(LIST_MARK, "")}${LIST_MARK}`;
+}
 
 export type Value = number | bigint | string | boolean | null;
 /** A row of whatever table, where the code is generic. */

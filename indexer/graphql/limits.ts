@@ -23,6 +23,8 @@ export const MAX_TOKENS = 2_000;
 /** Terms of one `where`, and members of one `_in`. */
 export const MAX_WHERE_TERMS = 50;
 export const MAX_IN = 1_000;
+/** Terms that a filter on another table's row costs. */
+export const NESTED_WHERE_TERMS = 5;
 /** Bytes of a request's body; a query within MAX_TOKENS and one full `_in` of ids fit. */
 export const MAX_BODY_BYTES = 128 * 1024;
 

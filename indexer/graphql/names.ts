@@ -4,6 +4,13 @@ import type { TableName } from "../entities.ts";
 export const entityNames: Record<TableName, { readonly type: string; readonly one?: string }> = {
   agents: { type: "Agent", one: "agent" },
   agentMetadatas: { type: "AgentMetadata", one: "agentMetadata" },
+  agentRegistrationFiles: { type: "AgentRegistrationFile", one: "agentRegistrationFile" },
+  operatorApprovals: { type: "OperatorApproval", one: "operatorApproval" },
+  feedbacks: { type: "Feedback", one: "feedback" },
+  feedbackResponses: { type: "FeedbackResponse", one: "feedbackResponse" },
+  validations: { type: "Validation", one: "validation" },
+  validationAnswers: { type: "ValidationAnswer", one: "validationAnswer" },
+  jobs: { type: "Job", one: "job" },
   transfers: { type: "Transfer", one: "transfer" },
   commitments: { type: "Commitment", one: "commitment" },
   signers: { type: "Signer", one: "signer" },
@@ -19,6 +26,11 @@ export const entityNames: Record<TableName, { readonly type: string; readonly on
   scores: { type: "Score" },
 };
 
+/** Columns under a second name, by which agent0's clients know them. */
+export const columnAliases: Partial<Record<TableName, Readonly<Record<string, string>>>> = {
+  agents: { createdAt: "registeredAt" },
+};
+
 /** Lists of rows that refer to a row: on type `of`, field `field` lists `table` where `column` is the row's id. */
 export const backReferences: readonly {
   readonly of: TableName;
@@ -32,6 +44,11 @@ export const backReferences: readonly {
   { of: "agents", field: "signers", table: "signers", column: "agent" },
   { of: "agents", field: "dealsAsClient", table: "deals", column: "client" },
   { of: "agents", field: "dealsAsProvider", table: "deals", column: "provider" },
+  { of: "agents", field: "feedbacks", table: "feedbacks", column: "agent" },
+  { of: "agents", field: "validations", table: "validations", column: "agent" },
+  { of: "feedbacks", field: "responses", table: "feedbackResponses", column: "feedback" },
+  { of: "validations", field: "answers", table: "validationAnswers", column: "validation" },
+  { of: "deals", field: "feedbacks", table: "feedbacks", column: "deal" },
   { of: "agents", field: "stakes", table: "stakes", column: "agent" },
   { of: "agents", field: "seats", table: "seats", column: "agent" },
   { of: "agents", field: "scores", table: "scores", column: "agent" },

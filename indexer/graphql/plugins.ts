@@ -1,4 +1,4 @@
-import { GraphQLError, parse, type ParseOptions, type Source } from "graphql";
+import { GraphQLError, Kind, parse, visit, type DocumentNode, type ParseOptions, type Source } from "graphql";
 import type { Plugin } from "graphql-yoga";
 import { SuretyError, type Deployment } from "#protocol";
 import type { IndexerStatus } from "../status.ts";
@@ -14,13 +14,24 @@ export function limitPlugin(): Plugin {
   return {
     onParse({ setParseFn }) {
       setParseFn((source: string | Source, options?: ParseOptions) =>
-        parse(source, { ...options, maxTokens: MAX_TOKENS }),
+        readIds(parse(source, { ...options, maxTokens: MAX_TOKENS })),
       );
     },
     onValidate({ addValidationRule }) {
       addValidationRule(limitRule);
     },
   };
+}
+
+/** Variables of type ID become Strings: The Graph takes either for an id, and clients declare either. */
+function readIds(document: DocumentNode): DocumentNode {
+  return visit(document, {
+    VariableDefinition: (definition) =>
+      visit(definition, {
+        NamedType: (type) =>
+          type.name.value === "ID" ? { ...type, name: { kind: Kind.NAME, value: "String" } as const } : undefined,
+      }),
+  });
 }
 
 /** Gives each query one snapshot, and refuses while the rows are incomplete or of an orphaned branch. */

@@ -19,6 +19,21 @@ export const bytesScalar = new GraphQLScalarType<string, string>({
   parseLiteral: (node) => parseBytes(literal(node)),
 });
 
+export const decimalScalar = new GraphQLScalarType<string, string>({
+  name: "BigDecimal",
+  description: "A signed decimal fraction of at most 18 places, as a decimal string",
+  serialize: (value) => value as string,
+  parseValue: parseDecimal,
+  parseLiteral: (node) => parseDecimal(node.kind === Kind.FLOAT ? node.value : literal(node)),
+});
+
+function parseDecimal(value: unknown): string {
+  const text = typeof value === "number" ? String(value) : value;
+  // Any longer fraction is no value of any column.
+  if (typeof text === "string" && /^-?\d{1,57}(\.\d{1,18})?$/.test(text)) return text;
+  throw badValue("BigDecimal", "decimal digits");
+}
+
 function parseBig(value: unknown): bigint {
   const text = typeof value === "number" && Number.isSafeInteger(value) ? String(value) : value;
   if (typeof text === "string" && /^\d+$/.test(text) && text.length <= MAX_DIGITS) return BigInt(text);

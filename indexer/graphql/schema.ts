@@ -11,9 +11,10 @@ import {
   type GraphQLFieldConfig,
   type GraphQLFieldConfigMap,
 } from "graphql";
-import { columnsOf, tableNames, type AnyRow, type Column, type TableName } from "../entities.ts";
+import { splitList, tableNames, type AnyRow, type Column, type TableName } from "../entities.ts";
+import { computedFields } from "./agent0.ts";
 import type { QueryContext } from "./context.ts";
-import { listArguments, rowQueryOf, scalarOf, type ListArguments } from "./filters.ts";
+import { listArguments, namedColumnsOf, rowQueryOf, scalarOf, type ListArguments } from "./filters.ts";
 import { backReferences, entityNames } from "./names.ts";
 import { bytesScalar } from "./scalars.ts";
 import { scoreField } from "./score.ts";
@@ -46,8 +47,9 @@ function objectType(
     name: entityNames[table].type,
     fields: () => ({
       ...Object.fromEntries(
-        Object.entries(columnsOf(table)).map(([name, column]) => [name, columnField(name, column, known)]),
+        namedColumnsOf(table).map(([name, column, source]) => [name, columnField(source, column, known)]),
       ),
+      ...computedFields[table],
       ...Object.fromEntries(
         backReferences
           .filter(({ of }) => of === table)
@@ -71,8 +73,12 @@ function columnField(
       resolve: (row, _args, { rows }) => (row[name] === null ? null : rows.get(target, row[name] as string)),
     };
   }
-  return { type: column.isNullable ? scalarOf(column) : new GraphQLNonNull(scalarOf(column)) };
+  if (column.kind === "list") return { type: textsType, resolve: (row) => splitList(row[name] as string) };
+  const resolve = (row: AnyRow) => row[name];
+  return { resolve, type: column.isNullable ? scalarOf(column) : new GraphQLNonNull(scalarOf(column)) };
 }
+
+const textsType = new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(GraphQLString)));
 
 /** @param column set = only rows whose column holds the parent's id */
 function listField(type: GraphQLObjectType<AnyRow, QueryContext>, table: TableName, column?: string): Field {
@@ -92,7 +98,8 @@ function oneField(
 ): GraphQLFieldConfig<unknown, QueryContext> {
   return {
     type,
-    args: { id: { type: new GraphQLNonNull(GraphQLID) } },
+    // String, as agent0's clients declare it; a document that declares an ID is read as one (plugins.ts).
+    args: { id: { type: new GraphQLNonNull(GraphQLString) } },
     resolve: (_root, args: Arguments, { rows }) => rows.get(table, args["id"] as string),
   };
 }

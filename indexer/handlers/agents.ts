@@ -1,6 +1,7 @@
 import { zeroAddress } from "viem";
 import type { Row } from "../entities.ts";
 import type { Folds } from "./event-types.ts";
+import { parseRegistrationFile } from "./registration-file.ts";
 import { agentKey, put, type EventPlace, type RowChange, type RowReader } from "./row-change.ts";
 
 /** Metadata key under which ERC-8004 announces an agent's payment wallet; empty = none. */
@@ -23,10 +24,13 @@ export const identityFolds: Folds<"identityRegistry"> = {
     return [put("agents", { ...agent, owner: to, newestSigner: null }), transfer, ...ended];
   },
   Registered({ agentId, agentURI, owner }, place, rows) {
-    return [put("agents", { ...agentOf(agentId, place, rows), agentURI, owner })];
+    return setURI({ ...agentOf(agentId, place, rows), owner }, agentURI, place);
   },
   URIUpdated({ agentId, newURI }, place, rows) {
-    return [put("agents", { ...agentOf(agentId, place, rows), agentURI: newURI })];
+    return setURI(agentOf(agentId, place, rows), newURI, place);
+  },
+  ApprovalForAll({ owner, operator, approved }) {
+    return [put("operatorApprovals", { id: `${owner}:${operator}`, owner, operator, isApproved: approved })];
   },
   MetadataSet({ agentId, metadataKey, metadataValue }, place, rows) {
     const agent = agentOf(agentId, place, rows);
@@ -96,11 +100,25 @@ function endSigners(agent: Row<"agents">, place: EventPlace, rows: RowReader): R
   return ended;
 }
 
+/** The agent with its URI, and the registration file that stands in it. */
+function setURI(agent: Row<"agents">, agentURI: string, place: EventPlace): RowChange[] {
+  const id = `${place.transaction}:${place.logIndex}`;
+  const file = parseRegistrationFile(agentURI);
+  if (file === undefined) return [put("agents", { ...agent, agentURI, registrationFile: null })];
+  return [
+    put("agentRegistrationFiles", {
+      ...{ id, agent: agent.id, agentId: agent.agentId, createdAt: place.timestamp },
+      ...file,
+    }),
+    put("agents", { ...agent, agentURI, registrationFile: id }),
+  ];
+}
+
 /** The agent's row as it stands, touched now; a fresh one if this is its first event. */
 function agentOf(agentId: bigint, place: EventPlace, rows: RowReader): Row<"agents"> {
   const id = agentKey(place, agentId);
   const known = rows.get("agents", id);
-  if (known !== undefined) return { ...known, updatedAt: place.timestamp };
+  if (known !== undefined) return { ...known, updatedAt: place.timestamp, lastActivity: place.timestamp };
   return {
     id,
     chainId: place.chainId,
@@ -115,5 +133,8 @@ function agentOf(agentId: bigint, place: EventPlace, rows: RowReader): Row<"agen
     registeredAt: place.timestamp,
     registeredTx: place.transaction,
     updatedAt: place.timestamp,
+    registrationFile: null,
+    totalFeedback: 0n,
+    lastActivity: place.timestamp,
   };
 }

@@ -2,12 +2,15 @@ import { decodeAbiParameters, toEventSelector, type AbiEvent, type AbiParameter,
 import {
   accept,
   dealEscrowAbi,
+  feedbackRegistryAbi,
   identityRegistryAbi,
   ignore,
+  jobEscrowAbi,
   reject,
   reputationEpochsAbi,
   stakeVaultAbi,
   trustLedgerAbi,
+  validationRegistryAbi,
   type Deployment,
   type Verdict,
 } from "#protocol";
@@ -19,6 +22,9 @@ export const foldedAbis = {
   dealEscrow: dealEscrowAbi,
   trustLedger: trustLedgerAbi,
   reputationEpochs: reputationEpochsAbi,
+  feedbackRegistry: feedbackRegistryAbi,
+  validationRegistry: validationRegistryAbi,
+  jobEscrow: jobEscrowAbi,
 } as const;
 
 export type ContractName = keyof typeof foldedAbis;

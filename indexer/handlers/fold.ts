@@ -2,9 +2,12 @@ import type { DecodedEvent } from "./decode.ts";
 import { identityFolds } from "./agents.ts";
 import { dealFolds } from "./deals.ts";
 import { epochFolds } from "./epochs.ts";
+import { feedbackFolds } from "./feedback.ts";
+import { jobFolds } from "./jobs.ts";
 import { ledgerFolds } from "./local-trust.ts";
 import type { EventPlace, RowChange, RowReader } from "./row-change.ts";
 import { stakeFolds } from "./stakes.ts";
+import { validationFolds } from "./validations.ts";
 
 type UntypedFold = (args: unknown, place: EventPlace, rows: RowReader) => readonly RowChange[];
 
@@ -14,6 +17,9 @@ const folds = {
   dealEscrow: dealFolds,
   trustLedger: ledgerFolds,
   reputationEpochs: epochFolds,
+  feedbackRegistry: feedbackFolds,
+  validationRegistry: validationFolds,
+  jobEscrow: jobFolds,
 };
 
 /** Folds one event into the rows that it changes. Pure: the same events always give the same rows. */

@@ -1,3 +1,4 @@
+import { formatUnits } from "viem";
 import type { AnyRow, Column, ColumnKind, Value } from "../entities.ts";
 import type { BlockRef, StoredChain } from "./store.ts";
 
@@ -11,7 +12,13 @@ export const sqlTypes: Record<ColumnKind, "TEXT" | "INTEGER"> = {
   bytes: "TEXT",
   text: "TEXT",
   flag: "INTEGER",
+  decimal: "TEXT",
+  list: "TEXT",
 };
+
+/** Above every 18-decimal value of a feedback, ±1e56: what lifts them all above zero. */
+const DECIMAL_OFFSET = 1n << 192n;
+const DECIMALS = 18;
 
 /** A bigint as text that sorts as the number does: two digits of length, then the digits. 2^256 has 78. */
 export function encodeBig(value: bigint): string {
@@ -20,8 +27,21 @@ export function encodeBig(value: bigint): string {
   return `${String(digits.length).padStart(2, "0")}${digits}`;
 }
 
+/** A decimal fraction as text that sorts as the number does. @throws RangeError where it is none of at most 18 places */
+export function encodeDecimal(value: string): string {
+  const [, sign, whole, places = ""] = /^(-?)(\d{1,57})(?:\.(\d{1,18}))?$/.exec(value) ?? [];
+  if (whole === undefined) throw new RangeError(`a decimal column holds no ${value}`);
+  const wad = BigInt(whole + places.padEnd(DECIMALS, "0"));
+  return encodeBig(DECIMAL_OFFSET + (sign === "-" ? -wad : wad));
+}
+
+function decodeDecimal(text: string): string {
+  return formatUnits(BigInt(text.slice(2)) - DECIMAL_OFFSET, DECIMALS);
+}
+
 export function encodeValue(column: Column, value: Value): SqlValue {
   if (value === null) return null;
+  if (column.kind === "decimal") return encodeDecimal(value as string);
   if (typeof value === "bigint") return column.kind === "big" ? encodeBig(value) : Number(value);
   return typeof value === "boolean" ? Number(value) : value;
 }
@@ -29,6 +49,7 @@ export function encodeValue(column: Column, value: Value): SqlValue {
 export function decodeValue(column: Column, value: SqlValue): Value {
   if (value === null) return null;
   if (column.kind === "big") return BigInt((value as string).slice(2));
+  if (column.kind === "decimal") return decodeDecimal(value as string);
   return column.kind === "flag" ? value === 1 : value;
 }
 

@@ -37,7 +37,10 @@ export interface Sql {
   readonly values: readonly SqlValue[];
 }
 
-const operators: Record<Exclude<Comparison, "in" | "not_in" | "contains" | "starts_with" | "eq" | "not">, string> = {
+const operators: Record<
+  Exclude<Comparison, "in" | "not_in" | "contains" | "contains_nocase" | "starts_with" | "eq" | "not">,
+  string
+> = {
   gt: ">",
   gte: ">=",
   lt: "<",
@@ -67,8 +70,12 @@ function columnSql(table: TableName, name: string): string {
 function conditionSql(table: TableName, condition: Condition, values: SqlValue[]): string {
   if ("and" in condition) return joinSql(table, condition.and, "AND", values);
   if ("or" in condition) return joinSql(table, condition.or, "OR", values);
+  const sql = columnSql(table, condition.column);
+  if ("among" in condition) {
+    const { table: other, column: held, where } = condition.among;
+    return `${sql} IN (SELECT ${columnSql(other, held)} FROM "${other}" WHERE ${joinSql(other, where, "AND", values)})`;
+  }
   const { column: name, comparison, value } = condition;
-  const sql = columnSql(table, name);
   const column = columnsOf(table)[name];
   const bind = (one: Value) => {
     values.push(encodeValue(column as NonNullable<typeof column>, one));
@@ -85,6 +92,8 @@ function conditionSql(table: TableName, condition: Condition, values: SqlValue[]
       return `${sql} NOT IN (${(value as readonly Value[]).map(bind).join(", ")})`;
     case "contains":
       return `instr(${sql}, ${bind(value as Value)}) > 0`;
+    case "contains_nocase":
+      return `instr(lower(${sql}), lower(${bind(value as Value)})) > 0`;
     case "starts_with":
       return `instr(${sql}, ${bind(value as Value)}) = 1`;
     default:

@@ -48,12 +48,22 @@ export interface StoredChain {
   readonly finalized: number;
 }
 
-export type Comparison = "eq" | "not" | "gt" | "gte" | "lt" | "lte" | "in" | "not_in" | "contains" | "starts_with";
+export type Comparison =
+  "eq" | "not" | "gt" | "gte" | "lt" | "lte" | "in" | "not_in" | "contains" | "contains_nocase" | "starts_with";
 
 export type Condition =
   | { readonly column: string; readonly comparison: Comparison; readonly value: Value | readonly Value[] }
+  /** The column's value is among those that another table's rows hold. */
+  | { readonly column: string; readonly among: RowSet }
   | { readonly and: readonly Condition[] }
   | { readonly or: readonly Condition[] };
+
+/** What the rows of a table that pass hold in one column. */
+export interface RowSet {
+  readonly table: TableName;
+  readonly column: string;
+  readonly where: readonly Condition[];
+}
 
 export interface RowQuery {
   readonly table: TableName;
