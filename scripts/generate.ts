@@ -35,6 +35,8 @@ const CONTRACTS: Record<string, string[]> = {
   validationRegistryAbi: ["reputation/ValidationRegistry.sol/ValidationRegistry"],
   jobEscrowAbi: ["settlement/JobEscrow.sol/JobEscrow"],
   bondCurveAbi: ["settlement/BondCurve.sol/BondCurve", "interfaces/IBondCurve.sol/IBondCurve"],
+  evidenceSlasherAbi: ["stake/EvidenceSlasher.sol/EvidenceSlasher"],
+  jurorPanelAbi: ["settlement/arbitration/JurorPanel.sol/JurorPanel"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],
 };

@@ -12,6 +12,7 @@ library Domain {
     /// Name of the domain of every statement about an agent: IdentityRegistry and ForeignBindings, told apart by address.
     bytes32 internal constant IDENTITY = keccak256("ERC8004IdentityRegistry");
     bytes32 internal constant LOG = keccak256("SuretyLog");
+    bytes32 internal constant BATCH = keccak256("SuretyBatch");
 
     /// @param name keccak256 of the domain's name
     function digest(bytes32 name, address verifyingContract, bytes32 structHash) internal view returns (bytes32) {

@@ -33,6 +33,10 @@ export interface Deployment {
     readonly reputationEpochs: Address;
     /** Prices providers' bonds by their scores. */
     readonly bondCurve: Address;
+    /** Takes the stake of who signed two histories. */
+    readonly evidenceSlasher: Address;
+    /** The default arbiter: staked jurors, ERC-792. */
+    readonly jurorPanel: Address;
     readonly structHashes: Address;
     /** ERC-8004's reputation registry, with the deals behind it. */
     readonly feedbackRegistry: Address;
@@ -67,6 +71,8 @@ export const deployedContractNames = [
   "trustLedger",
   "reputationEpochs",
   "bondCurve",
+  "evidenceSlasher",
+  "jurorPanel",
   "structHashes",
   "feedbackRegistry",
   "validationRegistry",

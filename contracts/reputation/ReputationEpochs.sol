@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Signers} from "../identity/Signers.sol";
-import {IBindings} from "../interfaces/IBindings.sol";
-import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
 import {Fault, IReputationEpochs} from "../interfaces/IReputationEpochs.sol";
 import {IStakeVault} from "../interfaces/IStakeVault.sol";
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
 import {LeafTree} from "../libraries/LeafTree.sol";
 import {ReputationLeaf} from "../libraries/ReputationLeaf.sol";
 import {ReputationMap} from "../libraries/ReputationMap.sol";
+import {Speakers} from "../libraries/Speakers.sol";
 import {TopicRoot} from "../libraries/Types.sol";
 import {EpochCandidates} from "./EpochCandidates.sol";
 import {EpochChallenges} from "./EpochChallenges.sol";
@@ -39,7 +37,8 @@ contract ReputationEpochs is EpochRequests, EpochChallenges {
         TopicRoot[] calldata topics,
         bytes calldata leaves
     ) external returns (uint256 candidateId) {
-        if (!_speaksFor(msg.sender, publisher)) revert ReputationEpochsNotAuthorized(publisher, msg.sender);
+        if (!Speakers.speaksFor(REGISTRY, msg.sender, publisher))
+            revert ReputationEpochsNotAuthorized(publisher, msg.sender);
         uint32 closed = _closedEpoch();
         uint256 closesAt = _startOf(closed + 1) + EPOCH_LENGTH / 3;
         if (closed == 0 || block.timestamp >= closesAt) {
@@ -139,13 +138,6 @@ contract ReputationEpochs is EpochRequests, EpochChallenges {
     function candidateCountOf(uint32 epoch) external view returns (uint32 committed, uint32 standing) {
         Round memory round = _rounds[epoch % RING];
         return round.epoch == epoch ? (round.committed, round.standing) : (0, 0);
-    }
-
-    function _speaksFor(address caller, uint32 agentId) private view returns (bool) {
-        if (IERC8004Identity(REGISTRY).isAuthorizedOrOwner(caller, agentId)) return true;
-        // An ERC-7913 signer that is an account is its 20 bytes.
-        bytes32 signerHash = keccak256(abi.encodePacked(caller));
-        return IBindings(REGISTRY).isSignerValidAt(agentId, signerHash, Signers.LOG, block.timestamp);
     }
 
     function _takeCandidateId(uint32 epoch) private returns (uint256 candidateId) {

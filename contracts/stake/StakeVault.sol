@@ -40,6 +40,9 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
     IEpochClock public immutable clock;
     /// @inheritdoc IStakeVault
     uint48 public immutable unbondingDelay;
+    /// @dev The clock's, which never change, without asking it each time.
+    uint256 private immutable _genesis;
+    uint256 private immutable _epochLength;
 
     mapping(uint32 agentId => Stake) private _stakes;
     mapping(uint32 agentId => Unbonding) private _unbondings;
@@ -51,6 +54,8 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
         // INVARIANT: stake stays within reach for as long as any false root can be refuted: epoch s is challenged until s + 1 ends.
         uint256 delayMin = CHALLENGED_EPOCHS * clock_.epochLength();
         require(unbondingDelay_ >= delayMin, StakeVaultShortDelay(unbondingDelay_, delayMin));
+        _genesis = clock_.genesis();
+        _epochLength = clock_.epochLength();
         _token = token_;
         registry = registry_;
         clock = clock_;
@@ -207,7 +212,7 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
     /// @inheritdoc IStakeVault
     function stakeAt(uint32 agentId) external view returns (uint256) {
         Stake memory entry = _stakes[agentId];
-        return entry.epoch == clock.epoch() ? entry.previous : entry.current;
+        return entry.epoch == _epoch() ? entry.previous : entry.current;
     }
 
     /// @inheritdoc IStakeVault
@@ -218,10 +223,14 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
     /// @dev The first change in an epoch moves the stake at the last close into `previous`. An epoch number fits 32 bits
     /// for 136 years of one-second epochs.
     function _setStake(uint32 agentId, uint256 staked) private returns (uint256 epoch) {
-        epoch = clock.epoch();
+        epoch = _epoch();
         Stake memory entry = _stakes[agentId];
         uint112 previous = entry.epoch == epoch ? entry.previous : entry.current;
         _stakes[agentId] = Stake(uint32(epoch), uint112(staked), previous);
+    }
+
+    function _epoch() private view returns (uint256) {
+        return (block.timestamp - _genesis) / _epochLength + 1;
     }
 
     function _addLock(uint32 agentId, uint256 amount) private {

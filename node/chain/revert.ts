@@ -1,7 +1,9 @@
 import { decodeErrorResult, type Abi, type AbiParameter, type Hex } from "viem";
 import {
   dealEscrowAbi,
+  evidenceSlasherAbi,
   identityRegistryAbi,
+  jurorPanelAbi,
   reputationEpochsAbi,
   stakeVaultAbi,
   SuretyError,
@@ -12,7 +14,16 @@ import {
 /** Every custom error of our contracts, once each: a call may revert with the error of a contract further down. */
 const errorAbi: Abi = [
   ...new Map(
-    [identityRegistryAbi, dealEscrowAbi, trustLedgerAbi, stakeVaultAbi, reputationEpochsAbi, testTokenAbi]
+    [
+      identityRegistryAbi,
+      dealEscrowAbi,
+      trustLedgerAbi,
+      stakeVaultAbi,
+      reputationEpochsAbi,
+      evidenceSlasherAbi,
+      jurorPanelAbi,
+      testTokenAbi,
+    ]
       .flatMap((abi) => abi.filter((entry) => entry.type === "error"))
       .map((entry) => [`${entry.name}(${entry.inputs.map((input) => input.type).join()})`, entry]),
   ).values(),

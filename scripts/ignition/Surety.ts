@@ -14,9 +14,12 @@ const ROOT_WINDOW_SECONDS = 3_600;
 /** Who has left an issuer's group counts at most so long: 30 days. */
 const CREDENTIAL_LIFETIME_SECONDS = 30 * 86_400;
 
+/** What a juror's seat is paid: some ten times the gas of two votes at 1 gwei. */
+const JUROR_FEE_WEI = 2_000_000_000_000_000n;
+
 /**
  * Every contract but the token, wired once and for all: the ledger takes records from the two escrows only, the vault is locked
- * and slashed by the epochs only, and nobody can name others later.
+ * and slashed by the epochs, the slasher and the panel only, and nobody can name others later.
  */
 function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const identityRegistry = m.contract("IdentityRegistry");
@@ -53,19 +56,24 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const dealDisputes = m.contractAt("DealDisputes", m.staticCall(dealEscrow, "disputes"));
   const dealFunding = m.contract("DealFunding", [dealEscrow]);
   const tabEscrow = m.contract("TabEscrow", [identityRegistry, trustLedger]);
+  const evidenceSlasher = m.contract("EvidenceSlasher", [stakeVault, logEvidence, m.getParameter("publisherBond")]);
+  const jurorPanel = m.contract("JurorPanel", [
+    ...[stakeVault, credentials, m.getParameter("publisherBond")],
+    ...[JUROR_FEE_WEI, m.getParameter("epochLength")],
+  ]);
   const structHashes = m.contract("StructHashes");
   const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
   const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
   const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow, tabEscrow]]);
-  m.call(stakeVault, "setModules", [[reputationEpochs]]);
+  m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel]]);
   return {
     identityRegistry,
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
     ...{ p256Verifier, webAuthnVerifier },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
     ...{ stakeVault, trustLedger, reputationEpochs, bondCurve, structHashes, token },
-    ...{ dealEscrow, dealDisputes, dealFunding, tabEscrow },
+    ...{ dealEscrow, dealDisputes, dealFunding, tabEscrow, evidenceSlasher, jurorPanel },
     ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }

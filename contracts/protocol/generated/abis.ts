@@ -8545,6 +8545,820 @@ export const bondCurveAbi = [
   },
 ] as const;
 
+export const evidenceSlasherAbi = [
+  {
+    inputs: [
+      { internalType: "contract IStakeVault", name: "vault", type: "address" },
+      { internalType: "contract ILogEvidence", name: "evidence_", type: "address" },
+      { internalType: "uint256", name: "penalty_", type: "uint256" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "signer", type: "address" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "time", type: "uint256" },
+    ],
+    name: "EvidenceSlasherNotAnswerable",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "signer", type: "address" },
+      { internalType: "address", name: "otherSigner", type: "address" },
+    ],
+    name: "EvidenceSlasherOtherSigner",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint48", name: "window", type: "uint48" },
+      { internalType: "uint64", name: "otherTopic", type: "uint64" },
+      { internalType: "uint48", name: "otherWindow", type: "uint48" },
+    ],
+    name: "EvidenceSlasherOtherWindow",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "offenceId", type: "bytes32" },
+      { internalType: "uint256", name: "penalty", type: "uint256" },
+    ],
+    name: "EvidenceSlasherPaid",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "digest", type: "bytes32" }],
+    name: "EvidenceSlasherSameHeader",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "signer", type: "address" },
+      { internalType: "uint256", name: "endedAt", type: "uint256" },
+      { internalType: "uint256", name: "latest", type: "uint256" },
+    ],
+    name: "EvidenceSlasherTooLate",
+    type: "error",
+  },
+  { inputs: [], name: "EvidenceSlasherZeroPenalty", type: "error" },
+  {
+    inputs: [
+      { internalType: "uint8", name: "bits", type: "uint8" },
+      { internalType: "uint256", name: "value", type: "uint256" },
+    ],
+    name: "SafeCastOverflowedUintDowncast",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "bytes32", name: "offenceId", type: "bytes32" },
+      { indexed: true, internalType: "address", name: "reporter", type: "address" },
+      { indexed: false, internalType: "enum Offence", name: "offence", type: "uint8" },
+      { indexed: false, internalType: "uint256", name: "taken", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "takenInAll", type: "uint256" },
+    ],
+    name: "Punished",
+    type: "event",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "uint48", name: "window", type: "uint48" },
+          { internalType: "bytes32", name: "previous", type: "bytes32" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "uint32", name: "count", type: "uint32" },
+        ],
+        internalType: "struct BatchHeader",
+        name: "header",
+        type: "tuple",
+      },
+    ],
+    name: "digestOf",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "evidence",
+    outputs: [{ internalType: "contract ILogEvidence", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "penalty",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint64", name: "topic", type: "uint64" },
+              { internalType: "uint48", name: "window", type: "uint48" },
+              { internalType: "bytes32", name: "previous", type: "bytes32" },
+              { internalType: "bytes32", name: "root", type: "bytes32" },
+              { internalType: "uint32", name: "count", type: "uint32" },
+            ],
+            internalType: "struct BatchHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct IEvidenceSlasher.SignedBatch",
+        name: "first",
+        type: "tuple",
+      },
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint64", name: "topic", type: "uint64" },
+              { internalType: "uint48", name: "window", type: "uint48" },
+              { internalType: "bytes32", name: "previous", type: "bytes32" },
+              { internalType: "bytes32", name: "root", type: "bytes32" },
+              { internalType: "uint32", name: "count", type: "uint32" },
+            ],
+            internalType: "struct BatchHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct IEvidenceSlasher.SignedBatch",
+        name: "second",
+        type: "tuple",
+      },
+    ],
+    name: "reportDoubleSigning",
+    outputs: [{ internalType: "uint256", name: "taken", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint8", name: "version", type: "uint8" },
+              { internalType: "uint8", name: "kind", type: "uint8" },
+              { internalType: "address", name: "log", type: "address" },
+              { internalType: "uint40", name: "seq", type: "uint40" },
+              { internalType: "bytes32", name: "prev", type: "bytes32" },
+              { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+              { internalType: "uint32", name: "bodyLength", type: "uint32" },
+              { internalType: "uint48", name: "timeMs", type: "uint48" },
+              { internalType: "uint24", name: "ttl", type: "uint24" },
+              { internalType: "uint128", name: "tags", type: "uint128" },
+              { internalType: "bytes32", name: "sketch", type: "bytes32" },
+            ],
+            internalType: "struct LogHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ILogEvidence.SignedHeader",
+        name: "first",
+        type: "tuple",
+      },
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint8", name: "version", type: "uint8" },
+              { internalType: "uint8", name: "kind", type: "uint8" },
+              { internalType: "address", name: "log", type: "address" },
+              { internalType: "uint40", name: "seq", type: "uint40" },
+              { internalType: "bytes32", name: "prev", type: "bytes32" },
+              { internalType: "bytes32", name: "bodyHash", type: "bytes32" },
+              { internalType: "uint32", name: "bodyLength", type: "uint32" },
+              { internalType: "uint48", name: "timeMs", type: "uint48" },
+              { internalType: "uint24", name: "ttl", type: "uint24" },
+              { internalType: "uint128", name: "tags", type: "uint128" },
+              { internalType: "bytes32", name: "sketch", type: "bytes32" },
+            ],
+            internalType: "struct LogHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct ILogEvidence.SignedHeader",
+        name: "second",
+        type: "tuple",
+      },
+    ],
+    name: "reportEquivocation",
+    outputs: [{ internalType: "uint256", name: "taken", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "offenceId", type: "bytes32" }],
+    name: "takenOf",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+] as const;
+
+export const jurorPanelAbi = [
+  {
+    inputs: [
+      { internalType: "contract IStakeVault", name: "vault", type: "address" },
+      { internalType: "contract IOperators", name: "operators", type: "address" },
+      { internalType: "uint256", name: "jurorBond_", type: "uint256" },
+      { internalType: "uint256", name: "jurorFee_", type: "uint256" },
+      { internalType: "uint48", name: "period_", type: "uint48" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "given", type: "uint256" },
+      { internalType: "uint256", name: "max", type: "uint256" },
+    ],
+    name: "JurorPanelBadChoices",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "jurors", type: "uint256" },
+      { internalType: "uint256", name: "excluded", type: "uint256" },
+    ],
+    name: "JurorPanelBadExtraData",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "round", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "JurorPanelBadReveal",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "jurorBond", type: "uint256" },
+      { internalType: "uint48", name: "period", type: "uint48" },
+    ],
+    name: "JurorPanelBadTerms",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "JurorPanelDelivered",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputes", type: "uint256" }],
+    name: "JurorPanelDrawPending",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "given", type: "uint256" },
+      { internalType: "uint256", name: "cost", type: "uint256" },
+    ],
+    name: "JurorPanelFeeTooLow",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "given", type: "uint256" },
+      { internalType: "uint256", name: "required", type: "uint256" },
+    ],
+    name: "JurorPanelGasTooLow",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "free", type: "uint256" },
+      { internalType: "uint256", name: "required", type: "uint256" },
+    ],
+    name: "JurorPanelInsufficient",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "round", type: "uint256" },
+    ],
+    name: "JurorPanelNoAppealLeft",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "account", type: "address" }],
+    name: "JurorPanelNoCredit",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "caller", type: "address" }],
+    name: "JurorPanelNotArbitrable",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "address", name: "caller", type: "address" },
+    ],
+    name: "JurorPanelNotAuthorized",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "round", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "JurorPanelNotJuror",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "account", type: "address" },
+      { internalType: "uint256", name: "fees", type: "uint256" },
+    ],
+    name: "JurorPanelNotPaid",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+      { internalType: "uint256", name: "blockNumber", type: "uint256" },
+    ],
+    name: "JurorPanelSeedNotYet",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "round", type: "uint256" },
+    ],
+    name: "JurorPanelSettled",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "JurorPanelUnknownDispute",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "round", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "JurorPanelVoted",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+    ],
+    name: "JurorPanelWrongHeader",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "enum IJurorPanel.Stage", name: "current", type: "uint8" },
+      { internalType: "enum IJurorPanel.Stage", name: "required", type: "uint8" },
+    ],
+    name: "JurorPanelWrongStage",
+    type: "error",
+  },
+  { inputs: [], name: "RLPInvalidEncoding", type: "error" },
+  { inputs: [], name: "ReentrancyGuardReentrantCall", type: "error" },
+  {
+    inputs: [{ internalType: "address", name: "token", type: "address" }],
+    name: "SafeERC20FailedOperation",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "_disputeID", type: "uint256" },
+      { indexed: true, internalType: "contract IArbitrable", name: "_arbitrable", type: "address" },
+    ],
+    name: "AppealDecision",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "_disputeID", type: "uint256" },
+      { indexed: true, internalType: "contract IArbitrable", name: "_arbitrable", type: "address" },
+    ],
+    name: "AppealPossible",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "account", type: "address" },
+      { indexed: false, internalType: "uint256", name: "fees", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "bonds", type: "uint256" },
+    ],
+    name: "CreditWithdrawn",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "account", type: "address" },
+      { indexed: false, internalType: "uint256", name: "fees", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "bonds", type: "uint256" },
+    ],
+    name: "Credited",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "enlisted", type: "uint256" },
+      { indexed: false, internalType: "uint64", name: "bonds", type: "uint64" },
+    ],
+    name: "Discharged",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "_disputeID", type: "uint256" },
+      { indexed: true, internalType: "contract IArbitrable", name: "_arbitrable", type: "address" },
+    ],
+    name: "DisputeCreation",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "ruling", type: "uint256" },
+      { indexed: false, internalType: "bool", name: "isDecided", type: "bool" },
+    ],
+    name: "DisputeRuled",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: true, internalType: "uint256", name: "round", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "jurors", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "seedBlock", type: "uint256" },
+      { indexed: false, internalType: "address", name: "payer", type: "address" },
+      { indexed: false, internalType: "uint256", name: "fees", type: "uint256" },
+    ],
+    name: "DrawScheduled",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "enlisted", type: "uint256" },
+      { indexed: false, internalType: "uint64", name: "bonds", type: "uint64" },
+    ],
+    name: "Enlisted",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: true, internalType: "uint256", name: "round", type: "uint256" },
+      { indexed: false, internalType: "uint32[]", name: "jurors", type: "uint32[]" },
+      { indexed: false, internalType: "uint48", name: "commitUntil", type: "uint48" },
+      { indexed: false, internalType: "uint48", name: "revealUntil", type: "uint48" },
+      { indexed: false, internalType: "uint48", name: "appealUntil", type: "uint48" },
+    ],
+    name: "JurorsDrawn",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: true, internalType: "uint256", name: "round", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "coherent", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "feesPaid", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "bondsPaid", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "feesReturned", type: "uint256" },
+    ],
+    name: "RoundSettled",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [{ indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "RulingRefused",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: true, internalType: "uint256", name: "round", type: "uint256" },
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "bytes32", name: "commitment", type: "bytes32" },
+    ],
+    name: "VoteCommitted",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: true, internalType: "uint256", name: "round", type: "uint256" },
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "choice", type: "uint256" },
+    ],
+    name: "VoteRevealed",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint64", name: "bonds", type: "uint64" },
+    ],
+    name: "WeightSynced",
+    type: "event",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "bytes", name: "", type: "bytes" },
+    ],
+    name: "appeal",
+    outputs: [],
+    stateMutability: "payable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "bytes", name: "", type: "bytes" },
+    ],
+    name: "appealCost",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "appealPeriod",
+    outputs: [
+      { internalType: "uint256", name: "start", type: "uint256" },
+      { internalType: "uint256", name: "end", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes", name: "extraData", type: "bytes" }],
+    name: "arbitrationCost",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "bytes32", name: "commitment", type: "bytes32" },
+    ],
+    name: "commitVote",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "choices", type: "uint256" },
+      { internalType: "bytes", name: "extraData", type: "bytes" },
+    ],
+    name: "createDispute",
+    outputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    stateMutability: "payable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "address", name: "account", type: "address" }],
+    name: "creditOf",
+    outputs: [
+      { internalType: "uint256", name: "fees", type: "uint256" },
+      { internalType: "uint256", name: "bonds", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "currentRuling",
+    outputs: [{ internalType: "uint256", name: "ruling", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "deliver",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "discharge",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "disputeOf",
+    outputs: [
+      { internalType: "address", name: "arbitrable", type: "address" },
+      { internalType: "uint256", name: "choices", type: "uint256" },
+      { internalType: "uint256", name: "rounds", type: "uint256" },
+      { internalType: "uint256", name: "ruling", type: "uint256" },
+      { internalType: "bool", name: "isDelivered", type: "bool" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "disputeStatus",
+    outputs: [{ internalType: "enum IArbitrator.DisputeStatus", name: "", type: "uint8" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "bytes", name: "header", type: "bytes" },
+    ],
+    name: "draw",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "enlist",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "executeRuling",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "jurorBond",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "jurorFee",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint32", name: "agentId", type: "uint32" }],
+    name: "jurorOf",
+    outputs: [
+      { internalType: "uint256", name: "enlisted", type: "uint256" },
+      { internalType: "uint256", name: "atStake", type: "uint256" },
+      { internalType: "uint64", name: "bonds", type: "uint64" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "period",
+    outputs: [{ internalType: "uint48", name: "", type: "uint48" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "choice", type: "uint256" },
+      { internalType: "bytes32", name: "salt", type: "bytes32" },
+    ],
+    name: "revealVote",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "number", type: "uint256" },
+    ],
+    name: "roundOf",
+    outputs: [
+      { internalType: "uint32[]", name: "jurors", type: "uint32[]" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+      { internalType: "uint48", name: "commitUntil", type: "uint48" },
+      { internalType: "uint48", name: "revealUntil", type: "uint48" },
+      { internalType: "uint48", name: "appealUntil", type: "uint48" },
+      { internalType: "uint256", name: "fees", type: "uint256" },
+      { internalType: "bool", name: "isSettled", type: "bool" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "number", type: "uint256" },
+    ],
+    name: "settle",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "disputeId", type: "uint256" }],
+    name: "stageOf",
+    outputs: [{ internalType: "enum IJurorPanel.Stage", name: "", type: "uint8" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint32", name: "agentId", type: "uint32" }],
+    name: "syncWeight",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+      { internalType: "uint256", name: "number", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "voteOf",
+    outputs: [
+      { internalType: "bytes32", name: "commitment", type: "bytes32" },
+      { internalType: "uint256", name: "choice", type: "uint256" },
+      { internalType: "bool", name: "isRevealed", type: "bool" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "address", name: "account", type: "address" }],
+    name: "withdrawCredit",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
 export const structHashesAbi = [
   {
     inputs: [
