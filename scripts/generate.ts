@@ -45,7 +45,10 @@ const CONTRACTS: Record<string, string[]> = {
 const PROVEN_CONTRACTS: Record<string, string> = {
   identityRegistry: "identity/IdentityRegistry.sol/IdentityRegistry",
   anchors: "identity/Anchors.sol/Anchors",
+  ownerRecovery: "identity/OwnerRecovery.sol/OwnerRecovery",
   credentials: "identity/credentials/Credentials.sol/Credentials",
+  issuerCredentials: "identity/credentials/IssuerCredentials.sol/IssuerCredentials",
+  semaphoreCredentials: "identity/credentials/SemaphoreCredentials.sol/SemaphoreCredentials",
   dealEscrow: "settlement/DealEscrow.sol/DealEscrow",
   tabEscrow: "settlement/TabEscrow.sol/TabEscrow",
   stakeVault: "stake/StakeVault.sol/StakeVault",

@@ -1,19 +1,42 @@
 import { keccak256, zeroAddress, type Hex, type PublicClient } from "viem";
-import { identityRegistryAbi, nextHead, stakeVaultAbi, type Deployment } from "#protocol";
+import { identityRegistryAbi, nextHead, purposes, type Deployment, type Disclosure } from "#protocol";
 import { check, fails, holds, type Check } from "./checks.ts";
 import { readEvents } from "./logs.ts";
+import {
+  auditAnchors,
+  auditCode,
+  auditCredential,
+  auditRecovery,
+  auditStake,
+  dateOf,
+  nameOfPurpose,
+  type Subject,
+} from "./responsibility.ts";
+import { auditTransport } from "./transport.ts";
 
-/** Seconds since 1970 as a date that people read. */
-const dateOf = (seconds: number): string => (seconds === 0 ? "no end" : new Date(seconds * 1000).toISOString());
+export interface BoundEvent {
+  readonly args: { signerHash: Hex; signer: Hex; purpose: Hex; validFrom: number; validUntil: number };
+  readonly transactionHash: Hex;
+}
+export interface UncheckedEvent {
+  readonly args: { agentId: bigint; key: Hex; deadline: number; proof: Hex };
+}
 
-/** Who owns an agent, which keys speak for it, and whether its version chain folds to the stored head. */
+/**
+ * Everything that the chain says of an agent, one line each, ended by the first that does not hold: who owns it, which keys
+ * speak for it and as which peers, who answers for it, what it committed to, how its versions fold, how it would be
+ * recovered, what is anchored of its logs, what it has at stake, and whether it was punished for two histories.
+ * @param disclosures fields of its config that somebody hands over with it
+ */
 export async function* auditAgent(
   client: PublicClient,
   deployment: Deployment,
   agentId: bigint,
+  disclosures: readonly Disclosure[] = [],
 ): AsyncGenerator<Check, void, void> {
   const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
   const { number: blockNumber, timestamp } = await client.getBlock();
+  const subject: Subject = { client, deployment, agentId, blockNumber };
   const at = { ...registry, blockNumber } as const;
   const owner = await client.readContract({ ...at, functionName: "ownerOf", args: [agentId] }).catch(() => undefined);
   if (owner === undefined) return yield fails("owner", `the registry ${registry.address} has no agent ${agentId}`);
@@ -22,18 +45,20 @@ export async function* auditAgent(
   yield holds("wallet", wallet === zeroAddress ? "none; payments go to the owner" : wallet);
 
   const range = { ...registry, args: { agentId }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock: blockNumber };
-  yield* auditSigners(client, at, agentId, timestamp, await readEvents(client, { ...range, eventName: "SignerBound" }));
+  const bound = await readEvents(client, { ...range, eventName: "SignerBound" });
+  const unchecked = await readEvents(client, { ...range, eventName: "SignerUnchecked" });
+  yield* auditSigners(client, at, agentId, timestamp, bound);
+  yield* auditCredential(subject);
+  yield* auditCode(subject, disclosures);
   yield* auditVersions(client, at, agentId, await readEvents(client, { ...range, eventName: "CommitmentUpdated" }));
-  if (agentId < 2n ** 32n) {
-    const [staked, locked] = await client.readContract({
-      abi: stakeVaultAbi,
-      address: deployment.contracts.stakeVault,
-      functionName: "stakeOf",
-      args: [Number(agentId)],
-      blockNumber,
-    });
-    yield check("stake", locked <= staked, `${staked} staked, ${locked} of it locked`);
-  }
+  yield* auditTransport(client, deployment, owner, { bound, unchecked });
+  yield* auditRecovery(subject);
+  const logs = bound.filter(({ args }) => args.purpose === purposes.log && args.signer.length === 42);
+  yield* auditAnchors(
+    subject,
+    logs.map(({ args }) => args.signer),
+  );
+  yield* auditStake(subject);
 }
 
 interface Registry {
@@ -47,7 +72,7 @@ async function* auditSigners(
   registry: Registry,
   agentId: bigint,
   now: bigint,
-  bound: readonly { args: { signerHash: Hex; signer: Hex; purpose: Hex; validFrom: number; validUntil: number } }[],
+  bound: readonly BoundEvent[],
 ): AsyncGenerator<Check, void, void> {
   if (bound.length === 0) yield holds("signers", "none: nobody can sign for this agent");
   for (const { args } of bound) {
@@ -69,7 +94,7 @@ async function* auditSigners(
       args: [agentId, args.signerHash, purpose, now],
     });
     const revoked = invalidFrom === 0 ? "" : `, revoked from ${dateOf(invalidFrom)}`;
-    const word = Buffer.from(purpose.slice(2), "hex").toString("ascii").replaceAll("\0", "");
+    const word = nameOfPurpose(purpose);
     yield holds(
       name,
       `${word}, ${isValid ? "valid" : "not valid"} now, from ${dateOf(validFrom)} to ${dateOf(validUntil)}${revoked}`,

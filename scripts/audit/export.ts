@@ -1,9 +1,30 @@
-import type { Hex, PublicClient } from "viem";
-import { encodeHeader, identityRegistryAbi, reputationEpochsAbi, type Deployment } from "#protocol";
-import type { Bundle, BundledScore } from "./bundle.ts";
+import { getAddress, type Hex, type PublicClient } from "viem";
+import {
+  anchorsAbi,
+  credentialsAbi,
+  decodeHolding,
+  encodeHeader,
+  holdingSlot,
+  identityRegistryAbi,
+  reputationEpochsAbi,
+  type Deployment,
+} from "#protocol";
+import {
+  provenContractNames,
+  type Bundle,
+  type BundledAnchor,
+  type BundledScore,
+  type ProvenContracts,
+} from "./bundle.ts";
 import { readEvents } from "./logs.ts";
 import { proveScore, readFinalizedTopic } from "./score.ts";
-import { slotsOf } from "./verify-bundle.ts";
+import { slotsOf, type HeldCredential } from "./verify-bundle.ts";
+import { logsOf, verifierNames } from "./verify-identity.ts";
+
+/** Ranges of a log that a bundle proves: the newest, which are the ones that a reader holds entries of. */
+const MAX_RANGES = 64;
+/** RLP of nothing. */
+const EMPTY_TRIE: Hex = "0x80";
 
 /** What an export gives: the bundle, and the block whose hash its reader has to believe. */
 export interface Export {
@@ -31,19 +52,66 @@ export async function exportBundle(
   const signers = await readSigners(client, deployment, agentId, blockNumber);
   const wanted = topics ?? (await readTopics(client, deployment, blockNumber));
   const scores = await readScores(client, deployment, agentId, wanted, blockNumber);
-  const { identityRegistry, stakeVault, reputationEpochs } = deployment.contracts;
-  const contracts = { identityRegistry, stakeVault, reputationEpochs };
-  const slots = slotsOf({ agentId, signers, scores });
+  const anchors = await readAnchors(client, deployment, signers, { agentId, blockNumber });
+  const contracts = Object.fromEntries(
+    provenContractNames.map((name) => [name, deployment.contracts[name]]),
+  ) as unknown as ProvenContracts;
+  const credential = await readCredential(client, deployment, { agentId, blockNumber });
+  const slots = slotsOf({ agentId, signers, scores, anchors }, credential);
   const nodes = new Set<Hex>();
-  for (const name of Object.keys(contracts) as (keyof typeof contracts)[]) {
+  for (const name of provenContractNames) {
     const proof = await client.getProof({ address: contracts[name], storageKeys: slots[name], blockNumber });
     for (const node of [...proof.accountProof, ...proof.storageProof.flatMap((slot) => slot.proof)]) nodes.add(node);
   }
+  // Some endpoints prove the emptiness of an empty trie by its root; a verifier knows that hash.
+  nodes.delete(EMPTY_TRIE);
   return {
-    bundle: { contracts, agentId, signers, scores, header: encodeHeader(block), nodes: [...nodes].sort() },
+    bundle: { contracts, agentId, signers, scores, anchors, header: encodeHeader(block), nodes: [...nodes].sort() },
     blockNumber,
     blockHash: block["hash"] as Hex,
   };
+}
+
+interface At {
+  readonly agentId: bigint;
+  readonly blockNumber: bigint;
+}
+
+/** The last ranges of each log, in order. */
+async function readAnchors(
+  client: PublicClient,
+  deployment: Deployment,
+  signers: readonly Hex[],
+  { agentId, blockNumber }: At,
+): Promise<BundledAnchor[]> {
+  const anchored = await readEvents(client, {
+    ...{ abi: anchorsAbi, address: deployment.contracts.anchors, eventName: "LogAnchored", args: { agentId } },
+    ...{ fromBlock: BigInt(deployment.deployedAtBlock), toBlock: blockNumber },
+  });
+  return logsOf(signers).flatMap((log) =>
+    anchored
+      .filter(({ args }) => args.log.toLowerCase() === log.toLowerCase())
+      .slice(-MAX_RANGES)
+      .map(({ args: { fromSeq, toSeq, root, stateHead } }) => ({ log, fromSeq, toSeq, root, stateHead })),
+  );
+}
+
+async function readCredential(
+  client: PublicClient,
+  { contracts }: Deployment,
+  { agentId, blockNumber }: At,
+): Promise<HeldCredential> {
+  const credentials = { abi: credentialsAbi, address: contracts.credentials, blockNumber } as const;
+  const operator = await client.readContract({ ...credentials, functionName: "operatorOf", args: [agentId] });
+  if (BigInt(operator) === 0n) return undefined;
+  const holding = await client.getStorageAt({
+    address: contracts.credentials,
+    slot: holdingSlot(operator),
+    blockNumber,
+  });
+  const { source } = decodeHolding(BigInt(holding ?? "0x0"));
+  const { verifier } = await client.readContract({ ...credentials, functionName: "sourceAt", args: [BigInt(source)] });
+  return { operator, source, verifier: verifierNames.find((name) => contracts[name] === getAddress(verifier)) };
 }
 
 async function readSigners(

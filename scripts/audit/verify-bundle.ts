@@ -1,22 +1,25 @@
-import { keccak256, numberToHex, zeroAddress, type Address, type Hex } from "viem";
+import { keccak256, numberToHex, type Hex } from "viem";
 import {
-  addressOf,
   changesSlot,
   commitmentSlot,
   decodeFinalized,
   decodeHeader,
-  decodeSignerRecord,
   decodeStake,
-  decodeTenure,
-  decodeVersion,
-  decodeWallet,
   finalizedSlot,
   headSlot,
+  holdingSlot,
+  logAnchorSlot,
+  logTipSlot,
   nextSlot,
   NodeSet,
+  operatorSlot,
   ownerSlot,
+  pendingRecoverySlot,
+  recoverySlot,
+  revocationSlot,
   SCORE_SUM,
   signerSlot,
+  sourceSlot,
   stakeSlot,
   storageRootOf,
   storageWordOf,
@@ -24,27 +27,40 @@ import {
   verifyProof,
   versionSlot,
 } from "#protocol";
-import type { Bundle, BundledScore } from "./bundle.ts";
+import type { Bundle, BundledScore, ProvenContracts } from "./bundle.ts";
 import { check, fails, holds, type Check } from "./checks.ts";
-
-/** Storage of one contract in the proven state; throws Unproven, which ends the audit with a failed check. */
-type Words = (slot: Hex) => bigint;
+import { logsOf, verifyIdentity, type verifierNames, type Words } from "./verify-identity.ts";
 
 /** The bundle does not prove what a check needs. */
 class Unproven extends Error {}
 
+/** The credential of an agent, as far as its proof needs to know before it is proven; undefined = none. */
+export type HeldCredential =
+  | { readonly operator: Hex; readonly source: number; readonly verifier: (typeof verifierNames)[number] | undefined }
+  | undefined;
+
 /** Slots of each contract that the checks read, so that an export knows what to prove. */
 export function slotsOf(
-  bundle: Pick<Bundle, "agentId" | "signers" | "scores">,
-): Record<keyof Bundle["contracts"], Hex[]> {
-  const { agentId, signers, scores } = bundle;
+  { agentId, signers, scores, anchors }: Pick<Bundle, "agentId" | "signers" | "scores" | "anchors">,
+  credential: HeldCredential,
+): Record<keyof ProvenContracts, Hex[]> {
   const finalized = scores.map(({ topic }) => finalizedSlot(topic));
+  const revocation = (name: (typeof verifierNames)[number]) =>
+    credential?.verifier === name ? [revocationSlot(name, credential.operator)] : [];
   return {
     identityRegistry: [
       ...[ownerSlot(agentId), changesSlot(agentId)],
       ...[commitmentSlot(agentId), headSlot(agentId), versionSlot(agentId)],
       ...signers.map((signer) => signerSlot(keccak256(signer))),
     ],
+    ownerRecovery: [recoverySlot(agentId), pendingRecoverySlot(agentId)],
+    anchors: [...logsOf(signers).map(logTipSlot), ...anchors.map(({ log, fromSeq }) => logAnchorSlot(log, fromSeq))],
+    credentials: [
+      operatorSlot(agentId),
+      ...(credential === undefined ? [] : [holdingSlot(credential.operator), sourceSlot(credential.source)]),
+    ],
+    issuerCredentials: revocation("issuerCredentials"),
+    semaphoreCredentials: revocation("semaphoreCredentials"),
     stakeVault: [stakeSlot(agentId)],
     reputationEpochs: [...new Set(finalized)].flatMap((slot) => [slot, nextSlot(slot)]),
   };
@@ -62,13 +78,14 @@ export function* verifyBundle(bundle: Bundle, blockHash: Hex): Generator<Check, 
   const when = new Date(timestamp * 1000).toISOString();
   yield check("header", hash === blockHash, `block ${number} of ${when} hashes to ${hash}`);
   const nodes = new NodeSet(bundle.nodes);
+  const words = wordsOf(bundle, nodes, stateRoot);
   try {
-    const { identityRegistry, stakeVault, reputationEpochs } = bundle.contracts;
-    yield* verifyIdentity(bundle, storageOf(nodes, stateRoot, identityRegistry), timestamp);
-    const stake = decodeStake(storageOf(nodes, stateRoot, stakeVault)(stakeSlot(bundle.agentId)));
-    yield holds("stake", `${stake} in ${stakeVault}`);
-    const epochs = storageOf(nodes, stateRoot, reputationEpochs);
-    for (const score of bundle.scores) yield verifyScore(bundle.agentId, score, epochs);
+    yield* verifyIdentity(bundle, words, timestamp);
+    const stake = decodeStake(words("stakeVault", stakeSlot(bundle.agentId)));
+    yield holds("stake", `${stake} in ${bundle.contracts.stakeVault}`);
+    for (const score of bundle.scores) yield verifyScore(bundle.agentId, score, words);
+    // Every contract's account is proven, so that no address in the bundle is free either.
+    for (const name of Object.keys(bundle.contracts)) words(name as keyof ProvenContracts);
   } catch (error) {
     if (!(error instanceof Unproven)) throw error;
     return yield fails("proof", error.message);
@@ -77,59 +94,34 @@ export function* verifyBundle(bundle: Bundle, blockHash: Hex): Generator<Check, 
   yield check("nodes", isExact, `${nodes.visitedCount} of ${bundle.nodes.length} trie nodes were needed`);
 }
 
-function storageOf(nodes: NodeSet, stateRoot: Hex, address: Address): Words {
-  const root = storageRootOf(nodes, stateRoot, address);
-  if (root.kind !== "accept") throw new Unproven(`account ${address}: ${root.detail}`);
-  return (slot) => {
-    const word = storageWordOf(nodes, root.value, slot);
-    if (word.kind !== "accept") throw new Unproven(`slot ${slot} of ${address}: ${word.detail}`);
+/** Storage of the bundle's contracts in the proven state; throws Unproven, which ends the audit with a failed check. */
+function wordsOf(
+  { contracts }: Bundle,
+  nodes: NodeSet,
+  stateRoot: Hex,
+): Words & ((name: keyof ProvenContracts) => bigint) {
+  const roots = new Map<keyof ProvenContracts, Hex>();
+  const rootOf = (name: keyof ProvenContracts): Hex => {
+    const known = roots.get(name);
+    if (known !== undefined) return known;
+    const root = storageRootOf(nodes, stateRoot, contracts[name]);
+    if (root.kind !== "accept") throw new Unproven(`account ${contracts[name]} (${name}): ${root.detail}`);
+    roots.set(name, root.value);
+    return root.value;
+  };
+  return (name: keyof ProvenContracts, slot?: Hex) => {
+    const root = rootOf(name);
+    if (slot === undefined) return 0n;
+    const word = storageWordOf(nodes, root, slot);
+    if (word.kind !== "accept") throw new Unproven(`slot ${slot} of ${contracts[name]} (${name}): ${word.detail}`);
     return word.value;
   };
 }
 
-function* verifyIdentity({ agentId, signers }: Bundle, words: Words, timestamp: number): Generator<Check, void, void> {
-  const owner = addressOf(words(ownerSlot(agentId)));
-  yield check("owner", owner !== zeroAddress, owner === zeroAddress ? `agent ${agentId} does not exist` : owner);
-  const changes = words(changesSlot(agentId));
-  yield holds("wallet", decodeWallet(changes) ?? owner);
-  const { tenure } = decodeTenure(changes);
-  const commitment = words(commitmentSlot(agentId));
-  const head = words(headSlot(agentId));
-  const version = decodeVersion(words(versionSlot(agentId)));
-  // At version 1 the commitment is the head, and neither version nor head is stored.
-  const current = commitment === 0n ? 0n : version === 0n ? 1n : version;
-  const isConsistent = version === 0n ? head === 0n : head !== 0n && version > 1n && commitment !== 0n;
-  const shown = numberToHex(version === 0n ? commitment : head, { size: 32 });
-  yield check(
-    "version chain",
-    isConsistent,
-    current === 0n ? "no code commitment" : `version ${current}, head ${shown}`,
-  );
-  for (const signer of signers) {
-    const record = decodeSignerRecord(words(signerSlot(keccak256(signer))));
-    const isOfAgent = record.agentId === agentId && record.purpose !== undefined;
-    const isEnded = record.validUntil !== 0 && timestamp >= record.validUntil;
-    const isRevoked = record.invalidFrom !== 0 && timestamp >= record.invalidFrom;
-    // Signers end with the tenure of the owner who bound them; when that was, the agent's transfers tell.
-    const isFormer = record.tenure !== tenure;
-    const state = isFormer
-      ? "a former owner's"
-      : isRevoked
-        ? "revoked"
-        : isEnded
-          ? "ended"
-          : timestamp < record.validFrom
-            ? "not yet valid"
-            : "valid";
-    const window = `from ${record.validFrom} to ${record.validUntil || "no end"}`;
-    yield check(`signer ${signer}`, isOfAgent, `agent ${record.agentId}, ${record.purpose}, ${state}, ${window}`);
-  }
-}
-
 function verifyScore(agentId: bigint, { topic, index, leaf, proof }: BundledScore, words: Words): Check {
   const slot = finalizedSlot(topic);
-  const root = numberToHex(words(slot), { size: 32 });
-  const { epoch, leafCount } = decodeFinalized(words(nextSlot(slot)));
+  const root = numberToHex(words("reputationEpochs", slot), { size: 32 });
+  const { epoch, leafCount } = decodeFinalized(words("reputationEpochs", nextSlot(slot)));
   const { agentId: leafAgent, score } = unpackLeaf(leaf);
   const isProven = epoch !== 0 && index > 0 && verifyProof(root, leafCount, { index, word: leaf }, proof);
   const detail = `epoch ${epoch}, seat ${index}, ${score} of ${SCORE_SUM}`;

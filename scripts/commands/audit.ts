@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { Command } from "commander";
-import type { Hex } from "viem";
-import { SuretyError, topicIdOf } from "#protocol";
+import { Command, InvalidArgumentError } from "commander";
+import { isHex, type Hex } from "viem";
+import { purposes, SuretyError, topicIdOf } from "#protocol";
 import { readBundle, writeBundle } from "../audit/bundle.ts";
 import { runChecks } from "../audit/checks.ts";
 import { exportBundle } from "../audit/export.ts";
+import { auditSigner } from "../audit/responsibility.ts";
 import { verifyBundle } from "../audit/verify-bundle.ts";
 import { runAction } from "../cli/action.ts";
 import { connect } from "../cli/network.ts";
@@ -53,7 +54,50 @@ export function auditCommand(): Command {
         return outcomeOf(await runChecks(`bundle ${file}`, verifyBundle(bundle.value, options.blockHash)));
       }),
     );
+  addNetworkOptions(audit.command("signer"))
+    .description("whether a signer spoke for an agent at a time, and why")
+    .argument("<agentId>", "the agent's id", parseAgentId)
+    .argument("<signer>", "ERC-7913 bytes, an address for a plain key, or their hash", parseSigner)
+    .option("--at <time>", "ISO date or Unix seconds; default: the newest block", parseTime)
+    .option("--purpose <word>", "LOG, TRANSPORT, OPERATOR or RECOVERY; default: what it was bound for", parsePurpose)
+    .addOption(jsonOption())
+    .action((agentId: bigint, signer: Hex, options: CommonOptions & { at?: number; purpose?: Hex }) =>
+      runAction(options.json, async ({ signal }) => {
+        const { client, deployment } = await connect(options, signal);
+        const { number: blockNumber, timestamp } = await client.getBlock();
+        const { at: time = Number(timestamp), purpose } = options;
+        const question = { signer, time, ...(purpose === undefined ? {} : { purpose }) };
+        const subject = { client, deployment, agentId, blockNumber };
+        const when = new Date(time * 1000).toISOString();
+        return outcomeOf(await runChecks(`${signer} for agent ${agentId} at ${when}`, auditSigner(subject, question)));
+      }),
+    );
   return audit;
+}
+
+/** commander argument parser: a signer's bytes or their hash. */
+function parseSigner(text: string): Hex {
+  if (!isHex(text) || text.length % 2 !== 0 || text.length < 42) {
+    throw new InvalidArgumentError("Expected 20 bytes of an address or more, in hex.");
+  }
+  return text.toLowerCase() as Hex;
+}
+
+/** commander argument parser: a second since 1970, or a date with its time zone. */
+function parseTime(text: string): number {
+  const seconds = /^\d{1,15}$/.test(text) ? Number(text) : Math.floor(Date.parse(text) / 1000);
+  const isDated = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text);
+  if (!Number.isSafeInteger(seconds) || !(isDated || /^\d+$/.test(text))) {
+    throw new InvalidArgumentError("Expected Unix seconds, or a date such as 2026-11-21T08:00:00Z.");
+  }
+  return seconds;
+}
+
+/** commander argument parser: the word of a purpose. */
+function parsePurpose(text: string): Hex {
+  const purpose = Object.entries(purposes).find(([name]) => name === text.toLowerCase())?.[1];
+  if (purpose === undefined) throw new InvalidArgumentError("Expected LOG, TRANSPORT, OPERATOR or RECOVERY.");
+  return purpose;
 }
 
 function readText(file: string): string {

@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Hex } from "viem";
-import { topicIdOf } from "#protocol";
+import { readDisclosure, SuretyError, topicIdOf, type Disclosure } from "#protocol";
 import { auditAgent } from "../audit/agent.ts";
 import { runChecks, type Check, type Verdict } from "../audit/checks.ts";
 import { auditDeal } from "../audit/deal.ts";
@@ -28,6 +29,24 @@ export function outcomeOf(verdict: Verdict): Outcome {
   };
 }
 
+function readDisclosureFile(file: string): Disclosure {
+  const invalid = (detail: string, cause?: unknown) =>
+    new SuretyError("USAGE_DISCLOSURE", `${file} discloses nothing: ${detail}.`, {
+      values: { file },
+      next: "Name a file that `surety baid prove-field` wrote, unchanged.",
+      cause,
+    });
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw invalid("it cannot be read", cause);
+  }
+  const read = readDisclosure(text);
+  if (read.kind !== "accept") throw invalid(read.detail);
+  return read.value;
+}
+
 async function verify(
   options: CommonOptions,
   subject: string,
@@ -41,11 +60,16 @@ async function verify(
 export function verifyCommand(): Command {
   const verifyAll = new Command("verify").description("re-derive a claim from the chain, with no node and no indexer");
   addNetworkOptions(verifyAll.command("agent"))
-    .description("owner, signers and their validity, version chain, stake")
+    .description(
+      "owner, signers, credential, code and config, version chain, peer ids, recovery, anchors, stake, forks",
+    )
     .argument("<agentId>", "the agent's id", parseAgentId)
+    .option("--disclosed <file...>", "fields of its config that you were handed (`surety baid prove-field`)")
     .addOption(jsonOption())
-    .action((agentId: bigint, options: CommonOptions) => {
-      return verify(options, `agent ${agentId}`, ({ client, deployment }) => auditAgent(client, deployment, agentId));
+    .action((agentId: bigint, options: CommonOptions & { disclosed?: string[] }) => {
+      return verify(options, `agent ${agentId}`, ({ client, deployment }) =>
+        auditAgent(client, deployment, agentId, (options.disclosed ?? []).map(readDisclosureFile)),
+      );
     });
   addNetworkOptions(verifyAll.command("deal"))
     .description("terms, both signatures, state and payout of a deal")

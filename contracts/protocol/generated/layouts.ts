@@ -19,7 +19,10 @@ export const storageSlots = {
     _pastTenures: 13n,
   },
   anchors: { _tips: 0n, _anchors: 1n, _batches: 2n, _revocations: 3n },
+  ownerRecovery: { _usedNonces: 0n, _settings: 1n, _pending: 2n },
   credentials: { _sources: 0n, _admissions: 1n, operatorOf: 2n, _holdings: 3n },
+  issuerCredentials: { _nameFallback: 0n, _versionFallback: 1n, isRevoked: 2n },
+  semaphoreCredentials: { _nameFallback: 0n, _versionFallback: 1n, rootOf: 2n, supersededAt: 3n, isRevoked: 4n },
   dealEscrow: { _credits: 0n, _nameFallback: 1n, _versionFallback: 2n, _progress: 3n, releasedOf: 4n, potOf: 5n },
   tabEscrow: { _credits: 0n, _nameFallback: 1n, _versionFallback: 2n, _accounts: 3n },
   stakeVault: {

@@ -1,6 +1,7 @@
 import { base58btc } from "multiformats/bases/base58";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
-import type { Address } from "viem";
+import { hexToBytes, type Address, type Hex } from "viem";
 import { accept, reject, SuretyError, type Verdict } from "../errors.ts";
 import { addressOfPublicKey } from "../keys.ts";
 
@@ -23,6 +24,28 @@ export function peerIdOf(publicKey: Uint8Array): string {
     });
   }
   return base58btc.encode(Uint8Array.from([...prefix, ...publicKey])).slice(1);
+}
+
+/** The libp2p peer id of an Ed25519 key of 32 bytes (Type = 1). @throws SuretyError PUBLIC_KEY_INVALID */
+export function ed25519PeerIdOf(key: Hex): string {
+  const bytes = hexToBytes(key);
+  if (bytes.length !== 32) {
+    throw new SuretyError("PUBLIC_KEY_INVALID", "An Ed25519 key has 32 bytes.", {
+      values: { length: bytes.length },
+      next: "Give the key that the registry's SignerUnchecked event names.",
+    });
+  }
+  return base58btc.encode(Uint8Array.from([0x00, 0x24, 0x08, 0x01, 0x12, 0x20, ...bytes])).slice(1);
+}
+
+/** Whether an Ed25519 key (RFC 8032, cofactorless verification) signed a digest. The chain has no precompile for it. */
+export function isEd25519Signature(digest: Hex, key: Hex, signature: Hex): boolean {
+  try {
+    return ed25519.verify(hexToBytes(signature), hexToBytes(digest), hexToBytes(key), { zip215: false });
+  } catch {
+    // Not 64 bytes, or a point that is none.
+    return false;
+  }
 }
 
 /** The compressed key in a peer id. Rejects PEER_ID_INVALID for every text that `peerIdOf` cannot return. */

@@ -26,6 +26,27 @@ export const stakeSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.stak
 /** First of two words: the root, then epoch, leaf count, depth and candidate. */
 export const finalizedSlot = (topic: bigint): Hex => mappingSlot(storageSlots.reputationEpochs._finalized, topic);
 
+const addressKey = (address: Address): Hex => numberToHex(BigInt(address), { size: 32 });
+
+export const operatorSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.credentials.operatorOf, agentId);
+export const holdingSlot = (operator: Hex): Hex => mappingSlot(storageSlots.credentials._holdings, operator);
+/** First of two words of one accepted issuer: verifier160 | minLevel8, then the issuer's id. */
+export function sourceSlot(index: number): Hex {
+  const first = BigInt(keccak256(numberToHex(storageSlots.credentials._sources, { size: 32 })));
+  return numberToHex((first + 2n * BigInt(index)) % (1n << 256n), { size: 32 });
+}
+/** Whether one of our two credential verifiers took a credential back. */
+export const revocationSlot = (verifier: "issuerCredentials" | "semaphoreCredentials", operator: Hex): Hex =>
+  mappingSlot(storageSlots[verifier].isRevoked, operator);
+
+export const recoverySlot = (agentId: bigint): Hex => mappingSlot(storageSlots.ownerRecovery._settings, agentId);
+export const pendingRecoverySlot = (agentId: bigint): Hex => mappingSlot(storageSlots.ownerRecovery._pending, agentId);
+
+export const logTipSlot = (log: Address): Hex => mappingSlot(storageSlots.anchors._tips, addressKey(log));
+/** Holds the EIP-712 struct hash of the LogAnchor that begins at this seq. */
+export const logAnchorSlot = (log: Address, fromSeq: number): Hex =>
+  mappingSlot(BigInt(mappingSlot(storageSlots.anchors._anchors, addressKey(log))), BigInt(fromSeq));
+
 /** Bits [offset, offset + width) of a word. */
 const bitsOf = (word: bigint, offset: number, width: number): bigint =>
   (word >> BigInt(offset)) & ((1n << BigInt(width)) - 1n);
@@ -91,6 +112,36 @@ export function decodeSignerRecord(word: bigint): SignerRecord {
 
 /** StakeVault.Stake: epoch32 | current112 | previous112, least significant first. */
 export const decodeStake = (word: bigint): bigint => bitsOf(word, 32, 112);
+
+/** Credentials.Holding: owner160 | validUntil48 | agentId32 | source8 | level8, least significant first. */
+export const decodeHolding = (word: bigint) => ({
+  /** Zero = renounced. */
+  owner: addressOf(word),
+  validUntil: Number(bitsOf(word, 160, 48)),
+  agentId: bitsOf(word, 208, 32),
+  source: Number(bitsOf(word, 240, 8)),
+  level: Number(bitsOf(word, 248, 8)),
+});
+
+/** OwnerRecovery.Setting: threshold8 | delay32 | tenure24 | attempt64, least significant first. */
+export const decodeRecovery = (word: bigint) => ({
+  threshold: Number(bitsOf(word, 0, 8)),
+  delay: Number(bitsOf(word, 8, 32)),
+  tenure: Number(bitsOf(word, 40, 24)),
+});
+
+/** OwnerRecovery.Pending: newOwner160 | executableAt48 | tenure24, least significant first. */
+export const decodePendingRecovery = (word: bigint) => ({
+  newOwner: addressOf(word),
+  executableAt: Number(bitsOf(word, 160, 48)),
+  tenure: Number(bitsOf(word, 208, 24)),
+});
+
+/** Anchors.LogTip: nextSeq40 | anchoredAt48, least significant first. */
+export const decodeLogTip = (word: bigint) => ({
+  nextSeq: Number(bitsOf(word, 0, 40)),
+  anchoredAt: Number(bitsOf(word, 40, 48)),
+});
 
 /** Second word of ReputationEpochs.FinalizedTopic: epoch32 | leafCount32 | depth8 | candidateId64. */
 export function decodeFinalized(word: bigint): { epoch: number; leafCount: number; depth: number } {

@@ -1,5 +1,24 @@
 import { expect } from "chai";
-import { topicIdOf } from "#protocol";
+import { createWalletClient, http, keccak256, toHex, zeroHash, type Abi, type Hex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import {
+  anchorsAbi,
+  createSigner,
+  credentialsAbi,
+  encodeIssuerPresentation,
+  identityRegistryAbi,
+  issuerCredentialsAbi,
+  issuerIdOf,
+  ownerRecoveryAbi,
+  peerIdOf,
+  purposes,
+  scopeOf,
+  topicIdOf,
+  typedDataDigest,
+} from "#protocol";
+import { auditSigner } from "../../../scripts/audit/responsibility.ts";
+import { testAccount, type TestAccount } from "../../../scripts/devnet/accounts.ts";
+import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
 import { readBundle, writeBundle } from "../../../scripts/audit/bundle.ts";
 import { runChecks } from "../../../scripts/audit/checks.ts";
 import { exportBundle, type Export } from "../../../scripts/audit/export.ts";
@@ -11,6 +30,79 @@ import { dealEscrowAbi } from "#protocol";
 import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 const topic = topicIdOf("data_analysis");
+
+const [FIRST, SECOND, NULLIFIER] = ["first", "second", "a person"].map((text) => keccak256(toHex(text))) as [
+  Hex,
+  Hex,
+  Hex,
+];
+/** Whose credentials count is the deployer: account 0 of the test mnemonic. */
+const issuer = testAccount(0);
+
+async function writeAs(
+  { rpcUrl, client }: LocalNetwork,
+  account: TestAccount,
+  address: Hex,
+  abi: Abi,
+  functionName: string,
+  args: readonly unknown[],
+): Promise<void> {
+  const wallet = createWalletClient({ account: privateKeyToAccount(account.key), transport: http(rpcUrl) });
+  const hash = await wallet.writeContract({ abi, address, functionName, args, chain: null });
+  const { status } = await client.waitForTransactionReceipt({ hash });
+  expect(status, functionName).to.equal("success");
+}
+
+/** Gives one agent everything that a bundle proves: two versions, a credential, recovery, and two anchored ranges. */
+async function equip(world: LocalNetwork, index: number): Promise<void> {
+  const { client, deployment } = world;
+  const { contracts, chainId } = deployment;
+  const agent = world.agents[index] as LocalAgent;
+  const { agentId, signer } = agent;
+  const domain = { chainId, ...contracts };
+  const as = (address: Hex, abi: Abi, name: string, args: readonly unknown[]) =>
+    writeAs(world, agent, address, abi, name, args);
+  const deadline = Number((await client.getBlock()).timestamp) + 86_400;
+  for (const [version, previous, delta] of [
+    [1n, zeroHash, FIRST],
+    [2n, FIRST, SECOND],
+  ] as const) {
+    const signature = signer.sign(
+      typedDataDigest("BindingUpdate", { agentId, version, previous, delta, deadline }, domain),
+    );
+    const args = [agentId, version, delta, deadline, signature];
+    await as(contracts.identityRegistry, identityRegistryAbi as Abi, "updateCommitment", args);
+  }
+  await as(contracts.ownerRecovery, ownerRecoveryAbi as Abi, "setRecovery", [agentId, 2, 86_400]);
+  const anchor = (fromSeq: number, toSeq: number) => [agentId, fromSeq, toSeq, keccak256(toHex(fromSeq)), zeroHash];
+  await as(contracts.anchors, anchorsAbi as Abi, "anchorLog", anchor(0, 63));
+  await as(contracts.anchors, anchorsAbi as Abi, "anchorLog", anchor(64, 191));
+  const scope = scopeOf(chainId, contracts.credentials, contracts.identityRegistry);
+  const issuerId = issuerIdOf(issuer.address);
+  const fields = {
+    scope,
+    issuerId,
+    nullifier: NULLIFIER,
+    agentId,
+    owner: agent.address,
+    level: 3,
+    validUntil: deadline,
+  };
+  const signature = createSigner(issuer.key).sign(typedDataDigest("IssuerCredential", fields, domain));
+  const presentation = encodeIssuerPresentation(fields, issuer.address, signature);
+  const args = [agentId, contracts.issuerCredentials, issuerId, presentation];
+  await as(contracts.credentials, credentialsAbi as Abi, "present", args);
+}
+
+async function revoke(world: LocalNetwork, index: number): Promise<void> {
+  const { chainId, contracts } = world.deployment;
+  const scope = scopeOf(chainId, contracts.credentials, contracts.identityRegistry);
+  const revocation = { scope, issuerId: issuerIdOf(issuer.address), nullifier: NULLIFIER };
+  const digest = typedDataDigest("CredentialRevocation", revocation, { chainId, ...contracts });
+  const args = [issuer.address, scope, NULLIFIER, createSigner(issuer.key).sign(digest)];
+  const agent = world.agents[index] as LocalAgent;
+  await writeAs(world, agent, contracts.issuerCredentials, issuerCredentialsAbi as Abi, "revoke", args);
+}
 
 describe("the auditor", () => {
   let world: LocalNetwork;
@@ -28,6 +120,7 @@ describe("the auditor", () => {
       [2, 4, -50],
     ]);
     await world.finalizeEpoch();
+    await equip(world, 1);
     exported = await exportBundle(world.client, world.deployment, 2n);
     text = writeBundle(exported.bundle);
   });
@@ -49,10 +142,44 @@ describe("the auditor", () => {
       "wallet",
       "version chain",
       `signer ${exported.bundle.signers[0]}`,
+      "credential",
+      "recovery",
+      "anchors",
       "stake",
       `score in topic ${topic}`,
       "nodes",
     ]);
+  });
+
+  it("proves credential, recovery, version and anchors as the chain holds them", async () => {
+    const { checks } = await verdictOf(text);
+    const detailOf = (name: string) => checks.find((found) => found.name === name)?.detail;
+    expect(detailOf("version chain")).to.include(`version 2, commitment ${SECOND}`);
+    expect(detailOf("credential")).to.match(/^operator 0x[0-9a-f]{64}, level 3, until \d+, by 0x\w+: valid$/);
+    expect(detailOf("recovery")).to.equal("by 2 guardians after 86400 s; none under way");
+    expect(detailOf("anchors")).to.include(": 192 entries, the last 2 ranges proven");
+  });
+
+  it("fails once the issuer has revoked the credential, or where an anchored range is missing or forged", async () => {
+    const lastOf = async ({ bundle, blockHash }: Export) => {
+      const { isOk, checks } = await runChecks("bundle", verifyBundle(bundle, blockHash));
+      return [isOk, checks.at(-1)?.name];
+    };
+    const { bundle, blockHash } = exported;
+    const [first, second] = bundle.anchors;
+    if (first === undefined || second === undefined) throw new Error("the bundle has no anchors");
+    const without = (anchors: Export["bundle"]["anchors"]) => lastOf({ ...exported, bundle: { ...bundle, anchors } });
+    expect(await without([first])).to.deep.equal([false, "anchors"]);
+    expect(await without([])).to.deep.equal([false, "anchors"]);
+    expect(await without([first, { ...second, root: first.root }])).to.deep.equal([false, "anchors"]);
+    expect(await without([second])).to.deep.equal([false, "nodes"]);
+    const stranger = { ...second, log: world.agents[0]?.address ?? second.log };
+    expect(await without([first, second, stranger])).to.deep.equal([false, "anchors"]);
+    expect(await lastOf({ ...exported, blockHash })).to.deep.equal([true, "nodes"]);
+    await revoke(world, 1);
+    expect(await lastOf(await exportBundle(world.client, world.deployment, 2n))).to.deep.equal([false, "credential"]);
+    const verdict = await runChecks("agent", auditAgent(world.client, world.deployment, 2n));
+    expect([verdict.isOk, verdict.checks.at(-1)?.name]).to.deep.equal([false, "credential"]);
   });
 
   it("refuses the bundle against another block hash", async () => {
@@ -64,7 +191,7 @@ describe("the auditor", () => {
   });
 
   it("passes no bundle of which one byte was changed", async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const passed: number[] = [];
     for (let index = 0; index < text.length; index++) {
       const code = text.charCodeAt(index);
@@ -86,8 +213,58 @@ describe("the auditor", () => {
     expect([refuted.isOk, refuted.checks.at(-1)?.name]).to.deep.equal([false, "claim"]);
   });
 
+  it("says of an agent, line by line, what the chain says, and names the peer that its key is", async () => {
+    const verdict = await runChecks("agent", auditAgent(world.client, world.deployment, 1n));
+    expect(verdict.checks.filter(({ isOk }) => !isOk)).to.deep.equal([]);
+    const lines = new Map(verdict.checks.map(({ name, detail }) => [name, detail]));
+    const key = world.agents[0];
+    if (key === undefined) throw new Error("the network has no agent");
+    expect([...lines.keys()]).to.deep.equal([
+      ...["owner", "wallet", `signer ${key.address.toLowerCase()}`, "credential", "code and config", "version chain"],
+      ...["peer", "recovery", "stake", "forks"],
+    ]);
+    expect(lines.get("peer")).to.include(peerIdOf(key.signer.publicKey));
+  });
+
+  it("judges a signer at a time by its window, its revocation and the contract", async () => {
+    const { client, deployment, agents } = world;
+    const { number: blockNumber, timestamp } = await client.getBlock();
+    const [first, second] = agents as [LocalAgent, LocalAgent];
+    const last = async (agentId: bigint, question: Parameters<typeof auditSigner>[1]) => {
+      const { isOk, checks } = await runChecks(
+        "signer",
+        auditSigner({ client, deployment, agentId, blockNumber }, question),
+      );
+      return [isOk, checks.at(-1)?.name];
+    };
+    const time = Number(timestamp);
+    expect(await last(1n, { signer: first.address, time })).to.deep.equal([true, "contract"]);
+    expect(await last(1n, { signer: first.signer.signerHash, time })).to.deep.equal([true, "contract"]);
+    expect(await last(1n, { signer: first.address, time: 1 })).to.deep.equal([false, "begun"]);
+    expect(await last(1n, { signer: second.address, time })).to.deep.equal([false, "bound"]);
+    expect(await last(1n, { signer: world.deployment.contracts.token, time })).to.deep.equal([false, "bound"]);
+    expect(await last(1n, { signer: first.address, time, purpose: purposes.operator })).to.deep.equal([
+      false,
+      "purpose",
+    ]);
+    const { identityRegistry } = deployment.contracts;
+    await writeAs(world, first, identityRegistry, identityRegistryAbi as Abi, "revokeSigner", [
+      1n,
+      first.signer.signerHash,
+      0,
+    ]);
+    const after = await client.getBlock();
+    const judged = async (at: number) => {
+      const subject = { client, deployment, agentId: 1n, blockNumber: after.number };
+      const { isOk, checks } = await runChecks("signer", auditSigner(subject, { signer: first.address, time: at }));
+      return [isOk, checks.at(-1)?.name];
+    };
+    expect(await judged(Number(after.timestamp))).to.deep.equal([false, "not revoked"]);
+    expect(await judged(Number(after.timestamp) - 1)).to.deep.equal([true, "contract"]);
+  });
+
   it("re-derives an agent and each of its deals", async () => {
-    expect(await runChecks("agent", auditAgent(world.client, world.deployment, 1n))).to.include({ isOk: true });
+    expect(await runChecks("agent", auditAgent(world.client, world.deployment, 3n))).to.include({ isOk: true });
     expect(await runChecks("agent", auditAgent(world.client, world.deployment, 99n))).to.include({ isOk: false });
     const funded = await world.client.getContractEvents({
       abi: dealEscrowAbi,
