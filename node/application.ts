@@ -1,4 +1,16 @@
 import type { Call, Deal, Mechanism } from "#protocol";
+import type { EvidenceBundle } from "./settlement/evidence.ts";
+import type { DealStep, Judgement, SplitTerms } from "./settlement/port.ts";
+
+export type { Judgement, SplitTerms };
+export type StepOf<K extends DealStep["kind"]> = Extract<DealStep, { kind: K }>;
+
+/** What a juror sees of a dispute. */
+export interface DisputeCase {
+  readonly deal: Deal;
+  /** What the sides show, as far as it could be fetched; at most one bundle a side. */
+  readonly evidence: readonly EvidenceBundle[];
+}
 
 /** What an agent offers, as it declares it in its log. */
 export interface Capability {
@@ -32,8 +44,24 @@ export interface Application {
   quote(call: Call, mechanism: Mechanism, spec: Specification): Promise<Quote | undefined>;
   /** Does the work. The bytes are stored and their hash goes on chain. A throw means that nothing is delivered. */
   perform(deal: Deal, spec: Specification, signal: AbortSignal): Promise<Uint8Array>;
-  /** Rates a delivery, -100..100; 0 rates nothing. */
-  assess(deal: Deal, spec: Specification, deliverable: Uint8Array): Promise<number>;
+  /**
+   * Judges a delivery: a number rates it, -100..100, and pays; a Judgement may also offer a part of the price or dispute.
+   * The signal aborts when the review is about to end; then it is paid and not rated.
+   */
+  assess(deal: Deal, spec: Specification, deliverable: Uint8Array, signal: AbortSignal): Promise<number | Judgement>;
+  /** Whether to sign the other side's split. Absent or undefined: it waits for `surety deal split --accept`. */
+  considerSplit?(deal: Deal, terms: SplitTerms, signal: AbortSignal): Promise<boolean | undefined>;
+  /** Whether to pay the arbitrator's fee in a dispute over our delivery. Absent: yes, if something was delivered. */
+  defend?(deal: Deal, costWei: bigint, signal: AbortSignal): Promise<boolean>;
+  /** Whether to appeal a ruling (0 refused, 1 for the client, 2 for the provider) against us. Absent: no. */
+  considerAppeal?(deal: Deal, ruling: number, costWei: bigint, signal: AbortSignal): Promise<boolean>;
+  /** A juror's vote on somebody else's dispute: 0 refuses, 1 for the client, 2 for the provider. Absent: 0. */
+  vote?(dispute: DisputeCase, signal: AbortSignal): Promise<0 | 1 | 2>;
+  /** Steps of this agent's deals, each told at least once: after a restart or a reorg perhaps again. */
+  onFunded?(step: StepOf<"funded">): void | Promise<void>;
+  onSubmitted?(step: StepOf<"submitted">): void | Promise<void>;
+  onDisputed?(step: StepOf<"disputed">): void | Promise<void>;
+  onSettled?(step: StepOf<"settled">): void | Promise<void>;
 }
 
 /** What an application's module exports: the agent's name and the options of its configuration make the application. */

@@ -35,6 +35,15 @@ export interface AgentConfig {
   readonly application: { readonly module: string; readonly options: unknown } | undefined;
   /** Port of the local interface on loopback; 0 = any free one. */
   readonly apiPort: number;
+  /** Who is told of the steps of this agent's deals. */
+  readonly webhooks: readonly WebhookEndpoint[];
+}
+
+/** An HTTP endpoint of the agent's owner. */
+export interface WebhookEndpoint {
+  readonly url: string;
+  /** At least 24 bytes, shared with the receiver. */
+  readonly secret: Uint8Array;
 }
 
 export interface NodeConfig {
@@ -49,6 +58,10 @@ export interface NodeConfig {
   readonly agents: readonly AgentConfig[];
 }
 
+/** Each step is posted to each endpoint. */
+const MAX_WEBHOOKS = 8;
+/** As Standard Webhooks asks: 192 bits. */
+const MIN_SECRET_BYTES = 24;
 /** Agents of one process: each has a host, a store and a few timers, 2 MB or so; beyond this, start another process. */
 const MAX_AGENTS = 64;
 
@@ -106,7 +119,30 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     isUnbound,
     application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
+    webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),
   };
+}
+
+/** The only URLs that a node posts to: https anywhere, http on this machine alone. */
+function parseWebhooks(json: unknown, name: string, path: string, at: (file: string) => string): WebhookEndpoint[] {
+  if (!Array.isArray(json) || json.length > MAX_WEBHOOKS) {
+    throw invalid(path, `the webhooks of ${name} are not a list of at most ${MAX_WEBHOOKS}`);
+  }
+  return json.map((entry: unknown) => {
+    if (!isRecord(entry)) throw invalid(path, `a webhook of ${name} is not an object`);
+    const url = textOf(entry, "url", path);
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    const isLocal = ["127.0.0.1", "[::1]", "localhost"].includes(parsed?.hostname ?? "");
+    const isAllowed = parsed?.protocol === "https:" || (parsed?.protocol === "http:" && isLocal);
+    if (!isAllowed || parsed?.username !== "") {
+      throw invalid(path, `the webhook ${url} of ${name} is no https URL, nor an http URL on this machine`);
+    }
+    const secret = new TextEncoder().encode(readText(at(textOf(entry, "secretFile", path)), "webhook secret").trim());
+    if (secret.length < MIN_SECRET_BYTES) {
+      throw invalid(path, `the webhook secret of ${name} has ${secret.length} bytes, not ${MIN_SECRET_BYTES} or more`);
+    }
+    return { url, secret };
+  });
 }
 
 function parseRoles(names: readonly string[], path: string): Role[] {

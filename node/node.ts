@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesToHex, zeroHash } from "viem";
-import { createSigner, purposes, SuretyError, type Signer } from "#protocol";
+import { bytesToHex, zeroHash, type Address } from "viem";
+import { createSigner, encodeLogHeader, kinds, purposes, SuretyError, type Signer } from "#protocol";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
 import { Announcer } from "./announcer.ts";
@@ -20,7 +20,7 @@ import { createDiscovery } from "./discovery/discovery.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
-import { createLogStore } from "./log/log-store.ts";
+import { createLogStore, type LogReader } from "./log/log-store.ts";
 import { openLogWriter } from "./log/writer.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
 import type { Bidder } from "./negotiation/port.ts";
@@ -29,10 +29,12 @@ import { ReputationDriver } from "./reputation/driver.ts";
 import { ScoreReader } from "./reputation/scores.ts";
 import { createDealChain } from "./settlement/chain.ts";
 import { createSettlement, type Settlement } from "./settlement/driver.ts";
-import type { Assessor, Worker } from "./settlement/port.ts";
+import type { Assessor, Counsel, DealStep, Worker } from "./settlement/port.ts";
 import { createSignerCache } from "./signer-cache.ts";
+import type { EvidenceEntry } from "./settlement/evidence.ts";
 import { openStore } from "./store/sqlite.ts";
 import { decodeSpecification, TaskBoard } from "./tasks.ts";
+import { Webhooks } from "./webhooks.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
 import type { Transport } from "./transport/port.ts";
 
@@ -160,10 +162,18 @@ async function compose(
   const flights = createFlightStore(store, deployment.chainId, signer.address);
   const sender = createSender({ client, heads, signer, flights, onFault: onFault("sender") });
   stops.push(() => sender.stop());
+  const webhooks = new Webhooks({ store, endpoints: agent.webhooks, nowMs, onFault: onFault("webhooks") });
+  webhooks.start();
+  stops.push(() => webhooks.stop());
   const settlement: Settlement = createSettlement({
     ...{ store, transport, ...adapt(application), onFault: onFault("settlement") },
     chain: createDealChain({ client, heads, sender, deployment, signer, chainTime }),
     onReceipt: (receipt) => announcer.receipt(receipt),
+    async onStep(step) {
+      webhooks.add(step);
+      await tellApplication(application, step);
+    },
+    entriesOf: ({ agreement }) => entriesOf(logs, [agreement.client.signer, agreement.provider.signer]),
   });
   const negotiator = createNegotiator({
     ...{ agentId, signer, contracts, transport, identity, store, chainTime, ...adapt(application) },
@@ -233,7 +243,12 @@ function signCheckpoint(agentId: bigint, heads: Heads) {
 }
 
 /** The application behind the ports of negotiation and settlement. */
-function adapt(application: Application): { bidder: Bidder; worker: Worker; assessor: Assessor } {
+function adapt(application: Application): {
+  bidder: Bidder;
+  worker: Worker;
+  assessor: Assessor;
+  counsel: Partial<Counsel>;
+} {
   return {
     bidder: {
       async consider({ call, mechanism, spec }) {
@@ -247,9 +262,34 @@ function adapt(application: Application): { bidder: Bidder; worker: Worker; asse
       perform: (deal, spec, signal) => application.perform(deal, readSpecification(spec), signal),
     },
     assessor: {
-      assess: (deal, spec, deliverable) => application.assess(deal, readSpecification(spec), deliverable),
+      async assess(deal, spec, deliverable, signal) {
+        const judged = await application.assess(deal, readSpecification(spec), deliverable, signal);
+        return typeof judged === "number" ? { kind: "complete", rating: judged } : judged;
+      },
+    },
+    counsel: {
+      considerSplit: (deal, terms, signal) =>
+        application.considerSplit?.(deal, terms, signal) ?? Promise.resolve(undefined),
+      ...(application.defend === undefined ? {} : { defend: application.defend.bind(application) }),
+      ...(application.considerAppeal === undefined ? {} : { appeal: application.considerAppeal.bind(application) }),
     },
   };
+}
+
+/** The application's own listener of a step; a throw is its fault, told as such. */
+async function tellApplication(application: Application, step: DealStep): Promise<void> {
+  if (step.kind === "funded") await application.onFunded?.(step);
+  else if (step.kind === "submitted") await application.onSubmitted?.(step);
+  else if (step.kind === "disputed") await application.onDisputed?.(step);
+  else await application.onSettled?.(step);
+}
+
+/** What both sides said of themselves: their newest declarations stand behind what was agreed. */
+function entriesOf(logs: LogReader, signers: readonly Address[]): EvidenceEntry[] {
+  return signers.flatMap((signer) => {
+    const entry = logs.entriesWithBody(signer).findLast(({ header }) => header.header.kind === kinds.declare);
+    return entry?.body === undefined ? [] : [{ header: encodeLogHeader(entry.header), body: entry.body }];
+  });
 }
 
 function readSpecification(spec: Uint8Array) {

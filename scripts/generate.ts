@@ -21,6 +21,7 @@ const CONTRACTS: Record<string, string[]> = {
   dealDisputesAbi: ["settlement/DealDisputes.sol/DealDisputes"],
   dealFundingAbi: ["settlement/DealFunding.sol/DealFunding"],
   tabEscrowAbi: ["settlement/TabEscrow.sol/TabEscrow"],
+  arbitratorAbi: ["interfaces/IArbitrator.sol/IArbitrator"],
   trustLedgerAbi: ["reputation/TrustLedger.sol/TrustLedger", "interfaces/ITrustLedger.sol/ITrustLedger"],
   stakeVaultAbi: ["stake/StakeVault.sol/StakeVault", "interfaces/IStakeVault.sol/IStakeVault"],
   reputationEpochsAbi: [

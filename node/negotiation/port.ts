@@ -64,6 +64,8 @@ export interface Agreement {
   readonly spec: Uint8Array;
   /** Unix milliseconds of our clock. */
   readonly agreedAtMs: number;
+  /** Leaves behind the deal's splitsRoot, where it has one. */
+  readonly shares?: readonly { readonly account: Address; readonly millionths: number }[];
 }
 
 /** How a call ended for the client. */

@@ -1,18 +1,25 @@
-import { formatLog, parseAbi, parseEventLogs, toHex, type Address, type Hex, type Log } from "viem";
+import { zeroAddress, type Abi, type Address, type Hex } from "viem";
 import {
+  dealDisputesAbi,
   dealEscrowAbi,
   dealPaymentDigestOf,
-  dealStates,
+  recoverSigner,
+  SuretyError,
+  typedDataDigest,
   type Deal,
   type Deployment,
   type Domain,
+  type DomainContracts,
   type Signer,
+  type SplitProposal,
 } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
-import type { ChainSender, ContractCall, Heads } from "../chain/port.ts";
+import type { ChainSender, Heads } from "../chain/port.ts";
 import type { Agreement, Consent } from "../negotiation/port.ts";
+import { Payments } from "./payments.ts";
 import type { ChainStep, DealChain, Sighting } from "./port.ts";
+import { DealSight } from "./sight.ts";
 
 export interface DealChainOptions {
   readonly client: ChainClient;
@@ -23,45 +30,37 @@ export interface DealChainOptions {
   readonly signer: Signer;
   /** Unix seconds of the chain, from `createChainTime`. */
   readonly chainTime: () => number;
+  /** The most that is deposited with an arbitrator at once, in native value; more should be a person's decision. */
+  readonly maxFeeWei?: bigint;
 }
 
-/** What a deal asks of its token beyond a transfer; eip712Domain is ERC-5267. */
-const tokenAbi = parseAbi([
-  "function allowance(address owner, address spender) view returns (uint256)",
-  "function approve(address spender, uint256 amount) returns (bool)",
-  "function authorizationState(address authorizer, bytes32 nonce) view returns (bool)",
-  "function eip712Domain() view returns (bytes1 fields, string name, string version, uint256 chainId, address verifyingContract, bytes32 salt, uint256[] extensions)",
-]);
+/** 0.1 of the native coin: above what courts on mainnet ask for a first round. */
+const DEFAULT_MAX_FEE_WEI = 10n ** 17n;
 
-/** Events looked for begin a little below the block of the agreement: a reorg may have made the chain shorter. */
-const REORG_BLOCKS = 64n;
-
-/** The escrow of a deployment over viem. */
+/** The escrow and the disputes of a deployment over viem. */
 export function createDealChain(options: DealChainOptions): DealChain {
   return new ViemDealChain(options);
 }
 
-const endings: readonly string[] = ["DealCompleted", "DealRefunded", "DealCancelled"];
-
-/** viem's type of the request has no place for a position that matches anything. */
-interface RpcLogFilter {
-  address: Address;
-  topics: Hex[];
-  fromBlock: Hex;
-  toBlock: "latest";
+interface Target {
+  readonly address: Address;
+  readonly abi: Abi;
 }
-
-type History = Pick<Sighting, "deliverableHash" | "ending">;
 
 class ViemDealChain implements DealChain {
   readonly #options: DealChainOptions;
-  readonly #escrow: { readonly address: Address; readonly abi: typeof dealEscrowAbi };
-  /** Approvals of this account, one at a time: each sets the whole allowance. */
-  #approvals: Promise<unknown> = Promise.resolve();
+  readonly #contracts: DomainContracts;
+  readonly #payments: Payments;
+  readonly #escrow: Target;
+  /** The escrow made it; asked for once. */
+  #bound: Promise<{ readonly disputes: Target; readonly sight: DealSight }> | undefined;
 
   constructor(options: DealChainOptions) {
+    const { deployment, client, sender } = options;
     this.#options = options;
-    this.#escrow = { address: options.deployment.contracts.dealEscrow, abi: dealEscrowAbi };
+    this.#contracts = { chainId: deployment.chainId, ...deployment.contracts };
+    this.#payments = new Payments(client, sender);
+    this.#escrow = { address: deployment.contracts.dealEscrow, abi: dealEscrowAbi };
   }
 
   blockNumber(): bigint {
@@ -76,91 +75,130 @@ class ViemDealChain implements DealChain {
     return this.#options.heads.subscribe(listener);
   }
 
-  async sight({ dealId, deal }: Agreement, sinceBlock: bigint, signal: AbortSignal): Promise<Sighting> {
-    const { client, sender } = this.#options;
-    const block = await this.#ask(client.getBlock({ blockTag: "latest" }), signal);
-    const reading = client.readContract({ ...this.#escrow, functionName: "dealOf", args: [dealId] });
-    const [stateIndex, payer, reviewUntil] = await this.#ask(reading, signal);
-    const state = dealStates[stateIndex] ?? "Open";
-    const isOver = state !== "Open" && state !== "Funded" && state !== "Submitted";
-    const history = state === "Open" || state === "Funded" ? {} : await this.#historyOf(dealId, sinceBlock, signal);
-    const credit = { ...this.#escrow, functionName: "creditOf", args: [deal.token, sender.address] } as const;
-    const blockTime = Number(block.timestamp);
-    return {
-      ...{ state, payer, reviewUntil, blockTime, ...history },
-      time: Math.max(blockTime, this.time()),
-      blockNumber: block.number,
-      creditWei: isOver ? await this.#ask(client.readContract(credit), signal) : 0n,
-    };
+  async sight(agreement: Agreement, sinceBlock: bigint, signal: AbortSignal): Promise<Sighting> {
+    const { sight } = await this.#bind(signal);
+    return await sight.sight(agreement, sinceBlock, signal);
   }
 
-  /** The newest events of the deal: after a reorg an older form of them is gone from the chain, and from the answer. */
-  async #historyOf(dealId: Hex, sinceBlock: bigint, signal: AbortSignal): Promise<History> {
-    const fromBlock = sinceBlock > REORG_BLOCKS ? sinceBlock - REORG_BLOCKS : 0n;
-    const filter = {
-      address: this.#escrow.address,
-      topics: [null, dealId],
-      fromBlock: toHex(fromBlock),
-      toBlock: "latest",
-    };
-    const logs = await this.#ask(
-      this.#options.client.request({ method: "eth_getLogs", params: [filter as unknown as RpcLogFilter] }),
-      signal,
-    );
-    const mined: Log[] = logs.map((log) => formatLog(log) as Log<bigint, number, false>);
-    const events = parseEventLogs({ abi: dealEscrowAbi, logs: mined });
-    const submitted = events.filter((event) => event.eventName === "DealSubmitted");
-    const completed = events.filter((event) => event.eventName === "DealCompleted");
-    const ended = events.filter(({ eventName }) => endings.includes(eventName));
-    const deliverableHash = submitted.at(-1)?.args.deliverableHash;
-    const end = ended.at(-1);
-    const rating = completed.at(-1)?.args.rating ?? 0;
-    return {
-      ...(deliverableHash === undefined ? {} : { deliverableHash }),
-      ...(end === undefined
-        ? {}
-        : { ending: { transaction: end.transactionHash, blockNumber: end.blockNumber, rating } }),
-    };
-  }
-
-  async take(step: ChainStep, agreement: Agreement, signal: AbortSignal): Promise<void> {
-    if (step.kind === "open") return await this.#open(agreement, signal);
-    const { deal } = agreement;
-    const args = {
-      submit: step.kind === "submit" ? [deal, step.deliverableHash] : [],
-      complete: step.kind === "complete" ? [deal, step.rating] : [],
-      ...{ release: [deal], refund: [deal], withdrawOffer: [deal] },
-      withdrawCredit: [deal.token, this.#options.sender.address],
-    };
-    await this.#send(step.kind, args[step.kind], signal);
-  }
-
-  /**
-   * Opens and pays: by allowance where there is one; else by an EIP-3009 authorization, whose nonce is the dealId; else,
-   * for a token without EIP-3009, by an allowance of just this price.
-   */
-  async #open(agreement: Agreement, signal: AbortSignal): Promise<void> {
-    const { deal } = agreement;
-    const parties = [deal, partyOf(agreement.client), partyOf(agreement.provider)] as const;
-    const allowance = await this.#allowanceOf(deal, signal);
-    const domain = allowance >= deal.price ? undefined : await this.#authorizationDomainOf(deal, signal);
-    if (domain !== undefined) {
-      const authorization = this.#authorize(deal, domain);
-      await this.#send("openWithAuthorization", [...parties, authorization], signal);
-    } else if (allowance >= deal.price) {
-      await this.#send("open", parties, signal);
-    } else {
-      const opening = this.#approvals.then(() => this.#approveAndOpen(deal, parties, signal));
-      this.#approvals = opening.catch(() => undefined);
-      await opening;
+  async #bind(signal: AbortSignal) {
+    const { client, sender, chainTime } = this.#options;
+    const escrow = this.#escrow.address;
+    this.#bound ??= client
+      .readContract({ address: escrow, abi: dealEscrowAbi, functionName: "disputes" })
+      .then((address) => ({
+        disputes: { address, abi: dealDisputesAbi },
+        sight: new DealSight({ client, escrow, disputes: address, account: sender.address, chainTime }),
+      }));
+    try {
+      return await withSignal(this.#bound, signal);
+    } catch (cause) {
+      this.#bound = undefined;
+      signal.throwIfAborted();
+      throw unreachable(cause);
     }
   }
 
-  async #approveAndOpen(deal: Deal, parties: readonly unknown[], signal: AbortSignal): Promise<void> {
-    const args = [this.#escrow.address, deal.price];
-    const approval: ContractCall = { abi: tokenAbi, address: deal.token, functionName: "approve", args };
-    await this.#options.sender.send(approval, signal);
-    await this.#send("open", parties, signal);
+  async take(step: ChainStep, agreement: Agreement, signal: AbortSignal): Promise<Hex> {
+    const { deal } = agreement;
+    const { address } = this.#options.sender;
+    const { disputes } = await this.#bind(signal);
+    switch (step.kind) {
+      case "open":
+        return await this.#open(agreement, signal);
+      case "approveBond":
+        return await this.#bringBond(deal, signal);
+      case "submit":
+        return await this.#send(this.#escrow, "submit", [deal, step.deliverableHash], signal);
+      case "complete":
+        return await this.#send(this.#escrow, "complete", [deal, step.rating], signal);
+      case "releasePart":
+        return await this.#send(this.#escrow, "releasePart", [deal, step.releasedWei], signal);
+      case "release":
+      case "refund":
+      case "withdrawOffer":
+        return await this.#send(this.#escrow, step.kind, [deal], signal);
+      case "cancel":
+        return await this.#send(this.#escrow, "cancel", [deal, partyOf(step.client), partyOf(step.provider)], signal);
+      case "distribute":
+        return await this.#send(this.#escrow, "distribute", [deal, step.shares], signal);
+      case "withdrawCredit":
+        return await this.#send(this.#escrow, "withdrawCredit", [deal.token, address], signal);
+      case "settle": {
+        const { proposal, client, provider } = step.split;
+        return await this.#send(disputes, "settle", [deal, proposal, partyOf(client), partyOf(provider)], signal);
+      }
+      case "dispute":
+        return await this.#dispute(deal, step.reasonHash, signal);
+      case "depositFee":
+        return await this.#send(disputes, "depositFee", [deal], signal, this.#checkFee(step.feeWei));
+      case "createDispute":
+      case "resolve":
+        return await this.#send(disputes, step.kind, [deal], signal);
+      case "submitEvidence":
+        return await this.#send(disputes, "submitEvidence", [deal, step.evidence], signal);
+      case "appeal":
+        return await this.#send(disputes, "appeal", [deal, step.disputeId], signal, this.#checkFee(step.feeWei));
+      case "withdrawFeeCredit":
+        return await this.#send(disputes, "withdrawCredit", [zeroAddress, address], signal);
+    }
+  }
+
+  signSplit(proposal: SplitProposal): Consent {
+    return this.#sign(typedDataDigest("SplitProposal", proposal, this.#contracts));
+  }
+
+  signCancel(dealId: Hex): Consent {
+    return this.#sign(typedDataDigest("DealCancel", { dealId }, this.#contracts));
+  }
+
+  isSplitConsent(proposal: SplitProposal, consent: Consent): boolean {
+    return isSigned(typedDataDigest("SplitProposal", proposal, this.#contracts), consent);
+  }
+
+  isCancelConsent(dealId: Hex, consent: Consent): boolean {
+    return isSigned(typedDataDigest("DealCancel", { dealId }, this.#contracts), consent);
+  }
+
+  #sign(digest: Hex): Consent {
+    const { signer } = this.#options;
+    return { signer: signer.address, signature: signer.sign(digest) };
+  }
+
+  /**
+   * Opens and pays: native value with the call; by allowance where there is one; else by an EIP-3009 authorization, whose
+   * nonce is the dealId; else, for a token without EIP-3009, by an allowance of just this amount.
+   */
+  async #open(agreement: Agreement, signal: AbortSignal): Promise<Hex> {
+    const { deal } = agreement;
+    const escrow = this.#escrow.address;
+    const parties = [deal, partyOf(agreement.client), partyOf(agreement.provider)] as const;
+    const amount = deal.price + deal.clientBond;
+    if (deal.token === zeroAddress) return await this.#send(this.#escrow, "open", parties, signal, amount);
+    const allowance = await this.#payments.allowanceOf(deal.token, escrow, signal);
+    if (allowance >= amount) return await this.#send(this.#escrow, "open", parties, signal);
+    const domain = await this.#payments.authorizationDomainOf(deal.token, signal);
+    if (domain !== undefined) {
+      const args = [...parties, this.#authorize(deal, domain)];
+      return await this.#send(this.#escrow, "openWithAuthorization", args, signal);
+    }
+    let transaction: Hex = "0x";
+    const open = async () => {
+      transaction = await this.#send(this.#escrow, "open", parties, signal);
+    };
+    await this.#payments.withAllowance(
+      { token: deal.token, spender: escrow, amount: amount - allowance },
+      open,
+      signal,
+    );
+    return transaction;
+  }
+
+  /** The escrow takes the provider's bond with the opening: from an allowance, or in native value from a credit there. */
+  async #bringBond({ token, providerBond: amount }: Deal, signal: AbortSignal): Promise<Hex> {
+    if (token === zeroAddress) return await this.#send(this.#escrow, "depositCredit", [], signal, amount);
+    const spender = this.#escrow.address;
+    await this.#payments.withAllowance({ token, spender, amount }, () => Promise.resolve(), signal);
+    return "0x";
   }
 
   #authorize(deal: Deal, domain: Domain) {
@@ -170,44 +208,42 @@ class ViemDealChain implements DealChain {
     return { ...window, signature: signer.sign(dealPaymentDigestOf(deal, this.#escrow.address, window, domain)) };
   }
 
-  async #allowanceOf({ token }: Deal, signal: AbortSignal): Promise<bigint> {
-    const args = [this.#options.sender.address, this.#escrow.address] as const;
-    const query = { address: token, abi: tokenAbi, functionName: "allowance", args } as const;
-    return await this.#ask(this.#options.client.readContract(query), signal);
+  async #dispute(deal: Deal, reasonHash: Hex, signal: AbortSignal): Promise<Hex> {
+    const { disputes, sight } = await this.#bind(signal);
+    const costWei = (await sight.costOf(deal.arbiter, signal)) ?? 0n;
+    return await this.#send(disputes, "dispute", [deal, reasonHash], signal, this.#checkFee(costWei));
   }
 
-  /** The domain under which the token takes EIP-3009 authorizations; undefined if it takes none. */
-  async #authorizationDomainOf({ token }: Deal, signal: AbortSignal): Promise<Domain | undefined> {
-    const { client, sender } = this.#options;
-    const nonce = `0x${"00".repeat(32)}` as const;
-    const query = { address: token, abi: tokenAbi } as const;
-    const probes = Promise.all([
-      client.readContract({ ...query, functionName: "eip712Domain" }),
-      client.readContract({ ...query, functionName: "authorizationState", args: [sender.address, nonce] }),
-    ]);
-    try {
-      const [[, name, version, chainId, verifyingContract]] = await withSignal(probes, signal);
-      return { name, version, chainId: Number(chainId), verifyingContract };
-    } catch {
-      signal.throwIfAborted();
-      return undefined;
-    }
+  #checkFee(feeWei: bigint): bigint {
+    const { maxFeeWei = DEFAULT_MAX_FEE_WEI } = this.#options;
+    if (feeWei <= maxFeeWei) return feeWei;
+    throw new SuretyError(
+      "ARBITRATION_FEE_TOO_HIGH",
+      `The arbitrator asks ${feeWei} wei, and at most ${maxFeeWei} are allowed.`,
+      {
+        values: { feeWei, maxFeeWei },
+        next: "Raise maxArbitrationFeeWei in the node's configuration before the deadline, or let the deposit go.",
+      },
+    );
   }
 
-  async #send(functionName: string, args: readonly unknown[], signal: AbortSignal): Promise<void> {
+  async #send(
+    target: Target,
+    functionName: string,
+    args: readonly unknown[],
+    signal: AbortSignal,
+    valueWei = 0n,
+  ): Promise<Hex> {
     const { sender, heads } = this.#options;
-    await sender.send({ ...this.#escrow, functionName, args, isOnce: true }, signal);
+    const { hash } = await sender.send({ ...target, functionName, args, valueWei, isOnce: true }, signal);
     await heads.refresh(signal);
-  }
-
-  async #ask<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-    try {
-      return await withSignal(answer, signal);
-    } catch (cause) {
-      signal.throwIfAborted();
-      throw unreachable(cause);
-    }
+    return hash;
   }
 }
 
 const partyOf = ({ signer, signature }: Consent) => ({ signer, signature });
+
+function isSigned(digest: Hex, { signer, signature }: Consent): boolean {
+  const recovered = recoverSigner(digest, signature);
+  return recovered.kind === "accept" && recovered.value.toLowerCase() === signer.toLowerCase();
+}

@@ -16,6 +16,9 @@ const MIGRATIONS = [
   ) STRICT`,
   `CREATE INDEX settlement_deliverables_hash ON settlement_deliverables (hash)`,
   `CREATE INDEX settlement_deals_live ON settlement_deals (is_ended)`,
+  `CREATE TABLE settlement_bundles (
+    hash TEXT PRIMARY KEY, deal_id TEXT NOT NULL REFERENCES settlement_deals (deal_id), bytes BLOB NOT NULL
+  ) STRICT`,
 ];
 
 interface RecordRow {
@@ -82,5 +85,23 @@ export class DealStore {
     const sql = `SELECT record, body FROM settlement_deliverables JOIN settlement_deals USING (deal_id) WHERE hash = ?`;
     const rows = this.#store.prepare<RecordRow & { body: Uint8Array }>(sql).all(hash);
     return rows.map(({ record, body }) => ({ record: decodeRecord<DealRecord>(record), body }));
+  }
+
+  /** What was delivered: our own work, or what we fetched. */
+  deliverableOf(dealId: Hex): Uint8Array | undefined {
+    const sql = "SELECT body FROM settlement_deliverables WHERE deal_id = ?";
+    return this.#store.prepare<{ body: Uint8Array }>(sql).get(dealId)?.body;
+  }
+
+  /** Evidence as it was named on chain. */
+  putBundle(dealId: Hex, hash: Hex, bytes: Uint8Array): void {
+    const insert = this.#store.prepare("INSERT OR IGNORE INTO settlement_bundles VALUES (?, ?, ?)");
+    this.#store.transaction(() => insert.run(hash, dealId, bytes));
+  }
+
+  bundleOf(hash: Hex): { readonly record: DealRecord; readonly bytes: Uint8Array } | undefined {
+    const sql = "SELECT record, bytes FROM settlement_bundles JOIN settlement_deals USING (deal_id) WHERE hash = ?";
+    const row = this.#store.prepare<RecordRow & { bytes: Uint8Array }>(sql).get(hash);
+    return row && { record: decodeRecord<DealRecord>(row.record), bytes: row.bytes };
   }
 }

@@ -1,38 +1,66 @@
 import type { Hex } from "viem";
-import { contentHashOf, dealLimits, SuretyError, type DealState, type Receipt } from "#protocol";
+import { SuretyError, type DealState, type Receipt } from "#protocol";
 import { systemClock, withSignal } from "../chain/clock.ts";
 import type { Clock } from "../chain/port.ts";
 import type { Agreement } from "../negotiation/port.ts";
 import type { Store } from "../store/port.ts";
 import type { Transport } from "../transport/port.ts";
+import { serveConsents } from "./consents.ts";
 import {
   createDealRecord,
+  DEFAULT_FINALITY_DEPTH,
+  isJudgement,
   stepDeal,
-  UNDELIVERED_RATING,
   type DealEffect,
   type DealMachineEvent,
   type DealRecord,
+  type DealRules,
 } from "./deal-machine.ts";
 import { DealStore } from "./deal-store.ts";
-import { createDeliverableExchange, MAX_DELIVERABLE_BYTES, serveDeliverables } from "./deliverables.ts";
-import type { Assessor, DealChain, DealOutcome, DealSummary, DeliverableExchange, Sighting, Worker } from "./port.ts";
+import { serveDeliverables, serveEvidence } from "./deliverables.ts";
+import { EvidenceStore, type EvidenceBundle, type EvidenceEntry } from "./evidence.ts";
+import { badJudgement, notPossible, tooManyDeals, unknownDeal } from "./faults.ts";
+import { Performer } from "./performer.ts";
+import type {
+  Assessor,
+  Counsel,
+  DealChain,
+  DealOutcome,
+  DealStep,
+  DealSummary,
+  Judgement,
+  Share,
+  Sighting,
+  SplitTerms,
+  Worker,
+} from "./port.ts";
 
 export interface SettlementOptions {
   readonly chain: DealChain;
   readonly store: Store;
-  /** Serves deliverables, and fetches them. */
+  /** Serves deliverables, consents and evidence, and asks for them. */
   readonly transport: Transport;
   /** Without one the agent provides nothing. */
   readonly worker?: Worker;
   /** Without one deliveries are accepted unrated. */
   readonly assessor?: Assessor;
+  /** What it leaves out is decided so: splits wait for a person, what was delivered is defended, nothing is appealed. */
+  readonly counsel?: Partial<Counsel>;
+  /** Told of each step at least once. A throw is a fault of the listener and holds up nothing. */
+  readonly onStep?: (step: DealStep) => void | Promise<void>;
   /** Called at least once an ending; after a reorg with another ending, again. The dealId tells copies apart. */
   readonly onReceipt?: (receipt: Receipt) => void | Promise<void>;
+  /** Log entries of either side that bear on a deal, for its evidence. */
+  readonly entriesOf?: (record: DealRecord) => readonly EvidenceEntry[];
+  /** Whether somebody beside the two sides may read the evidence of a deal, as its jurors may. */
+  readonly mayReadEvidence?: (dealId: Hex, address: Hex, signal: AbortSignal) => Promise<boolean>;
   readonly clock?: Clock;
   /** Told of each failure, ours or the chain's; the deal goes on. */
   readonly onFault?: (fault: unknown, dealId: Hex) => void;
   /** Seconds that a client has to fund before its provider withdraws. */
   readonly fundWithinSeconds?: number;
+  /** Blocks on top of an ending before the deal is forgotten. Default 12. */
+  readonly finalityDepth?: number;
 }
 
 /** Sees every agreed deal of one agent through to its end, across restarts. */
@@ -46,6 +74,20 @@ export interface Settlement {
   /** Resolves when the chain shows the deal ended, or when it can no longer begin. @throws SuretyError DEAL_UNKNOWN */
   whenEnded(dealId: Hex, signal: AbortSignal): Promise<DealOutcome>;
   deals(): DealSummary[];
+  /** A person's judgement of a delivery, unless one was made. @throws SuretyError DEAL_UNKNOWN, DEAL_STEP_IMPOSSIBLE */
+  judge(dealId: Hex, judgement: Judgement): void;
+  /** The client pays a part for good; `releasedWei` counts all parts. @throws as judge */
+  releasePart(dealId: Hex, releasedWei: bigint): void;
+  /** Asks the other side for a split until it answers. @throws as judge */
+  proposeSplit(dealId: Hex, terms: SplitTerms): void;
+  /** Signs the other side's pending split. @throws as judge, SPLIT_NONE */
+  acceptSplit(dealId: Hex): void;
+  /** Asks the other side to cancel, and agrees when it asks. @throws as judge */
+  cancel(dealId: Hex): void;
+  /** Names the leaves behind a deal's splitsRoot. @throws as judge */
+  nameShares(dealId: Hex, shares: readonly Share[]): void;
+  /** All that this side can show of a deal. @throws SuretyError DEAL_UNKNOWN */
+  evidenceOf(dealId: Hex): EvidenceBundle;
 }
 
 /** Two minutes: some blocks for the client's transaction, and little enough to hold capacity free. */
@@ -53,9 +95,6 @@ const FUND_WITHIN_SECONDS = 120;
 /** A step that failed is tried again after 1 s, 2 s, … at most this: by then something else than a hiccup is wrong. */
 const MAX_BACKOFF_MS = 60_000;
 const FIRST_BACKOFF_MS = 1_000;
-/** Between two tries to fetch a deliverable. */
-const FETCH_AGAIN_MS = 1_000;
-const FETCH_TIMEOUT_MS = 10_000;
 /** Deals that are driven at once; each holds a record and a promise. */
 const MAX_LIVE_DEALS = 1_024;
 
@@ -77,7 +116,9 @@ class SettlementDriver implements Settlement {
   readonly #options: SettlementOptions;
   readonly #clock: Clock;
   readonly #store: DealStore;
-  readonly #exchange: DeliverableExchange;
+  readonly #evidence: EvidenceStore;
+  readonly #performer: Performer;
+  readonly #rules: DealRules;
   readonly #lifetime = new AbortController();
   readonly #live = new Map<Hex, Live>();
   readonly #underway = new Set<Promise<void>>();
@@ -85,15 +126,25 @@ class SettlementDriver implements Settlement {
   #unsubscribe: () => void = () => undefined;
 
   constructor(options: SettlementOptions) {
+    const { clock = systemClock, finalityDepth = DEFAULT_FINALITY_DEPTH } = options;
     this.#options = options;
-    this.#clock = options.clock ?? systemClock;
+    this.#clock = clock;
+    this.#rules = { finalityDepth: BigInt(finalityDepth) };
     this.#store = new DealStore(options.store);
-    this.#exchange = createDeliverableExchange(options.transport);
+    this.#evidence = new EvidenceStore(options.store, () => clock.nowMs());
+    const { signal: lifetime } = this.#lifetime;
+    this.#performer = new Performer({ ...options, clock, lifetime, store: this.#store, evidence: this.#evidence });
   }
 
   async start(): Promise<void> {
-    const { transport, chain } = this.#options;
+    const { transport, chain, mayReadEvidence } = this.#options;
     await serveDeliverables(transport, this.#store, (record) => this.#isSubmitted(record));
+    await serveEvidence(transport, this.#store, mayReadEvidence);
+    await serveConsents(transport, async (request, from, signal) => {
+      const answer = await this.#performer.answerConsent(request, from, signal);
+      this.#wake(request.type === "split" ? request.proposal.dealId : request.dealId);
+      return answer;
+    });
     for (const { agreement } of this.#store.live()) this.#track(agreement.dealId);
     this.#unsubscribe = chain.onHead(() => {
       for (const [dealId, live] of this.#live) if (this.#clock.nowMs() >= live.retryAtMs) this.#wake(dealId);
@@ -114,41 +165,100 @@ class SettlementDriver implements Settlement {
 
   adopt(agreement: Agreement): void {
     const { chain, fundWithinSeconds = FUND_WITHIN_SECONDS } = this.#options;
-    if (this.#live.size >= MAX_LIVE_DEALS) {
-      throw new SuretyError("SETTLEMENT_BUSY", `${MAX_LIVE_DEALS} deals are live already.`, {
-        values: { dealId: agreement.dealId },
-        next: "Wait until some of them have ended.",
-        isRetryable: true,
-      });
-    }
+    if (this.#live.size >= MAX_LIVE_DEALS) throw tooManyDeals(agreement.dealId, MAX_LIVE_DEALS);
     const times = { sinceBlock: chain.blockNumber(), fundBy: chain.time() + fundWithinSeconds };
-    if (this.#store.add(createDealRecord(agreement, times))) this.#track(agreement.dealId);
+    if (!this.#store.add(createDealRecord(agreement, times))) return;
+    this.#evidence.add(agreement.dealId, "agreed", `as ${agreement.role}, call ${agreement.callId}`);
+    this.#track(agreement.dealId);
   }
 
   async whenEnded(dealId: Hex, signal: AbortSignal): Promise<DealOutcome> {
-    const record = this.#store.get(dealId);
-    if (record === undefined) {
-      throw new SuretyError("DEAL_UNKNOWN", `No deal ${dealId} is known here.`, {
-        values: { dealId },
-        next: "Give the id of a deal that this agent agreed to.",
-      });
-    }
+    const record = this.#recordOf(dealId);
     if (record.isEnded || record.receipt !== undefined) return outcomeOf(record);
     const waiting = this.#outcomes.getOrInsertComputed(dealId, () => Promise.withResolvers<DealOutcome>());
     return await withSignal(waiting.promise, AbortSignal.any([signal, this.#lifetime.signal]));
   }
 
   deals(): DealSummary[] {
-    return this.#store.all().map(({ agreement, isEnded }) => {
-      const { dealId, role, deal } = agreement;
-      return { dealId, role, deal, state: this.#live.get(dealId)?.state, isEnded };
-    });
+    return this.#store.all().map((record) => this.#summaryOf(record));
+  }
+
+  judge(dealId: Hex, judgement: Judgement): void {
+    const record = this.#liveRecordOf(dealId, "judged");
+    const { role, deal } = record.agreement;
+    if (role !== "client") throw notPossible(dealId, "judged", "only its client judges a delivery");
+    if (record.judgement !== undefined) throw notPossible(dealId, "judged", `it was judged: ${record.judgement.kind}`);
+    if (!isJudgement(judgement, deal.price)) throw badJudgement(dealId, judgement);
+    if (this.#live.get(dealId)?.state !== "Submitted") throw notPossible(dealId, "judged", "nothing is submitted");
+    this.#evidence.add(dealId, "judged", `by hand: ${judgement.kind}`);
+    this.#note(dealId, { kind: "judged", judgement });
+  }
+
+  releasePart(dealId: Hex, releasedWei: bigint): void {
+    const { role, deal } = this.#liveRecordOf(dealId, "paid in part").agreement;
+    if (role !== "client") throw notPossible(dealId, "paid in part", "only its client pays");
+    if (releasedWei >= deal.price) throw notPossible(dealId, "paid in part", "it is the whole price; complete it");
+    this.#note(dealId, { kind: "partAsked", releasedWei });
+  }
+
+  proposeSplit(dealId: Hex, terms: SplitTerms): void {
+    const { deal } = this.#liveRecordOf(dealId, "split").agreement;
+    const { toProviderWei, rating } = terms;
+    if (!isJudgement({ kind: "split", toProviderWei, rating, reason: "" }, deal.price)) {
+      throw notPossible(dealId, "split", "the part is no part of the price, or the rating is not from -100 to 100");
+    }
+    this.#note(dealId, { kind: "splitAsked", terms });
+  }
+
+  acceptSplit(dealId: Hex): void {
+    this.#liveRecordOf(dealId, "split");
+    this.#performer.acceptOffer(dealId);
+    this.#wake(dealId);
+  }
+
+  cancel(dealId: Hex): void {
+    this.#liveRecordOf(dealId, "cancelled");
+    this.#note(dealId, { kind: "cancelAsked" });
+  }
+
+  nameShares(dealId: Hex, shares: readonly Share[]): void {
+    this.#recordOf(dealId);
+    this.#note(dealId, { kind: "sharesNamed", shares });
+  }
+
+  evidenceOf(dealId: Hex): EvidenceBundle {
+    return this.#performer.bundleOf(this.#recordOf(dealId));
+  }
+
+  #recordOf(dealId: Hex): DealRecord {
+    const record = this.#store.get(dealId);
+    if (record === undefined) throw unknownDeal(dealId);
+    return record;
+  }
+
+  #liveRecordOf(dealId: Hex, wanted: string): DealRecord {
+    const record = this.#recordOf(dealId);
+    if (record.isEnded || record.receipt !== undefined) throw notPossible(dealId, wanted, "it has ended");
+    return record;
+  }
+
+  #note(dealId: Hex, event: DealMachineEvent): void {
+    this.#performer.apply(dealId, event);
+    this.#wake(dealId);
+  }
+
+  #summaryOf({ agreement, isEnded, offer }: DealRecord): DealSummary {
+    const { dealId, role, deal } = agreement;
+    const terms = offer && { toProviderWei: offer.proposal.toProvider, rating: offer.proposal.rating };
+    const state = this.#live.get(dealId)?.state;
+    return { dealId, role, deal, state, isEnded, ...(terms === undefined ? {} : { offeredSplit: terms }) };
   }
 
   /** What was delivered on chain stays the client's, also after the end. */
   #isSubmitted({ agreement, receipt }: DealRecord): boolean {
     const state = this.#live.get(agreement.dealId)?.state;
-    return state === "Submitted" || state === "Completed" || receipt?.outcome === "completed";
+    const hasBeen = state === "Submitted" || state === "Completed" || state === "Disputed" || state === "Resolved";
+    return hasBeen || receipt?.outcome === "completed" || receipt?.outcome === "resolved";
   }
 
   #track(dealId: Hex): void {
@@ -198,41 +308,55 @@ class SettlementDriver implements Settlement {
     }
   }
 
-  /** One look at the chain and one step. @returns true if there is more to do at once */
+  /** One look at the chain and what follows from it. @returns true if there is more to do at once */
   async #advance(dealId: Hex, live: Live): Promise<boolean> {
-    const record = this.#store.get(dealId);
-    if (record === undefined) return false;
-    const sighting = await this.#options.chain.sight(record.agreement, record.sinceBlock, this.#lifetime.signal);
+    const { chain } = this.#options;
+    const known = this.#store.get(dealId);
+    if (known === undefined) return false;
+    const sighting = await chain.sight(known.agreement, known.sinceBlock, this.#lifetime.signal);
     live.state = sighting.state;
-    const [next, effects] = this.#apply(record, { kind: "sighted", sighting });
+    // Read again: a person or the other side may have decided something during the look.
+    const record = this.#recordOf(dealId);
+    const [next, effects] = stepDeal(record, { kind: "sighted", sighting }, this.#rules);
+    if (next !== record) this.#store.put(next);
     let isMore = false;
     for (const effect of effects) isMore = (await this.#perform(next, live, effect, sighting)) || isMore;
     return isMore;
   }
 
-  /** The new record is on disk before anything that follows from it happens. */
-  #apply(record: DealRecord, event: DealMachineEvent): readonly [DealRecord, readonly DealEffect[]] {
-    const [next, effects] = stepDeal(record, event);
-    if (next !== record) this.#store.put(next);
-    return [next, effects];
-  }
-
   async #perform(record: DealRecord, live: Live, effect: DealEffect, sighting: Sighting): Promise<boolean> {
     const { agreement } = record;
+    const { signal } = this.#lifetime;
     switch (effect.kind) {
       case "take":
-        await this.#options.chain.take(effect.step, agreement, this.#lifetime.signal);
+        await this.#take(agreement, effect.step);
         return true;
       case "perform":
-        await this.#work(record, effect.deadline);
+        await this.#performer.work(record, effect.deadline);
         return true;
       case "assess":
-        await this.#assess(record, effect.deliverableHash, effect.deadline);
+        await this.#performer.assess(record, effect.deliverableHash, effect.deadline);
         return true;
+      case "propose":
+        return await this.#performer.propose(record, effect.terms);
+      case "askCancel":
+        return await this.#performer.askCancel(record);
+      case "askDefence":
+        await this.#performer.askDefence(record, effect.costWei);
+        return true;
+      case "askAppeal":
+        await this.#performer.askAppeal(record, effect);
+        return true;
+      case "sendEvidence":
+        await this.#performer.sendEvidence(record, signal);
+        return true;
+      case "tell":
+        await this.#tell(record, effect.step, sighting);
+        return false;
       case "receipt":
         await this.#options.onReceipt?.(effect.receipt);
-        this.#apply(record, { kind: "receipted", receipt: effect.receipt });
-        this.#settle({ ...outcomeOf({ ...record, receipt: effect.receipt }), state: sighting.state });
+        this.#performer.apply(agreement.dealId, { kind: "receipted", receipt: effect.receipt });
+        await this.#ended({ ...outcomeOf({ ...record, receipt: effect.receipt }), state: sighting.state });
         return true;
       case "wait":
         if (effect.until !== undefined) this.#wakeAt(agreement.dealId, live, effect.until);
@@ -246,88 +370,43 @@ class SettlementDriver implements Settlement {
     }
   }
 
-  /** Does the work and stores it. After a kill it is done again, unless it was stored. */
-  async #work(record: DealRecord, deadline: number): Promise<void> {
-    const { worker } = this.#options;
-    const { deal, spec, dealId } = record.agreement;
-    const [signal, end] = this.#until(deadline);
+  /** A split that the chain does not take is given up: what stood in its way is permanent. */
+  async #take(agreement: Agreement, step: Extract<DealEffect, { kind: "take" }>["step"]): Promise<void> {
+    const { dealId } = agreement;
     try {
-      if (worker === undefined) throw noWorker(dealId);
-      const body = await withSignal(worker.perform(deal, spec, signal), signal);
-      if (body.length > MAX_DELIVERABLE_BYTES) throw tooLong(dealId, body.length);
-      const hash = contentHashOf(body);
-      const [next] = stepDeal(record, { kind: "performed", deliverableHash: hash });
-      this.#store.putWithDeliverable(next, hash, body);
+      const transaction = await this.#options.chain.take(step, agreement, this.#lifetime.signal);
+      this.#evidence.add(dealId, "transaction", `${step.kind} ${transaction}`);
     } catch (fault) {
-      this.#lifetime.signal.throwIfAborted();
+      const isRefused = fault instanceof SuretyError && fault.code.startsWith("CALL_REVERTED_");
+      if (step.kind !== "settle" || !isRefused) throw fault;
       this.#options.onFault?.(fault, dealId);
-      this.#apply(record, { kind: "workFailed" });
-    } finally {
-      end();
+      this.#performer.apply(dealId, { kind: "splitFailed" });
     }
+    if (step.kind === "approveBond") this.#performer.apply(dealId, { kind: "bondBrought" });
   }
 
-  /** Fetches until it is there or the time for it is over, rates it, and stores the rating. */
-  async #assess(record: DealRecord, deliverableHash: Hex, deadline: number): Promise<void> {
-    const { chain } = this.#options;
-    const { dealId, peer } = record.agreement;
-    // A client that was away until now has no right to blame the provider for what it did not ask in time.
-    const wasInTime = chain.time() < deadline;
-    for (;;) {
-      const signal = AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
-      const fetched = await this.#exchange.fetch(peer, deliverableHash, signal);
-      this.#lifetime.signal.throwIfAborted();
-      if (fetched.kind === "accept") {
-        this.#apply(record, { kind: "assessed", rating: await this.#rate(record, fetched.value) });
-        return;
-      }
-      if (chain.time() >= deadline) {
-        const detail = `${fetched.code}: ${fetched.detail}`;
-        this.#options.onFault?.(undelivered(dealId, detail), dealId);
-        this.#apply(record, { kind: "assessed", rating: wasInTime ? UNDELIVERED_RATING : 0 });
-        return;
-      }
-      await this.#sleep(FETCH_AGAIN_MS);
-    }
+  async #tell(record: DealRecord, step: "funded" | "submitted" | "disputed", sighting: Sighting): Promise<void> {
+    const deal = { ...this.#summaryOf(record), state: sighting.state };
+    const { deliverableHash } = sighting;
+    if (step === "submitted" && deliverableHash === undefined) return;
+    await this.#tellApplication(
+      step === "submitted" ? { kind: step, deal, deliverableHash: deliverableHash as Hex } : { kind: step, deal },
+    );
+    this.#performer.apply(record.agreement.dealId, { kind: "told", step });
   }
 
-  /** Our own assessor's failure is not the provider's: it is paid, and not rated. */
-  async #rate({ agreement }: DealRecord, deliverable: Uint8Array): Promise<number> {
-    const { deal, spec, dealId } = agreement;
-    const { signal } = this.#lifetime;
+  async #ended(outcome: DealOutcome): Promise<void> {
+    const deal = { ...this.#summaryOf(this.#recordOf(outcome.dealId)), state: outcome.state as DealState };
+    await this.#tellApplication({ kind: "settled", deal, outcome });
+    this.#settle(outcome);
+  }
+
+  async #tellApplication(step: DealStep): Promise<void> {
     try {
-      const rating = (await this.#options.assessor?.assess(deal, spec, deliverable, signal)) ?? 0;
-      if (Number.isInteger(rating) && Math.abs(rating) <= dealLimits.maxRating) return rating;
-      throw badRating(dealId, rating);
+      await this.#options.onStep?.(step);
     } catch (fault) {
-      signal.throwIfAborted();
-      this.#options.onFault?.(fault, dealId);
-      return 0;
+      this.#options.onFault?.(fault, step.deal.dealId);
     }
-  }
-
-  /** Aborts with the driver, or when the chain has passed a second. */
-  #until(deadline: number): [signal: AbortSignal, end: () => void] {
-    const turn = new AbortController();
-    const check = () => {
-      if (this.#options.chain.time() > deadline) turn.abort(new Error("the time for delivery is over"));
-    };
-    const unsubscribe = this.#options.chain.onHead(check);
-    const remainingMs = Math.max(deadline + 1 - this.#options.chain.time(), 0) * 1000;
-    const cancel = this.#clock.schedule(remainingMs, check);
-    const end = () => {
-      unsubscribe();
-      cancel();
-    };
-    return [AbortSignal.any([turn.signal, this.#lifetime.signal]), end];
-  }
-
-  async #sleep(delayMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const cancel = this.#clock.schedule(delayMs, () => {
-      resolve(undefined);
-    });
-    await withSignal(promise, this.#lifetime.signal).finally(cancel);
   }
 
   #wakeAt(dealId: Hex, live: Live, second: number): void {
@@ -359,36 +438,4 @@ function outcomeOf({ agreement, receipt }: DealRecord): DealOutcome {
   const { dealId, role } = agreement;
   if (receipt === undefined) return { dealId, role, state: "Expired", rating: 0 };
   return { dealId, role, state: statesOf[receipt.outcome], rating: receipt.rating, transaction: receipt.transaction };
-}
-
-function noWorker(dealId: Hex): SuretyError {
-  return new SuretyError("DEAL_WITHOUT_WORKER", "A deal was agreed to, and nothing here does the work.", {
-    values: { dealId },
-    next: "Start the node with the application that bid for this deal.",
-  });
-}
-
-function tooLong(dealId: Hex, length: number): SuretyError {
-  return new SuretyError(
-    "DELIVERABLE_TOO_LONG",
-    `The deliverable has ${length} bytes, at most ${MAX_DELIVERABLE_BYTES}.`,
-    {
-      values: { dealId, length },
-      next: "Deliver a list of hashes, and serve the parts elsewhere.",
-    },
-  );
-}
-
-function badRating(dealId: Hex, rating: number): SuretyError {
-  return new SuretyError("RATING_INVALID", `The assessor gave ${rating}, which is no integer from -100 to 100.`, {
-    values: { dealId, rating },
-    next: "Mend the application's assess function.",
-  });
-}
-
-function undelivered(dealId: Hex, detail: string): SuretyError {
-  return new SuretyError("DELIVERABLE_MISSING", `The deliverable could not be fetched in time: ${detail}.`, {
-    values: { dealId, detail },
-    next: "Nothing: the deal is completed with the worst rating, or with none if this node came late itself.",
-  });
 }

@@ -54,7 +54,7 @@ describe("the node's configuration file", () => {
       {
         ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
         ...{ publisher: undefined, application: undefined, apiPort: 0 },
-        ...{ bindingFile: undefined, isUnbound: false },
+        ...{ bindingFile: undefined, isUnbound: false, webhooks: [] },
       },
     ]);
   });
@@ -68,13 +68,17 @@ describe("the node's configuration file", () => {
         application: { module: "seller.ts", options: { margin: 3 } },
       },
       ...{ binding: "keep/binding.json", unbound: true },
+      webhooks: [{ url: "https://example.org/deals", secretFile: "hook.secret" }],
     };
+    const secret = "0123456789abcdef01234567";
+    writeFileSync(join(dir, "hook.secret"), `${secret}\n`);
     const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
-    const { keyFile: _, binding, unbound, ...rest } = full;
+    const { keyFile: _, binding, unbound, webhooks: __, ...rest } = full;
+    const webhooks = [{ url: "https://example.org/deals", secret: new TextEncoder().encode(secret) }];
     const bound = { bindingFile: join(dir, binding), isUnbound: unbound };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
-      ...{ agents: [{ ...rest, ...bound, key, application }], graphqlUrl: "http://i", apiToken: "t" },
+      ...{ agents: [{ ...rest, ...bound, key, application, webhooks }], graphqlUrl: "http://i", apiToken: "t" },
     });
   });
 
@@ -114,6 +118,8 @@ describe("the node's configuration file", () => {
     ],
     ["a listen that is no list", of({ listen: "/ip4/127.0.0.1/tcp/0" }), /listen is not a list of texts/],
     ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
+    ["a webhook to elsewhere in clear", of({ webhooks: [{ url: "http://192.0.2.1/" }] }), /no https URL/],
+    ["a webhook with a password", of({ webhooks: [{ url: "https://a:b@example.org/" }] }), /no https URL/],
     ["an unknown role", of({ roles: ["watcher", "judge"] }), /judge is no role; roles are publisher and watcher/],
     ["a publisher without its role", of({ publisher: { rank: 1 } }), /its roles lack publisher/],
     ["a publisher that is no object", of({ roles: ["publisher"], publisher: 1 }), /publisher of seller-1 is not an/],

@@ -1,4 +1,4 @@
-import { zeroHash, zeroAddress } from "viem";
+import { zeroAddress, zeroHash } from "viem";
 import {
   composeDeal,
   contentHashOf,
@@ -12,6 +12,7 @@ import {
   topicIdOf,
   typedDataDigest,
   type Call,
+  type Deal,
   type DomainContracts,
   type Mechanism,
   type Signer,
@@ -19,10 +20,11 @@ import {
 import { createChainTime } from "../../../node/chain/chain-time.ts";
 import { watchHeads } from "../../../node/chain/heads.ts";
 import { createIdentityReader } from "../../../node/chain/identity.ts";
-import type { ChainSender } from "../../../node/chain/port.ts";
+import type { ChainSender, ContractCall } from "../../../node/chain/port.ts";
 import { createSender } from "../../../node/chain/sender.ts";
 import type { Agreement } from "../../../node/negotiation/port.ts";
 import { createDealChain } from "../../../node/settlement/chain.ts";
+import { createTabChain } from "../../../node/settlement/tabs/tab-chain.ts";
 import { createTestChain, testSigner } from "../chain/test-chain.ts";
 import { testDeployment } from "../../fixtures/deployment.ts";
 
@@ -51,15 +53,18 @@ export async function createDealWorld(agentCount = 2) {
   const token = await viem.deployContract("TestToken");
   const ledger = await viem.deployContract("TrustLedger", [3_600n, registry.address]);
   const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
-  await ledger.write.setRecorders([[escrow.address]]);
+  const tabEscrow = await viem.deployContract("TabEscrow", [registry.address, ledger.address]);
+  await ledger.write.setRecorders([[escrow.address, tabEscrow.address]]);
   const deployment = testDeployment({
     ...{ identityRegistry: registry.address, dealEscrow: escrow.address, trustLedger: ledger.address },
+    tabEscrow: tabEscrow.address,
     token: token.address,
   });
   const contracts: DomainContracts = {
     chainId: 31_337,
     identityRegistry: registry.address,
     dealEscrow: escrow.address,
+    tabEscrow: tabEscrow.address,
   };
   const wallets = await viem.getWalletClients();
   const agents: TestAgent[] = [];
@@ -85,8 +90,19 @@ export async function createDealWorld(agentCount = 2) {
     return createDealChain({ client, heads, sender, deployment, signer: agent.signer, chainTime });
   };
 
+  /** The tab escrow as one agent uses it. */
+  const tabChainOf = (agent: TestAgent) => {
+    const sender = createSender({ client, heads, signer: agent.signer });
+    senders.push(sender);
+    return createTabChain({ client, heads, sender, deployment, chainTime });
+  };
+
   /** A deal between agents, signed by both as after a negotiation; each gets its side of it. */
-  const agree = async (client_: TestAgent, provider: TestAgent, { deliverWithin = 600, salt = 1n } = {}) => {
+  const agree = async (
+    client_: TestAgent,
+    provider: TestAgent,
+    { deliverWithin = 600, salt = 1n, terms = {} as Partial<Deal>, shares = undefined as Agreement["shares"] } = {},
+  ) => {
     const now = await networkHelpers.time.latest();
     const call: Call = {
       clientAgentId: client_.agentId,
@@ -101,16 +117,16 @@ export async function createDealWorld(agentCount = 2) {
       salt,
     };
     const callId = structHash("Call", call);
-    const terms = { price: 1n, quality: 1n, validUntil: now, salt: 0n };
-    const winner = signedBidOf({ callId, providerAgentId: provider.agentId, ...terms }, "0x");
-    const deal = composeDeal(call, { winner, payment: PRICE }, zeroHash);
+    const bid = { price: 1n, quality: 1n, validUntil: now, salt: 0n };
+    const winner = signedBidOf({ callId, providerAgentId: provider.agentId, ...bid }, "0x");
+    const deal = { ...composeDeal(call, { winner, payment: PRICE }, zeroHash), ...terms };
     const consentOf = ({ signer }: TestAgent) => ({
       signer: signer.address,
       signature: signer.sign(typedDataDigest("Deal", deal, contracts)),
     });
     const common = { callId, dealId: dealIdOf(deal), deal, client: consentOf(client_), provider: consentOf(provider) };
     const peerOf = ({ signer }: TestAgent) => peerIdOf(signer.publicKey);
-    const sides = { ...common, spec, agreedAtMs: 0 };
+    const sides = { ...common, spec, agreedAtMs: 0, ...(shares === undefined ? {} : { shares }) };
     const ofClient: Agreement = { ...sides, role: "client", peer: peerOf(provider) };
     const ofProvider: Agreement = { ...sides, role: "provider", peer: peerOf(client_) };
     return { client: ofClient, provider: ofProvider, dealId: common.dealId, deal };
@@ -123,10 +139,30 @@ export async function createDealWorld(agentCount = 2) {
     await sender.send({ abi: testTokenAbi, address: token.address, functionName: "approve", args }, never);
   };
 
+  /** Any call, as an agent. */
+  const sendAs = async (agent: TestAgent, call: ContractCall) => {
+    const sender = createSender({ client, heads, signer: agent.signer });
+    await sender.send(call, never).finally(() => sender.stop());
+  };
+
   const identity = createIdentityReader(client, heads, deployment);
   return {
-    ...{ chain, client, contracts, deployment, heads, identity, chainTime, agents, agree, approve, dealChainOf },
-    ...{ registry, token, ledger, escrow, networkHelpers },
+    ...{
+      chain,
+      client,
+      contracts,
+      deployment,
+      heads,
+      identity,
+      chainTime,
+      agents,
+      agree,
+      approve,
+      sendAs,
+      dealChainOf,
+      tabChainOf,
+    },
+    ...{ registry, token, ledger, escrow, tabEscrow, networkHelpers },
     /** Before a snapshot is restored: a sender would take it for a reorg, and send again what was taken back. */
     stopSenders: () => {
       for (const sender of senders.splice(0)) sender.stop();

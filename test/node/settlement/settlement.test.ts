@@ -70,7 +70,10 @@ describe("settlement", function () {
     return createSettlement({
       chain: world.dealChainOf(party.agent),
       ...{ store: party.store, transport: party.transport, worker },
-      assessor: { assess: (_deal, _spec, given) => Promise.resolve(given.length === deliverable.length ? 80 : -80) },
+      assessor: {
+        assess: (_deal, _spec, given) =>
+          Promise.resolve({ kind: "complete", rating: given.length === deliverable.length ? 80 : -80 }),
+      },
       onReceipt: (receipt) => void party.receipts.push(receipt),
       onFault: (fault) => void party.faults.push(fault),
       ...options,
@@ -127,6 +130,9 @@ describe("settlement", function () {
     const chain = world.dealChainOf(agent);
     return {
       ...{ blockNumber: () => chain.blockNumber(), time: () => chain.time(), onHead: (f) => chain.onHead(f) },
+      ...{ signSplit: (proposal) => chain.signSplit(proposal), signCancel: (dealId) => chain.signCancel(dealId) },
+      isSplitConsent: (proposal, consent) => chain.isSplitConsent(proposal, consent),
+      isCancelConsent: (dealId, consent) => chain.isCancelConsent(dealId, consent),
       sight: (agreement, sinceBlock, signal) => chain.sight(agreement, sinceBlock, signal),
       take: (step, agreement, signal) =>
         kinds.includes(step.kind)
@@ -202,13 +208,14 @@ describe("settlement", function () {
   });
 
   it("completes with the worst rating when the deliverable cannot be had before the review ends", async () => {
-    const client = await join(0);
+    let hasSeen = false;
+    const client = await join(0, { onStep: ({ kind }) => void (hasSeen ||= kind === "submitted") });
     // The client never learns where the provider is.
     const provider = await join(1);
     const agreed = await agree();
     provider.settlement.adopt(agreed.provider);
     client.settlement.adopt(agreed.client);
-    await reach(agreed.dealId, "Submitted");
+    await until(() => hasSeen);
     await world.networkHelpers.time.increase(REVIEW_SECONDS - 30);
     const outcome = await client.settlement.whenEnded(agreed.dealId, patience());
     expect(outcome).to.include({ state: "Completed", rating: -100 });

@@ -1,0 +1,183 @@
+import { createHash, createHmac } from "node:crypto";
+import type { WebhookEndpoint } from "./config.ts";
+import type { DealStep } from "./settlement/port.ts";
+import type { Store } from "./store/port.ts";
+
+export interface WebhooksOptions {
+  readonly store: Store;
+  readonly endpoints: readonly WebhookEndpoint[];
+  readonly nowMs: () => number;
+  readonly onFault: (fault: unknown) => void;
+  /** First delay after a failure; doubles up to an hour. Default 1 s. */
+  readonly firstDelayMs?: number;
+}
+
+/** Deliveries that wait; when a receiver is away for so long, the oldest are given up. */
+const MAX_WAITING = 10_000;
+/** As long as a receiver may be down over a long weekend. */
+const GIVE_UP_MS = 4 * 86_400_000;
+const MAX_DELAY_MS = 3_600_000;
+const TIMEOUT_MS = 10_000;
+/** Nobody deliverable: look again, in case that the clock was set. */
+const IDLE_MS = 60_000;
+
+const MIGRATIONS = [
+  `CREATE TABLE webhooks_waiting (
+    id TEXT NOT NULL, url TEXT NOT NULL, body TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, PRIMARY KEY (id, url)
+  ) STRICT;
+  CREATE INDEX webhooks_waiting_next ON webhooks_waiting (next_ms);`,
+];
+
+interface Row {
+  readonly id: string;
+  readonly url: string;
+  readonly body: string;
+  readonly created_ms: number;
+  readonly attempts: number;
+  readonly next_ms: number;
+}
+
+/**
+ * Tells the owner's programs of each step of a deal by HTTP POST, at least once and in no promised order, in the form of
+ * Standard Webhooks: `webhook-id` (the same for every attempt: receivers drop what they know), `webhook-timestamp` (Unix
+ * seconds of the attempt: receivers drop what is old), `webhook-signature` `v1,` and base64 of HMAC-SHA256 over
+ * `id.timestamp.body` with the shared secret. On disk before it is sent; only configured URLs, no redirect is followed, no
+ * answer is read. Any 2xx ends it; anything else is tried again after 1 s, 2 s, … 1 h, for four days.
+ */
+export class Webhooks {
+  readonly #options: WebhooksOptions;
+  readonly #lifetime = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #sending: Promise<void> | undefined;
+
+  constructor(options: WebhooksOptions) {
+    this.#options = options;
+    options.store.migrate("webhooks", MIGRATIONS);
+  }
+
+  start(): void {
+    if (this.#options.endpoints.length > 0) this.#send();
+  }
+
+  async stop(): Promise<void> {
+    this.#lifetime.abort(new Error("the node has stopped"));
+    clearTimeout(this.#timer);
+    await this.#sending;
+  }
+
+  /** Puts a step on disk for each endpoint. Idempotent: the id follows from the step. */
+  add(step: DealStep): void {
+    const { store, endpoints, nowMs } = this.#options;
+    if (endpoints.length === 0) return;
+    const id = idOf(step);
+    const body = JSON.stringify({ id, ...messageOf(step) }, (_, value: unknown) =>
+      typeof value === "bigint" ? value.toString() : value,
+    );
+    store.transaction(() => {
+      for (const { url } of endpoints) {
+        store
+          .prepare("INSERT OR IGNORE INTO webhooks_waiting VALUES (?, ?, ?, ?, 0, ?)")
+          .run(id, url, body, nowMs(), nowMs());
+      }
+      this.#drop(
+        `rowid IN (SELECT rowid FROM webhooks_waiting ORDER BY created_ms DESC LIMIT -1 OFFSET ${MAX_WAITING})`,
+        "WEBHOOKS_FULL",
+      );
+    });
+    this.#send();
+  }
+
+  #drop(where: string, code: string): void {
+    const { store, onFault } = this.#options;
+    const dropped = store.prepare(`DELETE FROM webhooks_waiting WHERE ${where}`).run();
+    if (dropped > 0) onFault(new Error(`${code}: ${dropped} webhook deliveries were given up`));
+  }
+
+  #send(): void {
+    clearTimeout(this.#timer);
+    if (this.#lifetime.signal.aborted) return;
+    this.#sending ??= this.#sendDue()
+      .catch((fault: unknown) => this.#options.onFault(fault))
+      .finally(() => {
+        this.#sending = undefined;
+        this.#sleep();
+      });
+  }
+
+  #sleep(): void {
+    if (this.#lifetime.signal.aborted) return;
+    const [next] = this.#options.store
+      .prepare<{ next_ms: number }>("SELECT next_ms FROM webhooks_waiting ORDER BY next_ms LIMIT 1")
+      .all();
+    if (next === undefined) return;
+    const delayMs = Math.min(Math.max(next.next_ms - this.#options.nowMs(), 0), IDLE_MS);
+    this.#timer = setTimeout(() => this.#send(), delayMs);
+  }
+
+  async #sendDue(): Promise<void> {
+    const { store, nowMs } = this.#options;
+    const select = "SELECT * FROM webhooks_waiting WHERE next_ms <= ? ORDER BY next_ms, created_ms LIMIT 1";
+    for (;;) {
+      this.#drop(`created_ms < ${nowMs() - GIVE_UP_MS}`, "WEBHOOKS_EXPIRED");
+      const row = store.prepare<Row>(select).get(nowMs());
+      if (row === undefined || this.#lifetime.signal.aborted) return;
+      const isDelivered = await this.#post(row);
+      if (this.#lifetime.signal.aborted) return;
+      if (isDelivered) store.prepare("DELETE FROM webhooks_waiting WHERE id = ? AND url = ?").run(row.id, row.url);
+      else this.#postpone(row);
+    }
+  }
+
+  #postpone({ id, url, attempts }: Row): void {
+    const { store, nowMs, firstDelayMs = 1_000 } = this.#options;
+    const delayMs = Math.min(firstDelayMs * 2 ** Math.min(attempts, 20), MAX_DELAY_MS);
+    store
+      .prepare("UPDATE webhooks_waiting SET attempts = attempts + 1, next_ms = ? WHERE id = ? AND url = ?")
+      .run(nowMs() + delayMs, id, url);
+  }
+
+  async #post({ id, url, body }: Row): Promise<boolean> {
+    const endpoint = this.#options.endpoints.find((each) => each.url === url);
+    // Taken out of the configuration meanwhile: nobody is to be told any more.
+    if (endpoint === undefined) return true;
+    const timestamp = String(Math.floor(this.#options.nowMs() / 1000));
+    const headers = {
+      "content-type": "application/json",
+      "webhook-id": id,
+      "webhook-timestamp": timestamp,
+      "webhook-signature": signatureOf(endpoint.secret, id, timestamp, body),
+    };
+    const signal = AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(TIMEOUT_MS)]);
+    try {
+      const response = await fetch(url, { method: "POST", headers, body, redirect: "manual", signal });
+      await response.body?.cancel();
+      return response.ok;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** As Standard Webhooks signs: what a receiver computes to compare. */
+export function signatureOf(secret: Uint8Array, id: string, timestamp: string, body: string): string {
+  return `v1,${createHmac("sha256", secret).update(`${id}.${timestamp}.${body}`).digest("base64")}`;
+}
+
+/** One id a step of a deal and side; another ending, after a reorg, is another step. */
+function idOf(step: DealStep): string {
+  const { dealId, role } = step.deal;
+  const ending = step.kind === "settled" ? (step.outcome.transaction ?? "") : "";
+  return `msg_${createHash("sha256").update(`${dealId}.${role}.${step.kind}.${ending}`).digest("hex").slice(0, 32)}`;
+}
+
+function messageOf(step: DealStep) {
+  const { dealId, role, deal, state } = step.deal;
+  const more =
+    step.kind === "submitted"
+      ? { deliverableHash: step.deliverableHash }
+      : step.kind === "settled"
+        ? { rating: step.outcome.rating, transaction: step.outcome.transaction }
+        : {};
+  return { type: `deal.${step.kind}`, dealId, role, state, deal, ...more };
+}
