@@ -54,11 +54,11 @@ export default defineConfig({
     tests: { solidity: "./test/invariants", mocha: "./test" },
     ignition: "./scripts/ignition",
   },
-  // The nightly profile runs a hundred times as many calls; see test/README.md.
+  // 60,000 calls of each invariant in the nightly profile: over a million in all, as the design asks, in tens of minutes.
   test: {
     solidity: {
       fuzz: { runs: isNightly ? 25_600 : 256 },
-      invariant: { runs: isNightly ? 1_000 : 10, depth: isNightly ? 500 : 100, failOnRevert: true },
+      invariant: { runs: isNightly ? 120 : 10, depth: isNightly ? 500 : 100, failOnRevert: true },
     },
   },
   networks: {
