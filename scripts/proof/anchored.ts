@@ -12,7 +12,7 @@ export async function readAnchoredHeads(
     ...{ abi: anchorsAbi, address: contracts.anchors, eventName: "LogAnchored", args: { log } },
     ...{ fromBlock: BigInt(deployedAtBlock), toBlock: await client.getBlockNumber() },
   });
-  return new Map(events.map(({ args }) => [Number(args.toSeq) + 1, args.stateHead]));
+  return new Map(events.map(({ args }) => [args.toSeq + 1, args.stateHead]));
 }
 
 /** @throws SuretyError PROOF_NOT_ANCHORED where the log anchored no head after this entry */

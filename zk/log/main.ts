@@ -12,7 +12,7 @@ import {
   type ProverKey,
   type Statement,
 } from "./proof.ts";
-import { PROGRAM_NAME } from "./program.ts";
+import type { PROGRAM_NAME } from "./program.ts";
 import { budgetCommitmentOf, shadowGenesis, wordOf, type LogEntry } from "./shadow.ts";
 
 let compiled: Promise<ProverKey> | undefined;

@@ -1,7 +1,7 @@
 import { Bool, Cache, Field, UInt64, verify, VerificationKey, type JsonProof } from "o1js";
 import type { Hex } from "viem";
 import { SuretyError } from "../../contracts/protocol/errors.ts";
-import { BATCH_SIZE, Claim, LogCompliance, LogComplianceProof, PROGRAM_NAME, ShadowEntry } from "./program.ts";
+import { BATCH_SIZE, Claim, LogCompliance, type LogComplianceProof, PROGRAM_NAME, ShadowEntry } from "./program.ts";
 import { budgetCommitmentOf, digestField, shadowHead, wordOf, type LogEntry } from "./shadow.ts";
 
 /** What a proof says, as a verifier states it before it looks at the proof. Words are field elements. */
@@ -80,8 +80,7 @@ export async function makeProof(
     limit: UInt64.from(start.limit),
     budgetCommitment: budgetCommitmentOf(budget, budgetSalt),
   });
-  const { proof, salt } = await prove(claim, entries, { budget, budgetSalt }, progress);
-  void salt;
+  const proof = await prove(claim, entries, { budget, budgetSalt }, progress);
   return {
     program: PROGRAM_NAME,
     programHash: key.hash.toString(),
@@ -103,7 +102,7 @@ async function prove(
   entries: readonly LogEntry[],
   { budget, budgetSalt }: Secrets,
   progress: Progress,
-): Promise<{ proof: LogComplianceProof; salt: Field }> {
+): Promise<LogComplianceProof> {
   const batches = batchesOf(entries);
   const [budgetWord, budgetSaltWord] = [UInt64.from(budget), Field(budgetSalt)];
   let salt = Field.random();
@@ -124,7 +123,7 @@ async function prove(
     progress(`proved batch ${index + 1} of ${batches.length}, ${batch.length} entries, in ${seconds} s`);
   }
   if (proof === undefined) throw new Error("a range without a batch");
-  return { proof, salt };
+  return proof;
 }
 
 function requireProvable(entries: readonly LogEntry[], limit: bigint, budget: bigint): void {

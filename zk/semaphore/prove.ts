@@ -11,6 +11,16 @@ import {
 import type { Hex } from "viem";
 import { artifactPath, isGenuine, TREE_DEPTH } from "./artifacts.ts";
 
+/** The library's types do not resolve under Node's own module resolution: what we use of them. */
+const generate = generateProof as unknown as (
+  identity: Identity,
+  group: Group,
+  message: bigint,
+  scope: bigint,
+  treeDepth: number,
+  artifacts: { readonly wasm: string; readonly zkey: string },
+) => Promise<{ readonly points: readonly string[]; readonly merkleTreeRoot: string; readonly nullifier: string }>;
+
 /** A proof of membership, ready for `Credentials.present`. */
 export interface Membership {
   readonly presentation: Hex;
@@ -47,7 +57,7 @@ export async function proveMembership(
   }
   const artifacts = { wasm: artifactPath("semaphore-16.wasm"), zkey: artifactPath("semaphore-16.zkey") };
   // Without the artifacts the library would fetch them from a host.
-  const proof = await generateProof(
+  const proof = await generate(
     identity,
     group,
     membershipMessageOf(signal, contracts),

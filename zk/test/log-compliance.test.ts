@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Bool, Field, UInt64, VerificationKey, verify } from "o1js";
-import { keccak256, numberToHex, type Hex } from "viem";
+import { keccak256, numberToHex } from "viem";
+import { SuretyError } from "../../contracts/protocol/errors.ts";
 import { BATCH_SIZE, Claim, LogCompliance, ShadowEntry } from "../log/program.ts";
 import {
   checkProof,
@@ -133,7 +134,7 @@ describe("log compliance, with the real recursive prover and verifier", function
       budgetCommitment: Field(BigInt(budgetCommitment)),
     });
     const batch = Array.from({ length: BATCH_SIZE }, (_, i) => {
-      const entry = given[i] ?? { digest: "0x00" as Hex, spend: 0n };
+      const entry = given[i] ?? { digest: "0x00" as const, spend: 0n };
       const isLive = Bool(i < given.length);
       return new ShadowEntry({ isLive, spend: UInt64.from(entry.spend), digest: digestField(entry.digest) });
     });
@@ -168,11 +169,14 @@ describe("log compliance, with the real recursive prover and verifier", function
   });
 
   it("names what cannot be proven before it works for it", async () => {
-    const make = (given: readonly LogEntry[], budget = secrets.budget) =>
-      makeProof({ headFrom: genesis, limit }, given, { ...secrets, budget }, key).then(
-        () => "made",
-        (error: { code?: string }) => error.code,
-      );
+    const make = async (given: readonly LogEntry[], budget = secrets.budget): Promise<unknown> => {
+      try {
+        await makeProof({ headFrom: genesis, limit }, given, { ...secrets, budget }, key);
+        return "made";
+      } catch (error) {
+        return error instanceof SuretyError ? error.code : error;
+      }
+    };
     expect(await make([])).to.equal("PROOF_SEQUENCE");
     expect(await make([entryAt(0), entryAt(2)])).to.equal("PROOF_SEQUENCE");
     expect(await make([{ ...entryAt(0), spend: limit + 1n }])).to.equal("PROOF_OVER_LIMIT");
