@@ -39,8 +39,6 @@ interface IDealDisputes is ICredits {
         uint48 feeBy
     );
     event DisputeCreated(bytes32 indexed dealId, IArbitrator indexed arbitrator, uint256 disputeId, uint256 cost);
-    /// @dev The arbitrator refused to create a dispute; anyone may try again.
-    event CreationFailed(bytes32 indexed dealId, IArbitrator indexed arbitrator);
     event Ruled(bytes32 indexed dealId, address indexed arbiter, uint256 ruling);
     event FeesReturned(bytes32 indexed dealId, uint256 toClient, uint256 toProvider);
     event Appealed(bytes32 indexed dealId, uint256 indexed disputeId, address from, uint256 amount);
@@ -61,7 +59,6 @@ interface IDealDisputes is ICredits {
     error DealDisputesTooEarly(bytes32 dealId, uint256 notBefore, uint256 now_);
     error DealDisputesTooLate(bytes32 dealId, uint256 deadline, uint256 now_);
     error DealDisputesBadRuling(bytes32 dealId, uint256 ruling);
-    error DealDisputesNotSelf(address caller);
 
     /// @notice The client objects to a delivery before reviewUntil, and deposits the arbitrator's fee, if there is one. What
     /// is sent beyond it is credited to the sender. The caller speaks for the client.
@@ -79,11 +76,11 @@ interface IDealDisputes is ICredits {
         IDealEscrow.Party calldata provider
     ) external;
 
-    /// @notice Deposits what the side that owes lacks of the arbitrator's present cost; anyone may. The dispute is created with
-    /// the last deposit.
-    function depositFee(Deal calldata deal) external payable;
+    /// @notice Deposits what the side that owes lacks of the arbitrator's present cost; anyone may.
+    /// @param isCreating true: if this was the last deposit, the dispute is created with it, or the call fails
+    function depositFee(Deal calldata deal, bool isCreating) external payable;
 
-    /// @notice Creates at the arbitrator a paid dispute whose creation failed; anyone may.
+    /// @notice Creates a paid dispute at the arbitrator; anyone may. Fails where the arbitrator does: the deposits stay.
     function createDispute(Deal calldata deal) external;
 
     /// @notice Passes an appeal on to the arbitrator, with its whole value; anyone may.

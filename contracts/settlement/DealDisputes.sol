@@ -87,7 +87,7 @@ contract DealDisputes is IDealDisputes, IArbitrable, IEvidence, Credits {
     }
 
     /// @inheritdoc IDealDisputes
-    function depositFee(Deal calldata deal) external payable {
+    function depositFee(Deal calldata deal, bool isCreating) external payable {
         bytes32 dealId = _requireDisputed(deal);
         Fees memory current = _disputes[dealId];
         bool isClient = current.stage == FeeStage.ClientOwes;
@@ -112,7 +112,7 @@ contract DealDisputes is IDealDisputes, IArbitrable, IEvidence, Credits {
         _disputes[dealId] = current;
         emit FeeDeposited(dealId, isClient, msg.sender, owed, current.stage, current.feeBy);
         if (msg.value > owed) _credit(address(0), msg.sender, msg.value - owed);
-        if (current.stage == FeeStage.Paid) _create(dealId, deal);
+        if (isCreating && current.stage == FeeStage.Paid) _create(dealId, deal);
     }
 
     /// @inheritdoc IDealDisputes
@@ -123,31 +123,6 @@ contract DealDisputes is IDealDisputes, IArbitrable, IEvidence, Credits {
         if (block.timestamp > deal.arbiterDeadline)
             revert DealDisputesTooLate(dealId, deal.arbiterDeadline, block.timestamp);
         _create(dealId, deal);
-    }
-
-    /// @notice One attempt at the arbitrator, which fails as a whole or not at all. Only this contract calls it.
-    /// @return cost what the arbitrator got
-    function createAt(bytes32 dealId, IArbitrator arbitrator, uint48 rulingBy) external returns (uint256 cost) {
-        if (msg.sender != address(this)) revert DealDisputesNotSelf(msg.sender);
-        Fees storage current = _disputes[dealId];
-        (uint256 ofClient, uint256 ofProvider) = (current.clientFee, current.providerFee);
-        cost = _costOr(address(arbitrator), type(uint256).max);
-        uint256 least = ofClient < ofProvider ? ofClient : ofProvider;
-        if (least < cost) revert DealDisputesFeeTooLow(dealId, least, cost);
-        // Before the call: an arbitrator that re-enters finds a dispute that is created already.
-        current.clientFee = uint96(cost);
-        current.providerFee = uint96(cost);
-        current.feeBy = rulingBy;
-        current.stage = FeeStage.Created;
-
-        uint256 disputeId = arbitrator.createDispute{value: cost}(CHOICES, "");
-        // INVARIANT: an arbitrator's dispute belongs to one deal for ever.
-        if (dealOfDispute[address(arbitrator)][disputeId] != 0)
-            revert DealDisputesUnknownDispute(address(arbitrator), disputeId);
-        dealOfDispute[address(arbitrator)][disputeId] = dealId;
-        emit DisputeCreated(dealId, arbitrator, disputeId, cost);
-        emit Dispute(arbitrator, disputeId, 0, uint256(dealId));
-        emit DisputeRequest(arbitrator, disputeId, uint256(dealId), 0, "");
     }
 
     /// @inheritdoc IDealDisputes
@@ -247,20 +222,29 @@ contract DealDisputes is IDealDisputes, IArbitrable, IEvidence, Credits {
         uint48 feeBy = _feeBy(deal);
         _disputes[dealId] = Fees(uint96(cost), 0, feeBy, stage, 0);
         emit FeeDeposited(dealId, true, msg.sender, cost, stage, feeBy);
-        if (cost == 0) _create(dealId, deal);
     }
 
     /// @dev INVARIANT 7: an arbitrator that takes no dispute blocks nothing: the deposits stay, anyone may try again, and
     /// arbiterDeadline ends it.
     function _create(bytes32 dealId, Deal calldata deal) private {
+        IArbitrator arbitrator = IArbitrator(deal.arbiter);
         Fees memory before = _disputes[dealId];
-        try this.createAt(dealId, IArbitrator(deal.arbiter), deal.arbiterDeadline) returns (uint256 cost) {
-            // What was deposited beyond the cost, which has fallen, goes back.
-            _pay(address(0), Parties.payeeOf(REGISTRY, deal.clientAgentId), before.clientFee - cost);
-            _pay(address(0), Parties.payeeOf(REGISTRY, deal.providerAgentId), before.providerFee - cost);
-        } catch {
-            emit CreationFailed(dealId, IArbitrator(deal.arbiter));
-        }
+        uint256 cost = _costOr(deal.arbiter, type(uint256).max);
+        uint256 least = before.clientFee < before.providerFee ? before.clientFee : before.providerFee;
+        if (least < cost) revert DealDisputesFeeTooLow(dealId, least, cost);
+        // Before the call: an arbitrator that re-enters finds a dispute that is created already.
+        _disputes[dealId] = Fees(uint96(cost), uint96(cost), deal.arbiterDeadline, FeeStage.Created, 0);
+
+        uint256 disputeId = arbitrator.createDispute{value: cost}(CHOICES, "");
+        // INVARIANT: an arbitrator's dispute belongs to one deal for ever.
+        if (dealOfDispute[deal.arbiter][disputeId] != 0) revert DealDisputesUnknownDispute(deal.arbiter, disputeId);
+        dealOfDispute[deal.arbiter][disputeId] = dealId;
+        emit DisputeCreated(dealId, arbitrator, disputeId, cost);
+        emit Dispute(arbitrator, disputeId, 0, uint256(dealId));
+        emit DisputeRequest(arbitrator, disputeId, uint256(dealId), 0, "");
+        // What was deposited beyond the cost, which has fallen, goes back.
+        _payAgent(deal.clientAgentId, before.clientFee - cost);
+        _payAgent(deal.providerAgentId, before.providerFee - cost);
     }
 
     /// @return current what was there; where there was nothing, nothing is written
@@ -282,8 +266,12 @@ contract DealDisputes is IDealDisputes, IArbitrable, IEvidence, Credits {
             toProvider = left - toClient;
         }
         emit FeesReturned(dealId, toClient, toProvider);
-        if (toClient != 0) _pay(address(0), Parties.payeeOf(REGISTRY, deal.clientAgentId), toClient);
-        if (toProvider != 0) _pay(address(0), Parties.payeeOf(REGISTRY, deal.providerAgentId), toProvider);
+        _payAgent(deal.clientAgentId, toClient);
+        _payAgent(deal.providerAgentId, toProvider);
+    }
+
+    function _payAgent(uint256 agentId, uint256 amount) private {
+        if (amount != 0) _pay(address(0), Parties.payeeOf(REGISTRY, agentId), amount);
     }
 
     function _requireDisputed(Deal calldata deal) private view returns (bytes32 dealId) {

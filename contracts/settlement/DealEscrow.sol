@@ -388,7 +388,19 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
         }
 
         _progress[dealId] = Progress({payer: payer, state: DealState.Funded, reviewUntil: 0, hasParts: false});
-        emit DealFunded(dealId, deal.clientAgentId, deal.providerAgentId, payer, deal);
+        _emitFunded(dealId, deal, payer);
+    }
+
+    /// @dev emit DealFunded(dealId, clientAgentId, providerAgentId, payer, deal), its words copied as they lie. _requireTerms and
+    /// the hook's call have read every field that is narrower than its word, which refuses unclean high bits.
+    function _emitFunded(bytes32 dealId, Deal calldata deal, address payer) private {
+        bytes32 topic = DealFunded.selector;
+        assembly ("memory-safe") {
+            let words := mload(0x40)
+            mstore(words, payer)
+            calldatacopy(add(words, 0x20), deal, 0x240)
+            log4(words, 0x260, topic, dealId, calldataload(deal), calldataload(add(deal, 0x20)))
+        }
     }
 
     /// @dev The caller brings the client's part, the account of the provider's signer its bond.
@@ -599,6 +611,8 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
             _requireLedgerId(deal.clientAgentId);
             _requireLedgerId(deal.providerAgentId);
         }
+        // Nothing else reads the epoch: the event tells its word as it lies.
+        _requireClean(deal.epoch);
         // INVARIANT 4: a dispute begins before the review ends, and ends in bounded time.
         bool hasArbiter = deal.arbiter != address(0);
         uint256 reviewEnd = uint256(deal.submitBy) + deal.reviewPeriod;
@@ -610,6 +624,11 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
 
     function _requireAmount(uint256 amounts) private pure {
         if (amounts > MAX_AMOUNT) revert DealEscrowAmountTooLarge(amounts, MAX_AMOUNT);
+    }
+
+    /// @dev The reading of a calldata field refuses unclean high bits; this only keeps it from being left out.
+    function _requireClean(uint256 field) private pure {
+        if (field > type(uint32).max) revert();
     }
 
     function _requireLedgerId(uint256 agentId) private pure {

@@ -2,12 +2,14 @@
 import { network } from "hardhat";
 import {
   bytesToHex,
+  encodeFunctionData,
   getAddress,
   hashTypedData,
   keccak256,
   toHex,
   zeroAddress,
   zeroHash,
+  type Abi,
   type Address,
   type ContractErrorName,
   type Hex,
@@ -242,6 +244,10 @@ export async function createSettlement() {
     await networkHelpers.mine();
   }
 
+  /** Calldata of a contract's function. */
+  const encode = (contract: { readonly abi: Abi }, functionName: string, args: readonly unknown[]): Hex =>
+    encodeFunctionData({ abi: contract.abi, functionName, args });
+
   /** The next block's second; calls and estimates until then see it too. */
   const atSecond = (second: number) => networkHelpers.time.setNextBlockTimestamp(second);
 
@@ -249,7 +255,7 @@ export async function createSettlement() {
     ...{ connection, viem, networkHelpers, publicClient, contracts, tokenDomain },
     ...{ registry, token, ledger, vault, escrow, disputes, funding, tabs, client, provider, stranger },
     ...{ registerAgent, bindLogSigner, draftDeal, sign, signCancel, signSplit, authorize, endow, openDeal, submitDeal },
-    ...{ consent, cancelAuthorization, createOtherEscrow, stateOf, expectRefusal, atSecond },
+    ...{ consent, cancelAuthorization, createOtherEscrow, stateOf, expectRefusal, atSecond, encode },
   };
 }
 

@@ -3943,11 +3943,6 @@ export const dealDisputesAbi = [
     type: "error",
   },
   {
-    inputs: [{ internalType: "address", name: "caller", type: "address" }],
-    name: "DealDisputesNotSelf",
-    type: "error",
-  },
-  {
     inputs: [
       { internalType: "bytes32", name: "dealId", type: "bytes32" },
       { internalType: "uint256", name: "notBefore", type: "uint256" },
@@ -4029,15 +4024,6 @@ export const dealDisputesAbi = [
       { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
     ],
     name: "Appealed",
-    type: "event",
-  },
-  {
-    anonymous: false,
-    inputs: [
-      { indexed: true, internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { indexed: true, internalType: "contract IArbitrator", name: "arbitrator", type: "address" },
-    ],
-    name: "CreationFailed",
     type: "event",
   },
   {
@@ -4193,17 +4179,6 @@ export const dealDisputesAbi = [
   },
   {
     inputs: [
-      { internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { internalType: "contract IArbitrator", name: "arbitrator", type: "address" },
-      { internalType: "uint48", name: "rulingBy", type: "uint48" },
-    ],
-    name: "createAt",
-    outputs: [{ internalType: "uint256", name: "cost", type: "uint256" }],
-    stateMutability: "nonpayable",
-    type: "function",
-  },
-  {
-    inputs: [
       {
         components: [
           { internalType: "uint256", name: "clientAgentId", type: "uint256" },
@@ -4282,6 +4257,7 @@ export const dealDisputesAbi = [
         name: "deal",
         type: "tuple",
       },
+      { internalType: "bool", name: "isCreating", type: "bool" },
     ],
     name: "depositFee",
     outputs: [],
