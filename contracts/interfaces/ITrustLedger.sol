@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IEpochClock} from "./IEpochClock.sol";
+import {IOperators} from "./IOperators.sol";
 
 /// @title Local trust by (topic, client, provider), double-buffered by epoch
 /// @notice During epoch s + 1 the state at the close of epoch s is readable on chain. Written by the settlement contracts
@@ -11,6 +12,7 @@ import {IEpochClock} from "./IEpochClock.sol";
 /// Seats are dense per topic, from 1, in order of first appearance (the client before the provider); seat 0 is dust.
 interface ITrustLedger is IEpochClock {
     event RecordersSet(address[] recorders);
+    event OperatorsSet(IOperators operators);
     event Seated(uint64 indexed topic, uint32 indexed agentId, uint32 seat, uint256 epoch);
     /// @dev Sums after the record; `weight` = max(satisfied - unsatisfied, 0) after saturation. The provider's in-edges are
     /// listed in the order in which their weight first exceeded 0, and stay listed.
@@ -27,6 +29,8 @@ interface ITrustLedger is IEpochClock {
     error TrustLedgerNotRecorder(address caller);
     error TrustLedgerNotDeployer(address caller);
     error TrustLedgerRecordersSet();
+    error TrustLedgerOperatorsSet();
+    error TrustLedgerNoOperators(IOperators operators);
     error TrustLedgerZeroEpochLength();
     error TrustLedgerZeroTopic();
     error TrustLedgerNotAuthorized(uint32 agentId, address caller);
@@ -36,7 +40,15 @@ interface ITrustLedger is IEpochClock {
 
     function isRecorder(address account) external view returns (bool);
 
-    /// @notice Adds one settled rating. Ignored for topic 0, zero agents, or client = provider.
+    /// @notice Names the contract that knows who answers for an agent: once, by the deployer, then never again.
+    function setOperators(IOperators operators) external;
+
+    /// @notice Zero = none named: every pair counts.
+    function operators() external view returns (IOperators);
+
+    /// @notice Adds one settled rating. Ignored for topic 0, zero agents, client = provider, or two agents of one non-zero operator. The
+    /// operators are asked with a pair's first rating of an epoch: a credential counts for a known pair from the next epoch on.
+    /// Operators that fail, or take more than 50,000 gas, are taken for unknown: they stop no settlement.
     function record(uint64 topic, uint32 client, uint32 provider, uint24 satisfied, uint24 unsatisfied) external;
 
     /// @notice Takes a seat in a topic without a deal. The caller is authorized for the agent in the identity registry.

@@ -3,8 +3,10 @@ pragma solidity 0.8.37;
 
 import {IEpochClock} from "../interfaces/IEpochClock.sol";
 import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
+import {IOperators} from "../interfaces/IOperators.sol";
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
 import {NodeWord, PairWord} from "../libraries/LedgerWords.sol";
+import {OperatorQuery} from "../libraries/OperatorQuery.sol";
 
 /// @title Local trust, double-buffered by epoch
 /// @dev Every record keeps, beside its current value, the value at the close of the epoch before its `epoch`. A record that
@@ -16,6 +18,8 @@ contract TrustLedger is ITrustLedger {
     /// @dev Bound of a row sum: the exact map multiplies weights by score shares and counts on W fitting 48 bits with room.
     uint256 private constant MAX_ROW_SUM = 1 << 24;
     uint256 private constant SEATS_PER_SLOT = 8;
+    /// @dev For one agent. Two of them and the dearest record stay below what recorders give (300,000).
+    uint256 private constant OPERATOR_GAS = 50_000;
 
     /// @dev `count` includes the dust seat; 0 = the topic does not exist. At most 2^32 - 1 agents ever sit down, since agent
     /// ids are uint32 and 0 is none.
@@ -35,6 +39,8 @@ contract TrustLedger is ITrustLedger {
     /// @inheritdoc ITrustLedger
     mapping(address account => bool) public isRecorder;
     bool private _hasRecorders;
+    /// @inheritdoc ITrustLedger
+    IOperators public operators;
     mapping(uint64 topic => Seats) private _seats;
     /// @dev By topic << 32 | agent: one hash a look-up, as in the two mappings below.
     mapping(uint256 topicAndAgent => uint256 node) private _nodes;
@@ -62,40 +68,45 @@ contract TrustLedger is ITrustLedger {
     }
 
     /// @inheritdoc ITrustLedger
+    function setOperators(IOperators operators_) external {
+        if (msg.sender != DEPLOYER) revert TrustLedgerNotDeployer(msg.sender);
+        if (address(operators) != address(0)) revert TrustLedgerOperatorsSet();
+        if (address(operators_).code.length == 0) revert TrustLedgerNoOperators(operators_);
+        operators = operators_;
+        emit OperatorsSet(operators_);
+    }
+
+    /// @inheritdoc ITrustLedger
     function record(uint64 topic, uint32 client, uint32 provider, uint24 satisfied, uint24 unsatisfied) external {
         if (!isRecorder[msg.sender]) revert TrustLedgerNotRecorder(msg.sender);
         if (topic == 0 || client == 0 || provider == 0 || client == provider) return;
-        uint256 from = _seatedNode(topic, client);
-        uint256 to = _seatedNode(topic, provider);
-        uint256 pairKey = _pairKey(topic, from.seatOf(), to.seatOf());
-        uint256 pairBefore = _pairs[pairKey];
+        uint256 from = _nodes[_nodeKey(topic, client)];
+        uint256 to = _nodes[_nodeKey(topic, provider)];
+        uint256 running = epoch();
+        uint256 pairBefore = from == 0 || to == 0 ? 0 : _pairs[_pairKey(topic, from.seatOf(), to.seatOf())];
+        // INVARIANT: two agents of one operator move no trust. A pair that was rated in this epoch was asked after in it.
+        if (PairWord.epochOf(pairBefore) != running && _isOneParty(client, provider)) return;
+        from = _seated(from, topic, client, running);
+        to = _seated(to, topic, provider, running);
         uint256 pair = _rate(pairBefore, from, satisfied, unsatisfied);
-        uint256 weight = PairWord.weightOf(pair);
-        _pairs[pairKey] = pair;
+        _pairs[_pairKey(topic, from.seatOf(), to.seatOf())] = pair;
         if (PairWord.isListed(pair) && !PairWord.isListed(pairBefore)) {
             _nodes[_nodeKey(topic, provider)] = _list(topic, from.seatOf(), to);
         }
         uint256 weightBefore = PairWord.weightOf(pairBefore);
-        if (weight != weightBefore) {
+        if (PairWord.weightOf(pair) != weightBefore) {
             // INVARIANT: W = Σ w over the row; weightBefore is one of its summands, so W cannot fall below 0.
-            _nodes[_nodeKey(topic, client)] = from.withRowSum(from.rowSumOf() + weight - weightBefore);
+            uint256 rowSum = from.rowSumOf() + PairWord.weightOf(pair) - weightBefore;
+            _nodes[_nodeKey(topic, client)] = from.withRowSum(rowSum);
         }
-        emit Recorded(
-            topic,
-            client,
-            provider,
-            uint48(PairWord.satisfiedOf(pair)),
-            uint48(PairWord.unsatisfiedOf(pair)),
-            uint48(weight),
-            from.epochOf()
-        );
+        _emitRecorded(topic, client, provider, pair, running);
     }
 
     /// @inheritdoc ITrustLedger
     function join(uint64 topic, uint32 agentId) external {
         if (topic == 0) revert TrustLedgerZeroTopic();
         if (!REGISTRY.isAuthorizedOrOwner(msg.sender, agentId)) revert TrustLedgerNotAuthorized(agentId, msg.sender);
-        _seatedNode(topic, agentId);
+        _seated(_nodes[_nodeKey(topic, agentId)], topic, agentId, epoch());
     }
 
     /// @inheritdoc IEpochClock
@@ -154,14 +165,31 @@ contract TrustLedger is ITrustLedger {
     }
 
     /// @dev The agent's node as of the running epoch, seated if it was not. The caller stores what it changes further.
-    function _seatedNode(uint64 topic, uint32 agentId) private returns (uint256 node) {
-        uint256 running = epoch();
-        node = _nodes[_nodeKey(topic, agentId)];
-        if (node != 0) return node.rollTo(running);
+    function _seated(uint256 stored, uint64 topic, uint32 agentId, uint256 running) private returns (uint256 node) {
+        if (stored != 0) return stored.rollTo(running);
         uint32 seat = _takeSeat(topic, uint32(running));
         node = NodeWord.create(running, seat);
         _nodes[_nodeKey(topic, agentId)] = node;
         emit Seated(topic, agentId, seat, running);
+    }
+
+    function _emitRecorded(uint64 topic, uint32 client, uint32 provider, uint256 pair, uint256 running) private {
+        emit Recorded(
+            topic,
+            client,
+            provider,
+            uint48(PairWord.satisfiedOf(pair)),
+            uint48(PairWord.unsatisfiedOf(pair)),
+            uint48(PairWord.weightOf(pair)),
+            running
+        );
+    }
+
+    function _isOneParty(uint32 client, uint32 provider) private view returns (bool) {
+        IOperators asked = operators;
+        if (address(asked) == address(0)) return false;
+        bytes32 operator = OperatorQuery.operatorOf(asked, client, OPERATOR_GAS);
+        return operator != 0 && operator == OperatorQuery.operatorOf(asked, provider, OPERATOR_GAS);
     }
 
     function _takeSeat(uint64 topic, uint32 running) private returns (uint32 seat) {

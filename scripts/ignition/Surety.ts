@@ -66,6 +66,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
   const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow, tabEscrow]]);
+  m.call(trustLedger, "setOperators", [credentials]);
   m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel]]);
   return {
     identityRegistry,

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { network } from "hardhat";
-import { parseEventLogs } from "viem";
+import { getAddress, numberToHex, parseEventLogs, type Hex } from "viem";
 import { topicIdOf } from "#protocol";
 import { deployWorld, EPOCH_LENGTH, errorNameOf, goTo, registerAgents } from "./world.ts";
 
@@ -109,5 +109,60 @@ describe("TrustLedger", () => {
     expect((await ledger.read.rowAt([TOPIC, 2, 1n, 2n]))[2]).to.deep.equal([(1n << 48n) | 10n]);
     expect((await ledger.read.rowAt([TOPIC, 2, 2n, 9n]))[2]).to.deep.equal([]);
     expect((await ledger.read.rowAt([TOPIC, 2, 2n, 1n]))[2]).to.deep.equal([]);
+  });
+
+  it("moves no trust between two agents of one operator, and does not even seat them", async () => {
+    const { ledger, viem, rate, world } = await load();
+    const operators = await viem.deployContract("OperatorTable");
+    await ledger.write.setOperators([operators.address]);
+    const [one, other] = [1, 2].map((n) => numberToHex(n, { size: 32 })) as [Hex, Hex];
+    await operators.write.set([1n, one]);
+    await operators.write.set([2n, one]);
+    await rate(1, 2, 80);
+    await rate(2, 1, 80);
+    await operators.write.set([3n, other]);
+    await rate(1, 3, 70);
+    expect(await ledger.read.pairOf([TOPIC, 1, 2])).to.deep.equal([0, 0]);
+    expect(await ledger.read.pairOf([TOPIC, 1, 3])).to.deep.equal([70, 0]);
+    await goTo(world, 2n);
+    expect(await ledger.read.nodeAt([TOPIC, 2]), "no seat").to.deep.equal([0, 0, 0]);
+    expect(await ledger.read.nodeAt([TOPIC, 1])).to.deep.equal([1, 70, 0]);
+  });
+
+  it("takes a credential into account for a known pair from the next epoch on", async () => {
+    const { ledger, viem, rate, world } = await load();
+    const operators = await viem.deployContract("OperatorTable");
+    await ledger.write.setOperators([operators.address]);
+    await rate(1, 2, 10);
+    const operator = numberToHex(1, { size: 32 });
+    await operators.write.set([1n, operator]);
+    await operators.write.set([2n, operator]);
+    await rate(1, 2, 10);
+    expect(await ledger.read.pairOf([TOPIC, 1, 2])).to.deep.equal([20, 0]);
+    await goTo(world, 2n);
+    await rate(1, 2, 10);
+    expect(await ledger.read.pairOf([TOPIC, 1, 2])).to.deep.equal([20, 0]);
+  });
+
+  it("is not stopped by operators that burn all their gas, and counts the pair", async () => {
+    const { ledger, viem, accounts, world } = await load();
+    const operators = await viem.deployContract("OperatorTable");
+    await ledger.write.setOperators([operators.address]);
+    await operators.write.setFailing([true]);
+    // As much as the escrows give, and no more.
+    const hash = await ledger.write.record([TOPIC, 1, 2, 80, 0], { account: accounts.recorder, gas: 321_000n });
+    expect((await world.client.getTransactionReceipt({ hash })).status).to.equal("success");
+    expect(await ledger.read.pairOf([TOPIC, 1, 2])).to.deep.equal([80, 0]);
+  });
+
+  it("lets the deployer name the operators once, and a contract only", async () => {
+    const { ledger, viem, accounts } = await load();
+    const operators = await viem.deployContract("OperatorTable");
+    const by = { account: accounts.stranger };
+    expect(await nameOfError(ledger.simulate.setOperators([operators.address], by))).to.equal("TrustLedgerNotDeployer");
+    expect(await nameOfError(ledger.simulate.setOperators([accounts.stranger]))).to.equal("TrustLedgerNoOperators");
+    await ledger.write.setOperators([operators.address]);
+    expect(getAddress(await ledger.read.operators())).to.equal(getAddress(operators.address));
+    expect(await nameOfError(ledger.simulate.setOperators([operators.address]))).to.equal("TrustLedgerOperatorsSet");
   });
 });

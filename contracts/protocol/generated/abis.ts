@@ -5440,6 +5440,11 @@ export const trustLedgerAbi = [
     type: "constructor",
   },
   {
+    inputs: [{ internalType: "contract IOperators", name: "operators", type: "address" }],
+    name: "TrustLedgerNoOperators",
+    type: "error",
+  },
+  {
     inputs: [
       { internalType: "uint32", name: "agentId", type: "uint32" },
       { internalType: "address", name: "caller", type: "address" },
@@ -5457,9 +5462,16 @@ export const trustLedgerAbi = [
     name: "TrustLedgerNotRecorder",
     type: "error",
   },
+  { inputs: [], name: "TrustLedgerOperatorsSet", type: "error" },
   { inputs: [], name: "TrustLedgerRecordersSet", type: "error" },
   { inputs: [], name: "TrustLedgerZeroEpochLength", type: "error" },
   { inputs: [], name: "TrustLedgerZeroTopic", type: "error" },
+  {
+    anonymous: false,
+    inputs: [{ indexed: false, internalType: "contract IOperators", name: "operators", type: "address" }],
+    name: "OperatorsSet",
+    type: "event",
+  },
   {
     anonymous: false,
     inputs: [
@@ -5544,6 +5556,13 @@ export const trustLedgerAbi = [
     type: "function",
   },
   {
+    inputs: [],
+    name: "operators",
+    outputs: [{ internalType: "contract IOperators", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [
       { internalType: "uint64", name: "topic", type: "uint64" },
       { internalType: "uint32", name: "client", type: "uint32" },
@@ -5591,6 +5610,13 @@ export const trustLedgerAbi = [
     name: "seatsAt",
     outputs: [{ internalType: "uint32", name: "", type: "uint32" }],
     stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "contract IOperators", name: "operators_", type: "address" }],
+    name: "setOperators",
+    outputs: [],
+    stateMutability: "nonpayable",
     type: "function",
   },
   {

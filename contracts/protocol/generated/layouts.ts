@@ -35,6 +35,14 @@ export const storageSlots = {
     _locks: 6n,
     _credits: 7n,
   },
-  trustLedger: { isRecorder: 0n, _hasRecorders: 1n, _seats: 2n, _nodes: 3n, _pairs: 4n, _inNeighbours: 5n },
+  trustLedger: {
+    isRecorder: 0n,
+    _hasRecorders: 1n,
+    operators: 1n,
+    _seats: 2n,
+    _nodes: 3n,
+    _pairs: 4n,
+    _inNeighbours: 5n,
+  },
   reputationEpochs: { _finalized: 0n, _rounds: 1n, _candidates: 2n, _topics: 3n, _requests: 4n, _rowParts: 5n },
 } as const;

@@ -5,6 +5,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {IJurorPanel} from "../../interfaces/IJurorPanel.sol";
 import {IOperators} from "../../interfaces/IOperators.sol";
 import {IStakeVault} from "../../interfaces/IStakeVault.sol";
+import {OperatorQuery} from "../../libraries/OperatorQuery.sol";
 import {Speakers} from "../../libraries/Speakers.sol";
 import {WeightTree} from "../../libraries/WeightTree.sol";
 
@@ -124,14 +125,10 @@ abstract contract JurorPool is IJurorPanel {
     }
 
     /// @dev Zero = nobody known. A registry of operators that fails counts nobody twice, and stops no draw.
-    function _operatorOf(uint32 agentId) private view returns (bytes32 operator) {
+    function _operatorOf(uint32 agentId) private view returns (bytes32) {
         if (address(OPERATORS) == address(0)) return 0;
         require(gasleft() >= OPERATOR_GAS_REQUIRED, JurorPanelGasTooLow(gasleft(), OPERATOR_GAS_REQUIRED));
-        try OPERATORS.operatorOf{gas: OPERATOR_GAS}(agentId) returns (bytes32 found) {
-            return found;
-        } catch {
-            return 0;
-        }
+        return OperatorQuery.operatorOf(OPERATORS, agentId, OPERATOR_GAS);
     }
 
     function _contains(uint32[] memory list, uint256 count, uint32 wanted) private pure returns (bool) {
