@@ -1,3 +1,4 @@
+import { measureCompat } from "./gas/compat.ts";
 import { measureDeals } from "./gas/deals.ts";
 import { measureIdentity } from "./gas/identity.ts";
 import { measureReputation } from "./gas/reputation.ts";
@@ -11,7 +12,12 @@ export const bench: Bench = {
   run: async () => {
     const rig = await createRig();
     try {
-      return [...(await measureIdentity(rig)), ...(await measureDeals(rig)), ...(await measureReputation(rig))];
+      return [
+        ...(await measureIdentity(rig)),
+        ...(await measureDeals(rig)),
+        ...(await measureReputation(rig)),
+        ...(await measureCompat(rig)),
+      ];
     } finally {
       await rig.chain.close();
     }

@@ -24,7 +24,7 @@ interface Steps {
   readonly complete: number;
 }
 
-const PRICE = 1_000_000n;
+export const PRICE = 1_000_000n;
 const REVIEW_SECONDS = 3_600;
 const DELIVERY_SECONDS = 86_400;
 const RATING = 80;
@@ -49,14 +49,14 @@ async function registerAgent(rig: Rig, index: number): Promise<Agent> {
 }
 
 /** The market in which deals are measured: escrow, ledger, and four agents with money and unlimited allowances. */
-async function createMarket(rig: Rig) {
+export async function createMarket(rig: Rig, firstAccount = 9) {
   const { viem, registry, token, chainId, measure, tick, now } = rig;
   await tick();
   const ledger = await viem.deployContract("TrustLedger", [BigInt(EPOCH_LENGTH), registry.address]);
   await tick();
   const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
   await measure(() => ledger.write.setRecorders([[escrow.address]]));
-  const agents = [9, 10, 11, 12];
+  const agents = [0, 1, 2, 3].map((k) => firstAccount + k);
   const registered: Agent[] = [];
   for (const index of agents) {
     const account = signerAt(index).address;
@@ -137,7 +137,8 @@ async function createMarket(rig: Rig) {
   await open(draft(otherClient, otherProvider, TOPIC), otherClient, otherProvider);
   await settle(client, otherProvider, TOPIC);
   await settle(otherClient, provider, TOPIC);
-  return { client, provider, draft, open, openAsClient, openRelayed, submit, cancel, release, refund, settle };
+  const parties = { client, provider, escrow: escrow.address };
+  return { ...parties, draft, open, openAsClient, openRelayed, submit, complete, cancel, release, refund, settle };
 }
 
 const peers = {

@@ -19,7 +19,9 @@ const sources = [
   "mocks/TestToken.sol",
   "reputation/TrustLedger.sol",
   "reputation/ReputationEpochs.sol",
+  "reputation/FeedbackRegistry.sol",
   "settlement/DealEscrow.sol",
+  "settlement/JobEscrow.sol",
   "stake/StakeVault.sol",
 ];
 
