@@ -4,7 +4,7 @@ import { isHex, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
 import { MAX_RANK } from "./reputation/publisher.ts";
 
-export const roles = ["publisher", "watcher"] as const;
+export const roles = ["publisher", "watcher", "anchorer"] as const;
 export type Role = (typeof roles)[number];
 
 /** A publisher among others; see PublisherOptions. */

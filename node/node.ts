@@ -3,12 +3,25 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesToHex, zeroHash, type Address } from "viem";
-import { createSigner, encodeLogHeader, kinds, purposes, SuretyError, type Signer } from "#protocol";
+import {
+  compactSignature,
+  createSigner,
+  encodeLogHeader,
+  kinds,
+  purposes,
+  SuretyError,
+  typedDataDigest,
+  type Bodies,
+  type DomainContracts,
+  type Signer,
+  type Structs,
+} from "#protocol";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
 import { Announcer } from "./announcer.ts";
 import type { Application } from "./application.ts";
 import type { AgentConfig, NodeConfig } from "./config.ts";
+import { createAnchorChain } from "./chain/anchors.ts";
 import { createChainTime } from "./chain/chain-time.ts";
 import { connectChain, type ChainClient } from "./chain/connect.ts";
 import { createFlightStore } from "./chain/flight-store.ts";
@@ -20,6 +33,7 @@ import { createDiscovery } from "./discovery/discovery.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
+import { Anchorer } from "./log/anchorer.ts";
 import { createLogStore, type LogReader } from "./log/log-store.ts";
 import { openLogWriter } from "./log/writer.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
@@ -71,6 +85,8 @@ const POLL_INTERVAL_MS = 1_000;
 const REDIAL_MS = 5_000;
 /** A chain without a new block for so long is stuck, or our endpoint is. */
 const STALE_HEAD_S = 120;
+/** How often an anchorer looks for checkpoints that are due. */
+const ANCHOR_INTERVAL_MS = 30_000;
 
 /** @throws SuretyError as connectChain and watchHeads do */
 export async function openChain({ rpcUrl, deployment }: NodeConfig, signal: AbortSignal): Promise<ChainLink> {
@@ -147,7 +163,7 @@ async function compose(
   const writer = await openLogWriter({
     ...{ store, logs, signer, contracts, peers: gossip, nowMs, signal, isBound: binding.isBound },
     checkpoints: {
-      sign: () => signCheckpoint(agentId, heads),
+      sign: (range) => signCheckpoint({ agentId, log: signer.address, ...range }, { signer, contracts, heads }),
       onCheckpoint: (entry) => void gossip.publish(entry).catch(onFault("log")),
     },
   });
@@ -199,6 +215,10 @@ async function compose(
   tasks.start();
   stops.push(() => tasks.stop());
   stops.push(startRoles(options, agentId, sender));
+  if (agent.roles.includes("anchorer")) {
+    const port = { ...createAnchorChain(client, deployment, sender), agentOf: signers.agentOf };
+    stops.push(startAnchoring(new Anchorer({ logs, contracts, port, nowMs }), journal));
+  }
 
   const api = await startApi(
     createRoutes({
@@ -236,10 +256,38 @@ async function requireAgent(signer: Signer, identity: IdentityReader, signal: Ab
   });
 }
 
-/** A checkpoint's block. The author anchors its own log: nobody else may send what is not signed. */
-function signCheckpoint(agentId: bigint, heads: Heads) {
+/** A checkpoint's block, and the signature by which anybody may anchor its range. */
+function signCheckpoint(
+  range: Omit<Structs["LogAnchor"], "stateHead">,
+  { signer, contracts, heads }: { signer: Signer; contracts: DomainContracts; heads: Heads },
+): Omit<Bodies["checkpoint"], "fromSeq" | "toSeq" | "root"> {
   const { number, hash } = heads.latest();
-  return { agentId, stateHead: zeroHash, anchorSignature: "0x" as const, blockNumber: number, blockHash: hash };
+  // No Poseidon head: the compliance proof of zk/ makes one over a log of its own.
+  const anchor = { ...range, stateHead: zeroHash };
+  const signature = signer.sign(typedDataDigest("LogAnchor", anchor, contracts));
+  const anchorSignature = bytesToHex(compactSignature(signature));
+  return { agentId: range.agentId, stateHead: zeroHash, anchorSignature, blockNumber: number, blockHash: hash };
+}
+
+/** Anchors the checkpoints of the logs that this node holds. @returns ends it */
+function startAnchoring(anchorer: Anchorer, journal: Journal): () => Promise<void> {
+  const stopping = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let isRunning = false;
+  const timer = setInterval(() => {
+    if (isRunning) return;
+    isRunning = true;
+    running = anchorer
+      .anchorDue(stopping.signal)
+      .then((ranges) => (ranges > 0 ? journal.note("anchored", { ranges }) : undefined))
+      .catch((fault: unknown) => (stopping.signal.aborted ? undefined : journal.fault("anchorer", fault)))
+      .finally(() => (isRunning = false));
+  }, ANCHOR_INTERVAL_MS);
+  return async () => {
+    clearInterval(timer);
+    stopping.abort();
+    await running;
+  };
 }
 
 /** The application behind the ports of negotiation and settlement. */

@@ -287,7 +287,7 @@ async function* checkProof(
   text: string,
   options: CheckOptions,
   signal: AbortSignal,
-): AsyncGenerator<Check> {
+): AsyncGenerator<Check, void, void> {
   const read = readDisclosure(text);
   if (read.kind !== "accept") return yield fails("form", read.detail);
   const { field, code } = read.value;
