@@ -1,4 +1,5 @@
 import { measureCompat } from "./gas/compat.ts";
+import { measureCredentials } from "./gas/credentials.ts";
 import { measureDeals } from "./gas/deals.ts";
 import { measureIdentity } from "./gas/identity.ts";
 import { measureReputation } from "./gas/reputation.ts";
@@ -17,6 +18,7 @@ export const bench: Bench = {
         ...(await measureDeals(rig)),
         ...(await measureReputation(rig)),
         ...(await measureCompat(rig)),
+        ...(await measureCredentials()),
       ];
     } finally {
       await rig.chain.close();
