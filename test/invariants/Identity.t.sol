@@ -3,13 +3,28 @@ pragma solidity 0.8.37;
 
 import {IERC721} from "@openzeppelin/contracts/interfaces/IERC721.sol";
 import {IdentityRegistry} from "../../contracts/identity/IdentityRegistry.sol";
+import {OwnerRecovery} from "../../contracts/identity/OwnerRecovery.sol";
+import {SignedBindings} from "../../contracts/identity/SignedBindings.sol";
+import {SignedProfile} from "../../contracts/identity/SignedProfile.sol";
 import {SignerRecord, Signers} from "../../contracts/identity/Signers.sol";
 import {IBindings} from "../../contracts/interfaces/IBindings.sol";
 import {IERC8004Identity} from "../../contracts/interfaces/IERC8004Identity.sol";
 import {IIdentityRegistry} from "../../contracts/interfaces/IIdentityRegistry.sol";
+import {IOwnerRecovery} from "../../contracts/interfaces/IOwnerRecovery.sol";
+import {ISignedBindings} from "../../contracts/interfaces/ISignedBindings.sol";
+import {ISignedOrders} from "../../contracts/interfaces/ISignedOrders.sol";
+import {ISignedProfile} from "../../contracts/interfaces/ISignedProfile.sol";
 import {CodeStorage, IContentSource} from "../../contracts/libraries/CodeStorage.sol";
 import {StructHash} from "../../contracts/libraries/StructHash.sol";
-import {AgentWalletSet, BindingUpdate, SignerBinding} from "../../contracts/libraries/Types.sol";
+import {
+    AgentTransfer,
+    AgentWalletSet,
+    BindingUpdate,
+    OwnerChange,
+    SignerBinding,
+    SignerGrant,
+    SignerRevocation
+} from "../../contracts/libraries/Types.sol";
 import {vm, Log} from "./Vm.sol";
 
 /// @notice Acts as owners, operators, strangers, keys and thieves. It folds the registry's events, and nothing else,
@@ -48,7 +63,23 @@ contract IdentityHandler {
         uint256 time;
     }
 
+    /// What the guardians of an agent may do, and have begun.
+    struct Recovery {
+        uint8 threshold;
+        uint32 delay;
+        uint24 tenure;
+        uint64 attempts;
+        address newOwner;
+        uint48 executableAt;
+        uint24 pendingTenure;
+    }
+
+    /// Few, so that some are used twice.
+    uint256 public constant NONCES = 4;
     IdentityRegistry public immutable registry;
+    SignedBindings public immutable twins;
+    SignedProfile public immutable profile;
+    OwnerRecovery public immutable recovery;
     uint256 public agentCount;
     uint256 public acceptedCount;
     Sample[] private _samples;
@@ -57,9 +88,14 @@ contract IdentityHandler {
     mapping(uint256 agentId => Agent) private _agents;
     mapping(bytes32 signerHash => Signer) private _signers;
     mapping(address owner => mapping(address operator => bool)) private _isOperator;
+    mapping(uint256 agentId => Recovery) private _recoveries;
+    mapping(address emitter => mapping(bytes32 signerHash => mapping(uint256 nonce => bool))) private _isUsed;
 
     constructor() {
         registry = new IdentityRegistry();
+        twins = SignedBindings(registry.signedBindings());
+        profile = SignedProfile(registry.signedProfile());
+        recovery = OwnerRecovery(registry.ownerRecovery());
         _now = block.timestamp + 1_000;
         _domainSeparator = keccak256(
             abi.encode(
@@ -258,6 +294,179 @@ contract IdentityHandler {
         _now += secondsLater;
     }
 
+    function passHours(uint8 hoursLater) external {
+        _now += uint256(hoursLater % 32) * 1 hours;
+    }
+
+    // ---------------------------------------------------- by signature, by guardians
+
+    /// @dev Authors are actors and keys: owners, strangers, and signers of every purpose.
+    function bindBySignature(uint8 agent, uint8 author, uint8 key, uint8 purpose, uint8 nonce, uint8 fault) external {
+        uint256 agentId = agentAt(agent);
+        SignerBinding memory binding = SignerBinding({
+            agentId: agentId,
+            owner: _agents[agentId].owner,
+            signerHash: hashOf(signerAt(key)),
+            purpose: purposeAt(purpose),
+            validFrom: 0,
+            validUntil: 0,
+            deadline: uint48(_now)
+        });
+        SignerGrant memory order = SignerGrant({
+            agentId: agentId,
+            signerHash: binding.signerHash,
+            purpose: binding.purpose,
+            validFrom: 0,
+            validUntil: 0,
+            nonce: nonce % NONCES,
+            deadline: uint48(fault % 8 == 1 ? _now - 1 : _now)
+        });
+        ISignedOrders.Consent memory consent = _consent(author, StructHash.hash(order), order.nonce, order.deadline);
+        if (fault % 8 == 2) consent.nonce = (consent.nonce + 1) % NONCES;
+        bool isAccepted =
+            _mayOrder(author, agentId, purpose % 4 < 2) &&
+                _isFree(binding) &&
+                fault % 8 != 1 &&
+                fault % 8 != 2 &&
+                !_isUsed[address(twins)][keccak256(consent.signer)][order.nonce];
+        ISignedBindings.NewSigner memory offer = ISignedBindings.NewSigner({
+            signer: abi.encodePacked(signerAt(key)),
+            purpose: binding.purpose,
+            validFrom: 0,
+            validUntil: 0,
+            deadline: binding.deadline,
+            proof: _sign(secretOf(key), StructHash.hash(binding))
+        });
+        bytes memory input = abi.encodeCall(ISignedBindings.bindSignerWithSignature, (agentId, offer, consent));
+        _attemptOn(address(twins), address(this), input, isAccepted);
+        if (isAccepted) _requireBound(agentId, binding);
+    }
+
+    function revokeBySignature(uint8 agent, uint8 author, uint8 key, uint8 nonce) external {
+        uint256 agentId = agentAt(agent);
+        bytes32 signerHash = hashOf(signerAt(key));
+        Signer memory signer = _signers[signerHash];
+        SignerRevocation memory order = SignerRevocation({
+            agentId: agentId,
+            signerHash: signerHash,
+            compromisedAt: 0,
+            nonce: nonce % NONCES,
+            deadline: uint48(_now)
+        });
+        ISignedOrders.Consent memory consent = _consent(author, StructHash.hash(order), order.nonce, order.deadline);
+        bool isOperable = signer.purpose == "LOG" || signer.purpose == "TRANSPORT";
+        bool isAccepted =
+            _mayOrder(author, agentId, isOperable) &&
+                _isInOffice(agentId, signer) &&
+                !_isUsed[address(twins)][keccak256(consent.signer)][order.nonce];
+        bytes memory input = abi.encodeCall(
+            ISignedBindings.revokeSignerWithSignature,
+            (agentId, signerHash, 0, consent)
+        );
+        _attemptOn(address(twins), address(this), input, isAccepted);
+        if (isAccepted) require(_signers[signerHash].invalidFrom == _now, "revoked at another second");
+    }
+
+    function transferBySignature(uint8 agent, uint8 author, uint8 to, uint8 nonce) external {
+        uint256 agentId = agentAt(agent);
+        AgentTransfer memory order = AgentTransfer({
+            agentId: agentId,
+            to: actorAt(to),
+            nonce: nonce % NONCES,
+            deadline: uint48(_now)
+        });
+        ISignedOrders.Consent memory consent = _consent(author, StructHash.hash(order), order.nonce, order.deadline);
+        bool isAccepted =
+            _mayOrder(author, agentId, false) && !_isUsed[address(profile)][keccak256(consent.signer)][order.nonce];
+        bytes memory input = abi.encodeCall(ISignedProfile.transferWithSignature, (agentId, actorAt(to), consent));
+        _attemptOn(address(profile), address(this), input, isAccepted);
+    }
+
+    function updateAsOperator(uint8 agent, uint8 key, bytes32 delta) external {
+        uint256 agentId = agentAt(agent);
+        Agent memory model = _agents[agentId];
+        BindingUpdate memory update = BindingUpdate({
+            agentId: agentId,
+            version: model.version + 1,
+            previous: model.head,
+            delta: delta,
+            deadline: uint48(_now)
+        });
+        bytes memory input = abi.encodeCall(
+            IBindings.updateCommitmentAsOperator,
+            (
+                agentId,
+                update.version,
+                delta,
+                update.deadline,
+                abi.encodePacked(signerAt(key)),
+                _sign(secretOf(key), StructHash.hash(update))
+            )
+        );
+        bool isAccepted = delta != 0 && _speaksNow(key, agentId, "OPERATOR");
+        _attempt(address(this), input, isAccepted);
+    }
+
+    function setRecovery(uint8 agent, uint8 caller, uint8 threshold) external {
+        uint256 agentId = agentAt(agent);
+        uint8 wanted = threshold % 3;
+        bytes memory input = abi.encodeCall(
+            IOwnerRecovery.setRecovery,
+            (agentId, wanted, wanted == 0 ? uint32(0) : uint32(1 days))
+        );
+        _attemptOn(address(recovery), actorAt(caller), input, _mayAct(caller, agentId));
+    }
+
+    /// @dev One or two votes, of keys of every purpose and none.
+    function startRecovery(uint8 agent, uint8 to, uint8 first, uint8 second, bool isAlone) external {
+        uint256 agentId = agentAt(agent);
+        Agent memory model = _agents[agentId];
+        Recovery memory plan = _recoveries[agentId];
+        OwnerChange memory change = OwnerChange({
+            agentId: agentId,
+            owner: model.owner,
+            newOwner: actorAt(to),
+            attempt: plan.attempts,
+            deadline: uint48(_now)
+        });
+        if (hashOf(signerAt(first)) > hashOf(signerAt(second))) (first, second) = (second, first);
+        IOwnerRecovery.Vote[] memory votes = new IOwnerRecovery.Vote[](isAlone ? 1 : 2);
+        votes[0] = _vote(first, change);
+        if (!isAlone) votes[1] = _vote(second, change);
+        bool isAccepted =
+            model.owner != address(0) &&
+                plan.threshold == votes.length &&
+                plan.tenure == model.tenure &&
+                actorAt(to) != model.owner &&
+                _speaksNow(first, agentId, "RECOVERY") &&
+                (isAlone || (signerAt(first) != signerAt(second) && _speaksNow(second, agentId, "RECOVERY")));
+        bytes memory input = abi.encodeCall(
+            IOwnerRecovery.startRecovery,
+            (agentId, change.newOwner, change.deadline, votes)
+        );
+        _attemptOn(address(recovery), address(this), input, isAccepted);
+    }
+
+    function cancelRecovery(uint8 agent, uint8 caller) external {
+        uint256 agentId = agentAt(agent);
+        bytes memory input = abi.encodeCall(IOwnerRecovery.cancelRecovery, (agentId));
+        _attemptOn(
+            address(recovery),
+            actorAt(caller),
+            input,
+            _mayAct(caller, agentId) && pendingOf(agentId).newOwner != address(0)
+        );
+    }
+
+    function executeRecovery(uint8 agent) external {
+        uint256 agentId = agentAt(agent);
+        Recovery memory plan = pendingOf(agentId);
+        bool isAccepted = plan.newOwner != address(0) && _now >= plan.executableAt;
+        bytes memory input = abi.encodeCall(IOwnerRecovery.executeRecovery, (agentId));
+        _attemptOn(address(recovery), address(this), input, isAccepted);
+        if (isAccepted) require(_agents[agentId].owner == plan.newOwner, "recovered for somebody else");
+    }
+
     /// @dev Remembers a moment, past or present, at which a signer counted.
     function observe(uint8 key, uint8 ago) external {
         vm.warp(_now);
@@ -289,6 +498,17 @@ contract IdentityHandler {
         Signer memory signer = _signers[signerHash];
         if (signer.invalidFrom == 0 || signer.tenureEnd == 0) return signer.invalidFrom + signer.tenureEnd;
         return signer.invalidFrom < signer.tenureEnd ? signer.invalidFrom : signer.tenureEnd;
+    }
+
+    /// @dev What is under way for the present owner; what concerned a former one counts as nothing.
+    function pendingOf(uint256 agentId) public view returns (Recovery memory plan) {
+        plan = _recoveries[agentId];
+        if (plan.pendingTenure != _agents[agentId].tenure) (plan.newOwner, plan.executableAt) = (address(0), 0);
+        if (plan.tenure != _agents[agentId].tenure) (plan.threshold, plan.delay) = (0, 0);
+    }
+
+    function isUsed(address part, bytes32 signerHash, uint256 nonce) external view returns (bool) {
+        return _isUsed[part][signerHash][nonce];
     }
 
     function samples() external view returns (Sample[] memory) {
@@ -327,10 +547,14 @@ contract IdentityHandler {
     // ------------------------------------------------------------------- inside
 
     function _attempt(address caller, bytes memory input, bool isAccepted) private {
+        _attemptOn(address(registry), caller, input, isAccepted);
+    }
+
+    function _attemptOn(address target, address caller, bytes memory input, bool isAccepted) private {
         vm.warp(_now);
         vm.recordLogs();
         vm.prank(caller);
-        (bool isOk, ) = address(registry).call(input);
+        (bool isOk, ) = target.call(input);
         Log[] memory logs = vm.getRecordedLogs();
         require(isOk == isAccepted, isOk ? "accepted without authority" : "refused although rightful");
         if (!isOk) return;
@@ -341,6 +565,46 @@ contract IdentityHandler {
     function _mayAct(uint8 caller, uint256 agentId) private view returns (bool) {
         address owner = _agents[agentId].owner;
         return owner != address(0) && (actorAt(caller) == owner || _isOperator[owner][actorAt(caller)]);
+    }
+
+    /// @dev Seeds below 128 are actors, the others keys.
+    function _authorSecret(uint8 author) private pure returns (uint256) {
+        return author < 128 ? actorSecret(author) : secretOf(author);
+    }
+
+    function _mayOrder(uint8 author, uint256 agentId, bool mayOperate) private view returns (bool) {
+        if (_agents[agentId].owner == address(0)) return false;
+        if (vm.addr(_authorSecret(author)) == _agents[agentId].owner) return true;
+        return mayOperate && author >= 128 && _speaksNow(author, agentId, "OPERATOR");
+    }
+
+    function _speaksNow(uint8 key, uint256 agentId, bytes32 purpose) private view returns (bool) {
+        Signer memory signer = _signers[hashOf(signerAt(key))];
+        return _isInOffice(agentId, signer) && signer.purpose == purpose && signer.validFrom <= _now;
+    }
+
+    function _consent(
+        uint8 author,
+        bytes32 structHash,
+        uint256 nonce,
+        uint48 deadline
+    ) private view returns (ISignedOrders.Consent memory) {
+        uint256 secret = _authorSecret(author);
+        return
+            ISignedOrders.Consent({
+                signer: abi.encodePacked(vm.addr(secret)),
+                nonce: nonce,
+                deadline: deadline,
+                signature: _sign(secret, structHash)
+            });
+    }
+
+    function _vote(uint8 key, OwnerChange memory change) private view returns (IOwnerRecovery.Vote memory) {
+        return
+            IOwnerRecovery.Vote({
+                signer: abi.encodePacked(signerAt(key)),
+                signature: _sign(secretOf(key), StructHash.hash(change))
+            });
     }
 
     /// @dev A neighbour's seed, where asked: another key, or another actor.
@@ -424,7 +688,7 @@ contract IdentityHandler {
     }
 
     function _fold(Log memory log) private {
-        require(log.emitter == address(registry), "foreign event");
+        if (log.emitter != address(registry)) return _foldPart(log);
         bytes32 topic = log.topics[0];
         if (topic == IERC721.ApprovalForAll.selector) {
             address operator = address(uint160(uint256(log.topics[2])));
@@ -453,6 +717,27 @@ contract IdentityHandler {
             _foldCommitment(agentId, uint64(uint256(log.topics[2])), log.data);
         } else {
             _foldSigner(agentId, log);
+        }
+    }
+
+    function _foldPart(Log memory log) private {
+        if (log.topics[0] == ISignedOrders.NonceUsed.selector) {
+            uint256 nonce = abi.decode(log.data, (uint256));
+            require(!_isUsed[log.emitter][log.topics[1]][nonce], "a nonce used twice");
+            _isUsed[log.emitter][log.topics[1]][nonce] = true;
+            return;
+        }
+        require(log.emitter == address(recovery), "foreign event");
+        Recovery storage plan = _recoveries[uint256(log.topics[1])];
+        if (log.topics[0] == IOwnerRecovery.RecoverySet.selector) {
+            (plan.tenure, plan.threshold, plan.delay) = abi.decode(log.data, (uint24, uint8, uint32));
+        } else if (log.topics[0] == IOwnerRecovery.RecoveryStarted.selector) {
+            uint64 attempt;
+            (attempt, plan.pendingTenure, plan.executableAt) = abi.decode(log.data, (uint64, uint24, uint48));
+            require(attempt == plan.attempts++, "attempts do not follow one another");
+            plan.newOwner = address(uint160(uint256(log.topics[2])));
+        } else {
+            (plan.newOwner, plan.executableAt) = (address(0), 0);
         }
     }
 
@@ -526,6 +811,28 @@ contract IdentityInvariants {
             require(from == model.validFrom && until == model.validUntil, "signer's window");
             require(invalidFrom == _handler.endOf(signerHash), "signer's end");
             require(_registry.agentOfSigner(signerHash) == agentId, "agent of signer");
+        }
+    }
+
+    /// Folding the events of the parts gives theirs: nonces, recoveries asked for and under way.
+    function invariant_FoldedEventsAreTheStorageOfTheParts() public view {
+        for (uint256 agentId = 1; agentId <= _handler.agentCount(); ++agentId) {
+            IdentityHandler.Recovery memory model = _handler.pendingOf(agentId);
+            (uint8 threshold, uint32 delay, uint64 attempt) = _handler.recovery().recoveryOf(agentId);
+            require(threshold == model.threshold && delay == model.delay, "recovery asked for");
+            require(attempt == model.attempts, "attempts");
+            (address newOwner, uint48 executableAt) = _handler.recovery().pendingOf(agentId);
+            require(newOwner == model.newOwner && executableAt == model.executableAt, "recovery under way");
+        }
+        for (uint8 author = 0; author < _handler.ACTORS() + _handler.KEYS(); ++author) {
+            bool isActor = author < _handler.ACTORS();
+            bytes32 hash = _handler.hashOf(isActor ? _handler.actorAt(author) : _handler.signerAt(author));
+            for (uint256 nonce = 0; nonce < _handler.NONCES(); ++nonce) {
+                SignedBindings twins = _handler.twins();
+                SignedProfile profile = _handler.profile();
+                require(twins.isNonceUsed(hash, nonce) == _handler.isUsed(address(twins), hash, nonce), "nonce");
+                require(profile.isNonceUsed(hash, nonce) == _handler.isUsed(address(profile), hash, nonce), "nonce");
+            }
         }
     }
 
@@ -623,5 +930,28 @@ contract IdentityFuzz is IContentSource {
 
     function indexOf(bytes32 purpose) external pure returns (uint8) {
         return Signers.indexOf(purpose);
+    }
+}
+
+contract IdentityHandlerTest {
+    /// Random calls rarely find a recovery from its first step to its last: here every kind of authority is used once, so that
+    /// what the handler accepts is seen to be reachable.
+    function test_HandlerReachesEveryKindOfAuthority() public {
+        IdentityHandler handler = new IdentityHandler();
+        handler.register(0, 5);
+        handler.bind(1, 0, 0, 3, 0, 0, 0);
+        handler.setRecovery(1, 0, 1);
+        handler.startRecovery(1, 1, 0, 0, true);
+        handler.passHours(24);
+        handler.executeRecovery(1);
+        require(handler.agentOf(1).owner == handler.actorAt(1), "guardians");
+        handler.bindBySignature(1, 1, 1, 2, 0, 0);
+        // 134 is the key with the number 1: the operator just bound.
+        handler.bindBySignature(1, 134, 2, 0, 1, 0);
+        handler.revokeBySignature(1, 134, 2, 2);
+        handler.updateAsOperator(1, 1, "delta");
+        handler.transferBySignature(1, 1, 2, 3);
+        require(handler.agentOf(1).owner == handler.actorAt(2), "the owner's signature");
+        require(handler.acceptedCount() == 10, "an order was refused");
     }
 }
