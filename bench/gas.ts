@@ -2,6 +2,7 @@ import { measureCompat } from "./gas/compat.ts";
 import { measureCredentials } from "./gas/credentials.ts";
 import { measureDeals } from "./gas/deals.ts";
 import { measureIdentity } from "./gas/identity.ts";
+import { measureIdentityParts } from "./gas/identity-parts.ts";
 import { measureReputation } from "./gas/reputation.ts";
 import { createRig } from "./gas/rig.ts";
 import { PRODUCTION } from "./harness/production.ts";
@@ -19,6 +20,7 @@ export const bench: Bench = {
         ...(await measureReputation(rig)),
         ...(await measureCompat(rig)),
         ...(await measureCredentials()),
+        ...(await measureIdentityParts(rig)),
       ];
     } finally {
       await rig.chain.close();

@@ -36,6 +36,8 @@ const RANGE_ENTRIES = 64;
 const BATCHED_AGENTS = 16;
 const BATCHED_BINDINGS = 1_000;
 const DAY = 86_400;
+/** Number of an account that no other measurement binds. */
+const LONE_LOG = 19;
 /** Seed of a P-256 key that guards nothing. */
 const P256_SECRET = hexToBytes(toHex(0xb0b, { size: 32 }));
 
@@ -44,13 +46,16 @@ interface Owned {
   readonly signer: Signer;
 }
 
-/** Registers an agent whose owner is its LOG signer. */
+/** Owner of the agents here: an account of the chain, which other measurements may use too. */
+const OWNER = signerAt(12);
+
+/** Registers an agent with the key of this number as its LOG signer. Keys above 19 have no account on the chain. */
 async function createAgent(rig: Rig, index: number): Promise<Owned> {
   const { registry, measure } = rig;
   const signer = signerAt(index);
-  const proof = proofOf(rig, 0n, signer.address, signer);
+  const proof = proofOf(rig, 0n, OWNER.address, signer);
   const initial = { commitment: zeroHash, signer: signer.address, validFrom: 0, validUntil: 0, deadline: FAR, proof };
-  await measure(() => registry.write.registerBound(["", initial], { account: signer.address }));
+  await measure(() => registry.write.registerBound(["", initial], { account: OWNER.address }));
   return { agentId: await registry.read.agentOfSigner([signer.signerHash]), signer };
 }
 
@@ -111,7 +116,8 @@ async function measureAnchors(rig: Rig): Promise<Result[]> {
   const { viem, registry, measure } = rig;
   const anchors = await viem.deployContract("Anchors", [registry.address]);
   const agents: Owned[] = [];
-  for (let i = 0; i < BATCHED_AGENTS; i++) agents.push(await createAgent(rig, 40 + i));
+  // The first anchors alone too, from its own account.
+  for (let i = 0; i < BATCHED_AGENTS; i++) agents.push(await createAgent(rig, i === 0 ? LONE_LOG : 40 + i));
   const anchorOf = ({ agentId, signer }: Owned, range: number): LogAnchor => ({
     ...{ agentId, log: signer.address, fromSeq: range * RANGE_ENTRIES, toSeq: (range + 1) * RANGE_ENTRIES - 1 },
     ...{ root: keccak256(toHex(range + 1)), stateHead: keccak256(toHex(range + 2)) },
@@ -176,25 +182,25 @@ async function measureOrders(rig: Rig): Promise<Result[]> {
   const { viem, registry, measure } = rig;
   const twins = await viem.getContractAt("SignedBindings", await registry.read.signedBindings());
   const recovery = await viem.getContractAt("OwnerRecovery", await registry.read.ownerRecovery());
-  const { agentId, signer } = await createAgent(rig, 61);
+  const { agentId } = await createAgent(rig, 61);
   const [log, guardian, heir] = [signerAt(62), signerAt(63), signerAt(64)];
   const relayer = { account: signerAt(0).address };
   const window = { validFrom: 0, validUntil: 0 };
   const purpose = purposes.log;
   const grant = (nonce: bigint, bound: Signer) => {
     const order = { agentId, signerHash: bound.signerHash, purpose, ...window, nonce, deadline: FAR };
-    const signature = signer.sign(digestOf(rig, "SignerGrant", order));
+    const signature = OWNER.sign(digestOf(rig, "SignerGrant", order));
     const offer = { signer: bound.address, purpose, ...window, deadline: FAR };
-    const newSigner = { ...offer, proof: proofOf(rig, agentId, signer.address, bound) };
-    const consent = { signer: signer.address, nonce, deadline: FAR, signature };
+    const newSigner = { ...offer, proof: proofOf(rig, agentId, OWNER.address, bound) };
+    const consent = { signer: OWNER.address, nonce, deadline: FAR, signature };
     return () => twins.write.bindSignerWithSignature([agentId, newSigner, consent], relayer);
   };
   await measure(grant(0n, signerAt(65)));
   const binding = await measure(grant(1n, log));
-  const statement = { agentId, owner: signer.address, signerHash: guardian.signerHash, purpose: purposes.recovery };
+  const statement = { agentId, owner: OWNER.address, signerHash: guardian.signerHash, purpose: purposes.recovery };
   const proof = guardian.sign(digestOf(rig, "SignerBinding", { ...statement, ...window, deadline: FAR }));
   const guarding = [agentId, guardian.address, purposes.recovery, 0, 0, FAR, proof] as const;
-  const account = signer.address;
+  const account = OWNER.address;
   await measure(() => registry.write.bindSigner(guarding, { account }));
   await measure(() => recovery.write.setRecovery([agentId, 1, DAY], { account }));
   const change = { agentId, owner: account, newOwner: heir.address, attempt: 0n, deadline: FAR };
@@ -213,9 +219,9 @@ async function measureOrders(rig: Rig): Promise<Result[]> {
 async function measureForeign(rig: Rig): Promise<Result[]> {
   const { viem, registry, chainId, measure } = rig;
   const foreign = await viem.deployContract("ForeignBindings");
-  const { agentId: foreignId, signer } = await createAgent(rig, 66);
+  const { agentId: foreignId } = await createAgent(rig, 66);
   const { agentId: otherId } = await createAgent(rig, 67);
-  const account = signer.address;
+  const account = OWNER.address;
   await measure(() => foreign.write.adopt([registry.address, otherId], { account }));
   const adoption = await measure(() => foreign.write.adopt([registry.address, foreignId], { account }));
   const agentId = await foreign.read.idOf([registry.address, foreignId]);

@@ -16,6 +16,12 @@ const MNEMONIC = "test test test test test test test test test test test junk";
 
 const sources = [
   "identity/IdentityRegistry.sol",
+  "identity/SignedBindings.sol",
+  "identity/OwnerRecovery.sol",
+  "identity/Anchors.sol",
+  "identity/ForeignBindings.sol",
+  "identity/KeyVerifiers.sol",
+  "identity/LogEvidence.sol",
   "mocks/TestToken.sol",
   "reputation/TrustLedger.sol",
   "reputation/ReputationEpochs.sol",
