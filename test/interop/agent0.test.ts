@@ -1,4 +1,4 @@
-// agent0-sdk 1.7.1 as npm has it (interop/agent0), against our contracts by `registryOverrides` and our GraphQL by
+// agent0-sdk 1.7.1 as npm has it (test/interop/agent0), against our contracts by `registryOverrides` and our GraphQL by
 // `subgraphOverrides`: what an ERC-8004 marketplace runs today, with nothing of ours but addresses and a URL.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { createIndexer, type Indexer } from "../../indexer/index.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { startSuretyChain, type SuretyChain } from "../indexer/surety-chain.ts";
 
-const entry = join(root, "interop/agent0/node_modules/agent0-sdk/dist/index.js");
+const entry = join(root, "test/interop/agent0/node_modules/agent0-sdk/dist/index.js");
 const CHAIN_ID = 31_337;
 
 /** What of the SDK the test calls; the SDK itself is not typed here, as it is not installed everywhere. */
