@@ -1,0 +1,119 @@
+// Runs the commands of docs/bind-your-agent.md and docs/verify-an-agent.md as they stand there, one after the other.
+import { expect } from "chai";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../../scripts/checks/run-tool.ts";
+import { CommandLine, type Ended } from "../fixtures/cli.ts";
+import { startLocalNetwork, type LocalNetwork } from "../fixtures/local-network.ts";
+
+const blocksOf = (page: string) => {
+  const text = readFileSync(join(root, "docs", page), "utf8");
+  return new Map([...text.matchAll(/^```\w+ (\S+)\n(.*?)^```$/gms)].map(([, name = "", block = ""]) => [name, block]));
+};
+const bind = blocksOf("bind-your-agent.md");
+const verify = blocksOf("verify-an-agent.md");
+
+describe("the guides for binding and verifying an agent", function () {
+  this.timeout(180_000);
+  const cli = new CommandLine();
+  let world: LocalNetwork;
+  let dir: string;
+
+  before(async () => {
+    world = await startLocalNetwork(2);
+    dir = world.dir;
+    mkdirSync(join(dir, "code"));
+    writeFileSync(join(dir, "prompt.md"), "Be exact.");
+    writeFileSync(join(dir, "code/app.mjs"), "export const createApplication = () => ({ capabilities: [] });");
+    writeFileSync(join(dir, "owner.key"), `${world.agents[0]?.key}\n`, { mode: 0o600 });
+  });
+  after(async () => {
+    cli.killAll();
+    await world.stop();
+  });
+
+  const blockOf = (blocks: ReadonlyMap<string, string>, name: string): string => {
+    const block = blocks.get(name);
+    if (block === undefined) throw new Error(`the guide has no block ${name}`);
+    return block.trim();
+  };
+
+  /** A `surety` line of a guide, its files in this test's folder, on this test's chain. */
+  function argumentsOf(line: string, isOnChain: boolean): string[] {
+    const [program, ...words] = line.split(" ");
+    expect(program).to.equal("surety");
+    const isFile = (word: string) => /^(code$|(code|keep)\/|[\w.-]+\.(key|json)$)/.test(word);
+    const args = words.map((word) => (isFile(word) ? join(dir, word) : word));
+    return [...args, ...(isOnChain ? ["--data-dir", dir, "--network", "network", "--rpc-url", world.rpcUrl] : [])];
+  }
+  async function run(line: string, isOnChain = true): Promise<Ended> {
+    const ended = await cli.run(...argumentsOf(line, isOnChain));
+    expect(ended.code, `${line}\n${ended.stdout}${ended.stderr}`).to.equal(0);
+    return ended;
+  }
+
+  it("bind an agent: config, commitment, record", async () => {
+    writeFileSync(join(dir, "agent.config.json"), blockOf(bind, "agent.config.json"));
+    await run(blockOf(bind, "commit"), false);
+    const { stdout } = await run(blockOf(bind, "update"));
+    expect(stdout).to.include("agent 1, version 1");
+  });
+
+  it("start its node bound, and not with a changed file, which sha256sum names", async () => {
+    const line = argumentsOf(blockOf(bind, "node"), true);
+    const node = cli.surety([...line, "--json"]);
+    await node.said(/"event":"bound"/);
+    await node.said(/local interface (http:\S+)/);
+    expect((await node.interrupt()).code).to.equal(0);
+    writeFileSync(join(dir, "code/app.mjs"), "export const createApplication = () => ({ capabilities: [], more: 1 });");
+    expect((await cli.failure(...line))[1]).to.equal("NODE_CODE_CHANGED");
+    const which = blockOf(bind, "which").replace("keep/", `${dir}/keep/`);
+    const checked = spawnSync("sh", ["-c", which], { cwd: join(dir, "code"), encoding: "utf8" });
+    expect([checked.status, checked.stdout]).to.deep.equal([1, "app.mjs: FAILED\n"]);
+    writeFileSync(join(dir, "code/app.mjs"), "export const createApplication = () => ({ capabilities: [] });");
+    execFileSync("sh", ["-c", which], { cwd: join(dir, "code"), stdio: "pipe" });
+  });
+
+  it("disclose one field, which a stranger checks", async () => {
+    await run(blockOf(bind, "prove"), false);
+    expect((await run(blockOf(bind, "check"))).stdout).to.include('budgetPolicy: {"perDayWei":"20000000"');
+    const { stdout } = await run(blockOf(verify, "disclosed"));
+    expect(stdout).to.include("ok    field budgetPolicy").and.to.not.include("medical");
+  });
+
+  it("repeat the code's digest with coreutils", () => {
+    const printed = execFileSync("sh", ["-c", blockOf(verify, "manifest")], {
+      cwd: join(dir, "code"),
+      encoding: "utf8",
+    });
+    const { codeCommitment } = JSON.parse(readFileSync(join(dir, "budget.json"), "utf8")) as { codeCommitment: string };
+    expect(codeCommitment).to.equal(`0x01${printed.slice(0, 64)}`);
+  });
+
+  it("verify the agent, a signer at a time, and a bundle without an endpoint", async () => {
+    const { stdout } = await run(blockOf(verify, "verify"));
+    for (const name of [
+      "owner",
+      "credential",
+      "code and config",
+      "version chain",
+      "peer",
+      "recovery",
+      "stake",
+      "forks",
+    ]) {
+      expect(stdout).to.include(`ok    ${name}: `);
+    }
+    const signer = blockOf(verify, "signer").replace("SIGNER", world.agents[0]?.address ?? "");
+    const { timestamp } = await world.client.getBlock();
+    await run(signer.replace(/--at \S+/, `--at ${timestamp}`));
+    const { stdout: exported } = await run(blockOf(verify, "export"));
+    const [hash = ""] = /0x[0-9a-f]{64}/.exec(exported) ?? [];
+    await run(blockOf(verify, "offline").replace("HASH", hash), false);
+    const { code } = await cli.run(
+      ...argumentsOf(blockOf(verify, "offline").replace("HASH", `0x${"11".repeat(32)}`), false),
+    );
+    expect(code).to.equal(1);
+  });
+});
