@@ -1,4 +1,4 @@
-import type { Call, Deal, Mechanism } from "#protocol";
+import type { Call, Deal, Mechanism, Tab } from "#protocol";
 import type { EvidenceBundle } from "./settlement/evidence.ts";
 import type { DealStep, Judgement, SplitTerms } from "./settlement/port.ts";
 
@@ -57,6 +57,10 @@ export interface Application {
   considerAppeal?(deal: Deal, ruling: number, costWei: bigint, signal: AbortSignal): Promise<boolean>;
   /** A juror's vote on somebody else's dispute: 0 refuses, 1 for the client, 2 for the provider. Absent: 0. */
   vote?(dispute: DisputeCase, signal: AbortSignal): Promise<0 | 1 | 2>;
+  /** Does one small task on a tab, at the list price of its topic's capability. Absent: this agent takes no tabs. */
+  answerTask?(tab: Tab, spec: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  /** Rates an answer on a tab, -100..100; 0 rates nothing. Absent: 0. */
+  rateAnswer?(tab: Tab, spec: Uint8Array, answer: Uint8Array): Promise<number>;
   /** Steps of this agent's deals, each told at least once: after a restart or a reorg perhaps again. */
   onFunded?(step: StepOf<"funded">): void | Promise<void>;
   onSubmitted?(step: StepOf<"submitted">): void | Promise<void>;

@@ -4,7 +4,7 @@ import { isHex, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
 import { MAX_RANK } from "./reputation/publisher.ts";
 
-export const roles = ["publisher", "watcher", "anchorer"] as const;
+export const roles = ["publisher", "watcher", "anchorer", "juror"] as const;
 export type Role = (typeof roles)[number];
 
 /** A publisher among others; see PublisherOptions. */
@@ -147,7 +147,7 @@ function parseWebhooks(json: unknown, name: string, path: string, at: (file: str
 
 function parseRoles(names: readonly string[], path: string): Role[] {
   const unknown = names.find((name) => !(roles as readonly string[]).includes(name));
-  if (unknown !== undefined) throw invalid(path, `${unknown} is no role; roles are ${roles.join(" and ")}`);
+  if (unknown !== undefined) throw invalid(path, `${unknown} is no role; roles are ${roles.join(", ")}`);
   return names as Role[];
 }
 

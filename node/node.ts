@@ -2,14 +2,17 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesToHex, zeroHash, type Address } from "viem";
+import { bytesToHex, zeroHash, type Address, type Hex } from "viem";
 import {
   compactSignature,
   createSigner,
+  dealEscrowAbi,
   encodeLogHeader,
   kinds,
   purposes,
+  signerHashOf,
   SuretyError,
+  topicIdOf,
   typedDataDigest,
   type Bodies,
   type DomainContracts,
@@ -45,7 +48,11 @@ import { createDealChain } from "./settlement/chain.ts";
 import { createSettlement, type Settlement } from "./settlement/driver.ts";
 import type { Assessor, Counsel, DealStep, Worker } from "./settlement/port.ts";
 import { createSignerCache } from "./signer-cache.ts";
-import type { EvidenceEntry } from "./settlement/evidence.ts";
+import type { EvidenceBundle, EvidenceEntry } from "./settlement/evidence.ts";
+import { createJuryReader, Juror } from "./settlement/juror.ts";
+import { ForkReporter } from "./settlement/reporter.ts";
+import { createTabChain } from "./settlement/tabs/tab-chain.ts";
+import { createTabs, type TabWork } from "./settlement/tabs/tabs.ts";
 import { openStore } from "./store/sqlite.ts";
 import { decodeSpecification, TaskBoard } from "./tasks.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -178,6 +185,7 @@ async function compose(
   const flights = createFlightStore(store, deployment.chainId, signer.address);
   const sender = createSender({ client, heads, signer, flights, onFault: onFault("sender") });
   stops.push(() => sender.stop());
+  const isJuror = createJuryReader({ client, deployment });
   const webhooks = new Webhooks({ store, endpoints: agent.webhooks, nowMs, onFault: onFault("webhooks") });
   webhooks.start();
   stops.push(() => webhooks.stop());
@@ -188,6 +196,13 @@ async function compose(
     async onStep(step) {
       webhooks.add(step);
       await tellApplication(application, step);
+    },
+    mayReadEvidence: async (dealId, address, asked) => {
+      const reader = await identity.agentOfSigner(signerHashOf(address), asked);
+      const disputes = await client.readContract({
+        ...{ address: deployment.contracts.dealEscrow, abi: dealEscrowAbi, functionName: "disputes" },
+      });
+      return reader !== 0n && (await isJuror(disputes, dealId, reader, asked));
     },
     entriesOf: ({ agreement }) => entriesOf(logs, [agreement.client.signer, agreement.provider.signer]),
   });
@@ -214,6 +229,35 @@ async function compose(
   stops.push(() => negotiator.stop());
   tasks.start();
   stops.push(() => tasks.stop());
+  const randomWord = () => bytesToHex(randomBytes(32));
+  if (agent.roles.includes("watcher")) {
+    const reporter = new ForkReporter({
+      ...{ sender, heads, deployment, store, random: randomWord, onFault: onFault("reporter") },
+      onReported: (log, transaction) => journal.note("slashed", { log, transaction }),
+    });
+    reporter.start();
+    stops.push(gossip.onFork((fork) => reporter.add(fork)));
+    stops.push(() => reporter.stop());
+  }
+  if (agent.roles.includes("juror")) {
+    const juror = new Juror({
+      ...{ agentId, client, heads, sender, deployment, store, transport, chainTime, random: randomWord },
+      vote: (dealId, evidence, asked) => voteOf(application, dealId, evidence, asked),
+      onFault: onFault("juror"),
+      onStep: (step, disputeId) => journal.note("juror", { step, disputeId }),
+    });
+    juror.start();
+    stops.push(() => juror.stop());
+  }
+  const tabs = createTabs({
+    ...{ agentId, signer, contracts, store, transport, onFault: onFault("tabs") },
+    chain: createTabChain({ client, heads, sender, deployment, chainTime }),
+    agentOf: (address, asked) => identity.agentOfSigner(signerHashOf(address), asked),
+    random: () => BigInt(randomWord()),
+    work: tabWorkOf(application),
+  });
+  await tabs.start();
+  stops.push(() => tabs.stop());
   stops.push(startRoles(options, agentId, sender));
   if (agent.roles.includes("anchorer")) {
     const port = { ...createAnchorChain(client, deployment, sender), agentOf: signers.agentOf };
@@ -222,7 +266,7 @@ async function compose(
 
   const api = await startApi(
     createRoutes({
-      ...{ discovery, tasks, settlement },
+      ...{ discovery, tasks, settlement, tabs, token },
       faults: () => faultsOf(heads, transport, agent),
       status: async (asked) => ({
         ...{ agentId, name: agent.name, peerId: transport.peerId },
@@ -321,6 +365,29 @@ function adapt(application: Application): {
       ...(application.defend === undefined ? {} : { defend: application.defend.bind(application) }),
       ...(application.considerAppeal === undefined ? {} : { appeal: application.considerAppeal.bind(application) }),
     },
+  };
+}
+
+/** A juror's own program decides; without one, or without evidence, the juror refuses to arbitrate. */
+async function voteOf(
+  application: Application,
+  _dealId: Hex,
+  evidence: readonly EvidenceBundle[],
+  signal: AbortSignal,
+): Promise<0 | 1 | 2> {
+  const [bundle] = evidence;
+  if (bundle === undefined || application.vote === undefined) return 0;
+  return await application.vote({ deal: bundle.deal, evidence }, signal);
+}
+
+function tabWorkOf(application: Application): TabWork {
+  const priceOf = (topic: bigint) =>
+    application.capabilities.find((offer) => topicIdOf(offer.topic) === topic)?.priceWei;
+  const nobody = new Error("this agent answers no tasks on tabs");
+  return {
+    priceOf: (topic) => (application.answerTask === undefined ? undefined : priceOf(topic)),
+    answer: (tab, spec, signal) => application.answerTask?.(tab, spec, signal) ?? Promise.reject(nobody),
+    rate: (tab, spec, answer) => application.rateAnswer?.(tab, spec, answer) ?? Promise.resolve(0),
   };
 }
 

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   token: async () => (await import("./commands/token.ts")).tokenCommand(),
   proof: async () => (await import("./commands/proof.ts")).proofCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
+  tab: async () => (await import("./commands/tab.ts")).tabCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),
   reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),
   verify: async () => (await import("./commands/verify.ts")).verifyCommand(),

@@ -1,7 +1,10 @@
-import { SuretyError } from "#protocol";
+import { bytesToHex, stringToBytes, type Address, type Hex } from "viem";
+import { contentHashOf, SuretyError, topicIdOf } from "#protocol";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { FindFilter } from "../discovery/port.ts";
 import type { Settlement } from "../settlement/driver.ts";
+import { encodeEvidence, type EvidenceBundle } from "../settlement/evidence.ts";
+import type { Tabs, TabSummary } from "../settlement/tabs/tabs.ts";
 import { DEFAULT_BIDDING_MS, type TaskBoard, type TaskRequest } from "../tasks.ts";
 import type { Answer, Route } from "./server.ts";
 
@@ -24,10 +27,13 @@ export interface RouteOptions {
   readonly discovery: Discovery;
   readonly tasks: TaskBoard;
   readonly settlement: Settlement;
+  readonly tabs: Tabs;
+  /** Of new tabs, unless they name another. */
+  readonly token: Address;
 }
 
 /** Routes of the local interface; node/api/README.md lists them with their shapes. */
-export function createRoutes({ status, faults, discovery, tasks, settlement }: RouteOptions): Route[] {
+export function createRoutes({ status, faults, discovery, tasks, settlement, tabs, token }: RouteOptions): Route[] {
   return [
     {
       method: "GET",
@@ -58,7 +64,97 @@ export function createRoutes({ status, faults, discovery, tasks, settlement }: R
       },
     },
     { method: "GET", path: "/deals", answer: () => ok({ deals: settlement.deals() }) },
+    {
+      method: "GET",
+      path: "/evidence/",
+      answer({ url }) {
+        const bundle = settlement.evidenceOf(url.pathname.slice("/evidence/".length) as Hex);
+        return ok({ ...bundle, ...hexesOf(bundle), hash: contentHashOf(encodeEvidence(bundle)) });
+      },
+    },
+    { method: "POST", path: "/deals", answer: ({ body }) => ok(changeDeal(settlement, recordOf(body))) },
+    { method: "GET", path: "/tabs", answer: () => ok({ tabs: tabs.tabs() }) },
+    {
+      method: "POST",
+      path: "/tabs",
+      answer: async ({ body, signal }) => ok(await changeTab(tabs, discovery, token, recordOf(body), signal)),
+    },
   ];
+}
+
+const recordOf = (body: unknown): Record<string, unknown> => {
+  if (typeof body !== "object" || body === null) throw invalid("the body", "an object");
+  return body as Record<string, unknown>;
+};
+
+const hexesOf = ({ spec, deliverable, entries }: EvidenceBundle) => ({
+  spec: bytesToHex(spec),
+  deliverable: bytesToHex(deliverable),
+  entries: entries.map(({ header, body }) => ({ header: bytesToHex(header), body: bytesToHex(body) })),
+});
+
+/** A person's decision about a deal. What it asks for is on disk when this answers; the chain follows. */
+function changeDeal(settlement: Settlement, fields: Record<string, unknown>): { accepted: string } {
+  const dealId = readText(fields["dealId"], "dealId") as Hex;
+  const action = readText(fields["action"], "action");
+  const amount = () => readAmount(fields["amountWei"], "amountWei");
+  const rating = () => readNumber(fields["rating"] ?? 0, "rating", -100);
+  if (action === "complete") settlement.judge(dealId, { kind: "complete", rating: rating() });
+  else if (action === "dispute")
+    settlement.judge(dealId, { kind: "dispute", reason: readText(fields["reason"], "reason") });
+  else if (action === "part") settlement.releasePart(dealId, amount());
+  else if (action === "split") settlement.proposeSplit(dealId, { toProviderWei: amount(), rating: rating() });
+  else if (action === "accept-split") settlement.acceptSplit(dealId);
+  else if (action === "cancel") settlement.cancel(dealId);
+  else throw invalid("action", "complete, dispute, part, split, accept-split or cancel");
+  return { accepted: action };
+}
+
+async function changeTab(
+  tabs: Tabs,
+  discovery: Discovery,
+  token: Address,
+  fields: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const action = readText(fields["action"], "action");
+  if (action === "open") return await openTab(tabs, discovery, token, fields, signal);
+  const tabId = readText(fields["tabId"], "tabId") as Hex;
+  if (action === "ask") {
+    const spec = stringToBytes(readText(fields["spec"], "spec"));
+    const { answer, rating } = await tabs.ask(tabId, spec, signal);
+    return { answer: bytesToHex(answer), rating };
+  }
+  if (action === "top-up") await tabs.topUp(tabId, readAmount(fields["amountWei"], "amountWei"), signal);
+  else if (action === "claim") tabs.claim(tabId);
+  else if (action === "close") tabs.close(tabId);
+  else throw invalid("action", "open, ask, top-up, claim or close");
+  return { accepted: action };
+}
+
+/** The provider is found by its declaration, as any other; the tab is opened on chain before this answers. */
+async function openTab(
+  tabs: Tabs,
+  discovery: Discovery,
+  token: Address,
+  fields: Record<string, unknown>,
+  signal: AbortSignal,
+): Promise<TabSummary> {
+  const providerAgentId = readAmount(fields["providerAgentId"], "providerAgentId");
+  const topic = readText(fields["topic"], "topic");
+  const found = await discovery.find("", { topic, limit: 100 }, signal);
+  const provider = found.find(({ agentId }) => agentId === providerAgentId);
+  if (provider === undefined) throw invalid("providerAgentId", `an agent whose offer on ${topic} is known here`);
+  const priceWei = fields["priceWei"] === undefined ? provider.priceWei : readAmount(fields["priceWei"], "priceWei");
+  return await tabs.open(
+    {
+      ...{ providerAgentId, peer: provider.peerId, topic: topicIdOf(topic), token, priceWei },
+      depositWei: readAmount(fields["depositWei"], "depositWei"),
+      lifeSeconds: readNumber(fields["lifeSeconds"] ?? 86_400, "lifeSeconds", 1),
+      challengeSeconds: readNumber(fields["challengeSeconds"] ?? 3_600, "challengeSeconds", 1),
+    },
+    signal,
+  );
 }
 
 const ok = (body: unknown): Answer => ({ status: 200, body });

@@ -120,7 +120,7 @@ describe("the node's configuration file", () => {
     ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
     ["a webhook to elsewhere in clear", of({ webhooks: [{ url: "http://192.0.2.1/" }] }), /no https URL/],
     ["a webhook with a password", of({ webhooks: [{ url: "https://a:b@example.org/" }] }), /no https URL/],
-    ["an unknown role", of({ roles: ["watcher", "judge"] }), /judge is no role; roles are publisher and watcher/],
+    ["an unknown role", of({ roles: ["watcher", "judge"] }), /judge is no role; roles are publisher, watcher, anchorer, juror/],
     ["a publisher without its role", of({ publisher: { rank: 1 } }), /its roles lack publisher/],
     ["a publisher that is no object", of({ roles: ["publisher"], publisher: 1 }), /publisher of seller-1 is not an/],
     [

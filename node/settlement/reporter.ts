@@ -1,0 +1,140 @@
+import { encodeFunctionData, type Abi, type Hex } from "viem";
+import {
+  evidenceSlasherAbi,
+  reportCommitmentOf,
+  stakeVaultAbi,
+  SuretyError,
+  type Deployment,
+  type Fork,
+  type VerifiedHeader,
+} from "#protocol";
+import type { ChainSender, Heads } from "../chain/port.ts";
+import type { Store } from "../store/port.ts";
+
+export interface ReporterOptions {
+  readonly sender: ChainSender;
+  readonly heads: Heads;
+  readonly deployment: Deployment;
+  readonly store: Store;
+  readonly random: () => Hex;
+  readonly onFault: (fault: unknown) => void;
+  readonly onReported?: (log: Hex, transaction: Hex) => void;
+}
+
+const MIGRATIONS = [
+  `CREATE TABLE reporter_fork (
+    log TEXT PRIMARY KEY, call TEXT NOT NULL, salt TEXT NOT NULL, is_reserved INTEGER NOT NULL, is_done INTEGER NOT NULL
+  ) WITHOUT ROWID, STRICT`,
+];
+/** Forks that wait to be reported; a flood of them is somebody's attack, and the first ones are as good as any. */
+const MAX_WAITING = 1_024;
+
+interface Row {
+  readonly log: Hex;
+  readonly call: Hex;
+  readonly salt: Hex;
+  readonly is_reserved: number;
+}
+
+/**
+ * Takes two headers that exclude each other to the stake of who signed them: reserved first by a hash, reported a block
+ * later, so that who copies the report is paid nothing. Each step is on disk before it is sent, and taken up after a restart.
+ */
+export class ForkReporter {
+  readonly #options: ReporterOptions;
+  readonly #lifetime = new AbortController();
+  #unsubscribe: () => void = () => undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+    options.store.migrate("reporter", MIGRATIONS);
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#options.heads.subscribe(() => this.#wake());
+    this.#wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe();
+    this.#lifetime.abort(
+      new SuretyError("REPORTER_STOPPED", "Reporting has stopped.", { next: "Start the node again." }),
+    );
+    await this.#running;
+  }
+
+  /** Only headers of one seq are evidence on chain: a broken link alone may be a gap of the signer's disk. */
+  add({ kind, first, second }: Fork): void {
+    if (kind !== "same-seq") return;
+    const { store, random } = this.#options;
+    const args = [signedOf(first), signedOf(second)] as const;
+    const call = encodeFunctionData({ abi: evidenceSlasherAbi, functionName: "reportEquivocation", args });
+    const insert = store.prepare(
+      `INSERT OR IGNORE INTO reporter_fork SELECT ?, ?, ?, 0, 0 WHERE (SELECT count(*) FROM reporter_fork WHERE is_done = 0) < ${MAX_WAITING}`,
+    );
+    store.transaction(() => insert.run(first.header.log, call, random()));
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#lifetime.signal.aborted) return;
+    this.#running ??= this.#run()
+      .catch((fault: unknown) => {
+        if (!this.#lifetime.signal.aborted) this.#options.onFault(fault);
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  async #run(): Promise<void> {
+    const rows = this.#options.store.prepare<Row>("SELECT * FROM reporter_fork WHERE is_done = 0").all();
+    for (const row of rows) {
+      if (row.is_reserved === 0) await this.#reserve(row);
+      await this.#report(row);
+    }
+  }
+
+  async #reserve({ log, call, salt }: Row): Promise<void> {
+    const { sender, deployment } = this.#options;
+    const module = deployment.contracts.evidenceSlasher;
+    const commitment = reportCommitmentOf({ reporter: sender.address, module, call, salt });
+    await this.#send("reserve", [commitment]);
+    this.#mark(log, "is_reserved");
+  }
+
+  async #report({ log, call, salt }: Row): Promise<void> {
+    const { deployment, onFault, onReported } = this.#options;
+    try {
+      const hash = await this.#send("report", [deployment.contracts.evidenceSlasher, call, salt]);
+      onReported?.(log, hash);
+    } catch (fault) {
+      // Too early is a matter of a block; anything else the slasher refuses for ever, as a fork that was paid for.
+      const isFinal =
+        fault instanceof SuretyError && fault.code.startsWith("CALL_REVERTED_") && !fault.code.endsWith("NOT_RESERVED");
+      if (!isFinal) throw fault;
+      onFault(fault);
+    }
+    this.#mark(log, "is_done");
+  }
+
+  #mark(log: Hex, column: "is_reserved" | "is_done"): void {
+    const { store } = this.#options;
+    store.transaction(() => store.prepare(`UPDATE reporter_fork SET ${column} = 1 WHERE log = ?`).run(log));
+  }
+
+  async #send(functionName: string, args: readonly unknown[]): Promise<Hex> {
+    const { sender, deployment } = this.#options;
+    const call = {
+      address: deployment.contracts.stakeVault,
+      abi: stakeVaultAbi as Abi,
+      functionName,
+      args,
+      isOnce: true,
+    };
+    return (await sender.send(call, this.#lifetime.signal)).hash;
+  }
+}
+
+const signedOf = ({ header, signature }: VerifiedHeader) => ({ header, signature });

@@ -1,0 +1,64 @@
+import type { Command } from "commander";
+import { SuretyError } from "#protocol";
+import { readEndpoints } from "./network.ts";
+import { addNetworkOptions, jsonOption, type CommonOptions } from "./options.ts";
+
+/** Options of every command that asks a running node. */
+export interface NodeOptions extends CommonOptions {
+  readonly nodeUrl?: string;
+  readonly nodeToken?: string;
+}
+
+/** What each of these commands has beside its own arguments. */
+export function addNodeOptions(command: Command): Command {
+  return addNetworkOptions(command, "devnet")
+    .option("--node-url <url>", "local interface of the node; default: the running network's")
+    .option("--node-token <token>", "its token; default: the running network's, or $SURETY_NODE_TOKEN")
+    .addOption(jsonOption());
+}
+
+/**
+ * Asks the local interface of a node: GET, or POST with a body.
+ * @throws SuretyError USAGE_NODE_MISSING, NODE_UNREACHABLE, and the node's own codes
+ */
+export async function askNode<T>(
+  path: string,
+  options: NodeOptions,
+  signal: AbortSignal,
+  body?: Readonly<Record<string, unknown>>,
+): Promise<T> {
+  const endpoints = readEndpoints(options);
+  const nodeUrl = options.nodeUrl ?? endpoints.nodeUrl;
+  const token = options.nodeToken ?? process.env["SURETY_NODE_TOKEN"] ?? endpoints.nodeToken;
+  if (nodeUrl === undefined || token === undefined) {
+    throw new SuretyError("USAGE_NODE_MISSING", "No node was named, and none runs for this network.", {
+      next: "Name the agent's node with --node-url and --node-token: it prints its URL, and keeps the token in the file api-token of its data folder.",
+    });
+  }
+  const asText = (_: string, value: unknown) => (typeof value === "bigint" ? value.toString() : value);
+  const request = body === undefined ? {} : { method: "POST", body: JSON.stringify(body, asText) };
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${nodeUrl}${path}`, { ...request, headers, signal }).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new SuretyError("NODE_UNREACHABLE", `No node answers at ${nodeUrl}.`, {
+      values: { nodeUrl },
+      next: "Start the node, or name another with --node-url.",
+      cause,
+      isRetryable: true,
+    });
+  });
+  const answer = (await response.json()) as T & { error?: NodeError };
+  if (response.ok) return answer;
+  const { code = "NODE_REFUSED", message = `status ${response.status}`, next, values } = answer.error ?? {};
+  throw new SuretyError(code, message, {
+    ...(values === undefined ? {} : { values }),
+    next: next ?? "Look at the node's log.",
+  });
+}
+
+interface NodeError {
+  readonly code?: string;
+  readonly message?: string;
+  readonly next?: string;
+  readonly values?: Record<string, unknown>;
+}
