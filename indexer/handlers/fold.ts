@@ -1,13 +1,17 @@
 import type { DecodedEvent } from "./decode.ts";
+import { anchorFolds, credentialFolds, recoveryFolds } from "./accountability.ts";
 import { identityFolds } from "./agents.ts";
 import { dealFolds } from "./deals.ts";
+import { disputeFolds } from "./disputes.ts";
 import { epochFolds } from "./epochs.ts";
 import { feedbackFolds } from "./feedback.ts";
 import { jobFolds } from "./jobs.ts";
 import { ledgerFolds } from "./local-trust.ts";
+import { panelFolds } from "./panel.ts";
 import type { EventPlace, RowChange, RowReader } from "./row-change.ts";
 import { stakeFolds } from "./stakes.ts";
 import { validationFolds } from "./validations.ts";
+import { tabFolds } from "./tabs.ts";
 
 type UntypedFold = (args: unknown, place: EventPlace, rows: RowReader) => readonly RowChange[];
 
@@ -15,6 +19,12 @@ const folds = {
   identityRegistry: identityFolds,
   stakeVault: stakeFolds,
   dealEscrow: dealFolds,
+  dealDisputes: disputeFolds,
+  jurorPanel: panelFolds,
+  tabEscrow: tabFolds,
+  credentials: credentialFolds,
+  anchors: anchorFolds,
+  ownerRecovery: recoveryFolds,
   trustLedger: ledgerFolds,
   reputationEpochs: epochFolds,
   feedbackRegistry: feedbackFolds,

@@ -1,6 +1,6 @@
 import type { Row } from "../entities.ts";
-import type { Folds } from "./event-types.ts";
-import { agentKey, put, type EventPlace, type RowReader } from "./row-change.ts";
+import type { EventArgs, Folds } from "./event-types.ts";
+import { agentKey, put, type EventPlace, type RowChange, type RowReader } from "./row-change.ts";
 
 /** Events carry the stake after them; locks of all modules together and the unbonding amount are summed here. */
 export const stakeFolds: Folds<"stakeVault"> = {
@@ -22,20 +22,32 @@ export const stakeFolds: Folds<"stakeVault"> = {
     const row = stakeOf(agentId, place, rows);
     return [put("stakes", { ...row, locked: row.locked - amount })];
   },
-  Slashed({ agentId, amount, stake }, place, rows) {
+  Slashed(slash, place, rows) {
+    const { agentId, amount, stake } = slash;
     const row = stakeOf(agentId, place, rows);
-    return [put("stakes", { ...row, staked: stake, locked: row.locked - amount, slashed: row.slashed + amount })];
+    const after = { staked: stake, locked: row.locked - amount, slashed: row.slashed + amount };
+    return [put("stakes", { ...row, ...after }), slashOf({ ...slash, fromUnbonding: 0n }, place)];
   },
   Rebonded({ agentId, amount, stake }, place, rows) {
     const row = stakeOf(agentId, place, rows);
     return [put("stakes", { ...row, staked: stake, unbonding: row.unbonding - amount })];
   },
-  Seized({ agentId, amount, fromUnbonding, stake }, place, rows) {
+  Seized(seizure, place, rows) {
+    const { agentId, amount, fromUnbonding, stake } = seizure;
     const row = stakeOf(agentId, place, rows);
     const unbonding = row.unbonding - fromUnbonding;
-    return [put("stakes", { ...row, staked: stake, unbonding, slashed: row.slashed + amount })];
+    const after = { staked: stake, unbonding, slashed: row.slashed + amount };
+    return [put("stakes", { ...row, ...after }), slashOf(seizure, place)];
   },
 };
+
+function slashOf(slash: Omit<EventArgs<"stakeVault", "Seized">, "stake" | "epoch">, place: EventPlace): RowChange {
+  const { agentId, module, reporter, amount, fromUnbonding, reward } = slash;
+  const { timestamp, transaction } = place;
+  const id = `${transaction}:${place.logIndex}`;
+  const taken = { module, reporter, amount, fromUnbonding, reward };
+  return put("slashes", { id, agent: agentKey(place, agentId), ...taken, timestamp, transaction });
+}
 
 function stakeOf(agentId: number, place: EventPlace, rows: RowReader): Row<"stakes"> {
   const id = agentKey(place, agentId);

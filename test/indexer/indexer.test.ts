@@ -16,6 +16,8 @@ import {
 } from "./surety-chain.ts";
 
 const dealStates = ["Open", "Funded", "Submitted", "Completed", "Refunded", "Disputed", "Resolved", "Cancelled"];
+const tabStates = ["None", "Open", "Closing", "Closed"];
+const feeStages = ["None", "ProviderOwes", "ClientOwes", "Paid", "Created", "Ruled", "Closed"];
 /** agentId of chainId:agentId. */
 const numberOf = (id: string) => BigInt(id.split(":")[1] ?? 0);
 
@@ -92,7 +94,29 @@ describe("indexer on a real chain", () => {
       if (state === "Submitted") expect(reviewUntil).to.equal(actualReview);
       states.add(state);
     }
-    expect([...states].sort()).to.deep.equal(["Cancelled", "Completed", "Funded", "Refunded"]);
+    expect([...states].sort()).to.deep.equal(["Cancelled", "Completed", "Funded", "Refunded", "Resolved"]);
+    for (const { id, undistributed, released } of all("deals")) {
+      expect(undistributed).to.equal(await escrow.read.potOf([id as Hex]));
+      expect(released).to.equal(await escrow.read.releasedOf([id as Hex]));
+    }
+    const { disputes, tabs, recovery } = chain;
+    for (const { id, clientFee, providerFee, feeBy, stage } of all("disputes")) {
+      const stored = await disputes.read.disputeOf([id as Hex]);
+      expect([clientFee, providerFee, feeBy, stage]).to.deep.equal([...stored.slice(0, 3), feeStages[stored[3]]]);
+    }
+    const tabStatesMet = new Set<string>();
+    for (const { id, state, payer, closesAt, deposit, paid, satisfiedSum, unsatisfiedSum } of all("tabs")) {
+      const [storedState, storedPayer, ...rest] = await tabs.read.tabOf([id as Hex]);
+      expect([state, payer]).to.deep.equal([tabStates[storedState], storedPayer.toLowerCase()]);
+      expect([closesAt ?? 0, deposit, paid, satisfiedSum, unsatisfiedSum]).to.deep.equal(rest);
+      tabStatesMet.add(state);
+    }
+    expect(tabStatesMet.size).to.be.greaterThan(1);
+    expect(all("shares").map(({ amount }) => amount)).to.include.members([250n, 750n]);
+    for (const { agent, threshold, delay } of all("recoveries"))
+      expect([threshold, delay]).to.deep.equal([...(await recovery.read.recoveryOf([numberOf(agent)]))].slice(0, 2));
+    for (const table of ["disputes", "logAnchors", "recoveries", "tabClaims"] as const)
+      expect(all(table).length, table).to.be.greaterThan(0);
     for (const { topic, client, provider, satisfied, unsatisfied } of all("localTrusts")) {
       const pair = [BigInt(topic), Number(numberOf(client)), Number(numberOf(provider))] as const;
       expect([satisfied, unsatisfied]).to.deep.equal([...(await ledger.read.pairOf(pair))]);

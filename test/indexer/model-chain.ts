@@ -19,6 +19,8 @@ export const modelDeployment = testDeployment(
       feedbackRegistry: address(0xa8),
       validationRegistry: address(0xa9),
       jobEscrow: address(0xaa),
+      ...{ dealDisputes: address(0xab), tabEscrow: address(0xac), credentials: address(0xad), anchors: address(0xae) },
+      ...{ ownerRecovery: address(0xaf), jurorPanel: address(0xb0) },
     },
   },
   3,
@@ -155,7 +157,8 @@ function encodeLog(
     blockHash: place.hash,
     transactionHash: keccak256(toHex(`${place.hash} ${place.logIndex}`)),
     logIndex: place.logIndex,
-    address: modelDeployment.contracts[contract],
+    // Lower-case as endpoints give it, and as the reader hands it on.
+    address: modelDeployment.contracts[contract].toLowerCase() as Hex,
     topics: encodeEventTopics({ abi: [event], eventName: name, args }) as Hex[],
     payload: encodeAbiParameters(
       plain,
@@ -165,6 +168,94 @@ function encodeLog(
 }
 
 const word = (n: number) => pad(numberToHex(n), { size: 32 });
+
+/** Kinds of `eventOf`. */
+export const EVENT_KIND_COUNT = 38;
+
+interface Picked {
+  readonly agentId: bigint;
+  readonly small: number;
+  readonly other: number;
+  readonly topic: bigint;
+  readonly deal: Hex;
+}
+
+/** Kinds from 14 on, so that histories that were kept mean what they meant. */
+function laterEvents(pick: number, { agentId, small, other, topic, deal }: Picked): readonly ModelEvent[] {
+  const of = (contract: ContractName, events: Readonly<Record<string, Record<string, unknown>>>): ModelEvent[] =>
+    Object.entries(events).map(([name, args]) => ({ contract, name, args }));
+  const tabId = word(0xe0 + (pick % 4));
+  const [disputeId, round] = [BigInt(pick % 3), BigInt(pick % 2)];
+  // Where a row subtracts it, nothing: in no order may a sum fall below zero, as it never does in the contracts.
+  const amount = BigInt(pick);
+  const taken = { agentId: small, module: address(2), reporter: address(3), amount, reward: 1n, stake: 5n, epoch: 1n };
+  return [
+    ...of("stakeVault", { Slashed: { ...taken, amount: 0n }, Seized: { ...taken, fromUnbonding: 0n } }),
+    ...of("dealEscrow", {
+      DealDisputed: { dealId: deal, arbiter: address(pick), reasonHash: word(pick) },
+      DealResolved: {
+        ...{ dealId: deal, resolution: pick % 4, payee: address(3), toProvider: amount, toClient: 2n },
+        rating: -(pick % 100),
+      },
+      DealPartReleased: { dealId: deal, payee: address(3), amount, released: amount * 2n },
+      SplitPending: { dealId: deal, amount, pot: amount * 3n },
+      ShareDistributed: { dealId: deal, account: address(pick), amount: 0n },
+      LocalTrustSkipped: { dealId: deal },
+      HookFailed: { dealId: deal, hook: address(5), selector: "0x01020304" },
+    }),
+    ...of("dealDisputes", {
+      FeeDeposited: {
+        dealId: deal,
+        isClient: pick % 2 === 0,
+        from: address(1),
+        amount,
+        stage: 1 + (pick % 3),
+        feeBy: pick,
+      },
+      DisputeCreated: { dealId: deal, arbitrator: address(6), disputeId, cost: amount },
+      Ruled: { dealId: deal, arbiter: address(6), ruling: BigInt(pick % 3) },
+      FeesReturned: { dealId: deal, toClient: amount, toProvider: 0n },
+    }),
+    ...of("jurorPanel", {
+      Enlisted: { agentId: small, amount, enlisted: amount, bonds: amount },
+      DisputeCreation: { _disputeID: disputeId, _arbitrable: address(7) },
+      DrawScheduled: { disputeId, round, jurors: 3n, seedBlock: 2n ** 60n, payer: address(1), fees: amount },
+      JurorsDrawn: { disputeId, round, jurors: [small, other], commitUntil: 1, revealUntil: 2, appealUntil: 3 },
+      VoteRevealed: { disputeId, round, agentId: small, choice: BigInt(pick % 3) },
+    }),
+    ...of("tabEscrow", {
+      TabOpened: {
+        ...{ tabId, clientAgentId: agentId, providerAgentId: BigInt(other), payer: address(pick), deposit: 2n ** 90n },
+        tab: {
+          ...{
+            clientAgentId: agentId,
+            providerAgentId: BigInt(other),
+            topic,
+            token: address(9),
+            mechanismHash: word(1),
+          },
+          ...{ signerHash: word(2), expiry: 2 ** 40, challengePeriod: 60, salt: amount },
+        },
+      },
+      TabClaimed: {
+        ...{ tabId, payee: address(3), amount, paid: amount, seq: amount, satisfiedSum: pick, unsatisfiedSum: 1 },
+        ...{ satisfied: 1, unsatisfied: 0 },
+      },
+      TabClosed: { tabId, payer: address(1), amount },
+    }),
+    ...of("credentials", {
+      CredentialPresented: {
+        ...{ agentId, operator: word(pick), owner: address(1), source: 0, level: 1, validUntil: 2 ** 40 },
+      },
+    }),
+    ...of("anchors", {
+      LogAnchored: { agentId, log: address(small), fromSeq: pick, toSeq: pick + 1, root: word(3), stateHead: word(0) },
+    }),
+    ...of("ownerRecovery", {
+      RecoveryStarted: { agentId, newOwner: address(8), attempt: amount, tenure: 0, executableAt: 2 ** 40 },
+    }),
+  ];
+}
 
 /** An event by two integers: every table that can change through several events is met. */
 export function eventOf(kind: number, pick: number): ModelEvent {
@@ -270,6 +361,7 @@ export function eventOf(kind: number, pick: number): ModelEvent {
         ...{ slashed: 1n, reward: 1n },
       },
     },
+    ...laterEvents(pick, { agentId, small, other, topic, deal }),
   ];
   return events[kind % events.length] as ModelEvent;
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { network } from "hardhat";
 import {
   createPublicClient,
+  encodeAbiParameters,
   http,
   keccak256,
   numberToHex,
@@ -24,6 +25,7 @@ import {
   createSigner,
   purposes,
   signerHashOf,
+  structHash,
   topicIdOf,
   typedDataDigest,
   type Deal,
@@ -67,6 +69,10 @@ export async function startSuretyChain() {
     ledger: await viem.getContractAt("TrustLedger", contracts.trustLedger),
     vault: await viem.getContractAt("StakeVault", contracts.stakeVault),
     escrow: await viem.getContractAt("DealEscrow", contracts.dealEscrow),
+    disputes: await viem.getContractAt("DealDisputes", contracts.dealDisputes),
+    tabs: await viem.getContractAt("TabEscrow", contracts.tabEscrow),
+    anchors: await viem.getContractAt("Anchors", contracts.anchors),
+    recovery: await viem.getContractAt("OwnerRecovery", contracts.ownerRecovery),
     epochs: await viem.getContractAt("ReputationEpochs", contracts.reputationEpochs),
     rpc: (method: string, ...params: unknown[]) =>
       client.request<{ Method: string; Parameters: unknown; ReturnType: unknown }>({ method, params }),
@@ -106,6 +112,7 @@ async function registerBound(chain: ChainParts, agent: TestAgent): Promise<void>
   await token.write.mint([account, 1n << 80n], { account });
   await token.write.approve([vault.address, 1n << 80n], { account });
   await token.write.approve([escrow.address, 1n << 80n], { account });
+  await token.write.approve([deployment.contracts.tabEscrow, 1n << 80n], { account });
 }
 
 export function domainOf({ chainId, contracts }: Deployment) {
@@ -169,7 +176,7 @@ export async function settleDeal(
 }
 
 /** Kinds of `act`; each moves other rows. */
-export const ACTION_COUNT = 14;
+export const ACTION_COUNT = 19;
 
 /** Does one thing that the contracts accept. @param kind any integer, @param pick any integer that varies it */
 export async function act(chain: SuretyChain, kind: number, pick: number): Promise<void> {
@@ -193,6 +200,11 @@ export async function act(chain: SuretyChain, kind: number, pick: number): Promi
     () => stakeAndUnbond(chain, agent, pick),
     () => refundLateDeal(chain, agent, other),
     () => cancelDeal(chain, agent, other),
+    () => disputeDeal(chain, [agent, other, agentAt(chain, pick + 3)], pick % 3),
+    () => shareDeal(chain, agent, other),
+    () => runTab(chain, agent, other, pick),
+    () => anchorLog(chain, agent, pick),
+    () => chain.recovery.write.setRecovery([id, 1 + (pick % 3), 86_400 + pick], { account }),
   ];
   await (actions[kind % ACTION_COUNT] as () => Promise<unknown>)();
 }
@@ -227,6 +239,56 @@ async function cancelDeal(chain: SuretyChain, client: TestAgent, provider: TestA
   const digest = dealCancelDigestOf(dealIdOf(deal), domainOf(chain.deployment));
   const party = ({ signer }: TestAgent) => ({ signer: signer.address, signature: signer.sign(digest) });
   await chain.escrow.write.cancel([deal, party(client), party(provider)], { account: client.account });
+}
+
+/** A named account rules; 0 refuses, 1 is for the client, 2 for the provider. */
+async function disputeDeal(
+  chain: SuretyChain,
+  [client, provider, arbiter]: readonly [TestAgent, TestAgent, TestAgent],
+  ruling: number,
+): Promise<void> {
+  const { timestamp } = await chain.client.getBlock();
+  const terms = { submitBy: Number(timestamp) + 600, arbiter: arbiter.account, clientBond: 7n };
+  const deal = await openDeal(chain, client, provider, { ...terms, arbiterDeadline: terms.submitBy + 3_600 });
+  await chain.escrow.write.submit([deal, pad("0x02")], { account: provider.account });
+  await chain.disputes.write.dispute([deal, pad("0x03")], { account: client.account });
+  await chain.disputes.write.ruleAsArbiter([deal, BigInt(ruling)], { account: arbiter.account });
+}
+
+/** The provider's earnings, a part of them released before the end, go to one share and, the rest, to its payee. */
+async function shareDeal(chain: SuretyChain, client: TestAgent, provider: TestAgent): Promise<void> {
+  const share = { account: client.account, millionths: 250_000 };
+  const leaf = [{ type: "uint256" }, { type: "address" }, { type: "uint32" }] as const;
+  const splitsRoot = keccak256(encodeAbiParameters(leaf, [0n, share.account, share.millionths]));
+  const deal = await openDeal(chain, client, provider, { splitsRoot });
+  await chain.escrow.write.releasePart([deal, 300n], { account: client.account });
+  await chain.escrow.write.submit([deal, pad("0x04")], { account: provider.account });
+  await chain.escrow.write.complete([deal, 40], { account: client.account });
+  await chain.escrow.write.distribute([deal, [share]], { account: client.account });
+}
+
+/** Opens a tab, tops it up, claims a voucher, and leaves it open, closing or closed. */
+async function runTab(chain: SuretyChain, client: TestAgent, provider: TestAgent, pick: number): Promise<void> {
+  const { timestamp } = await chain.client.getBlock();
+  const tab = {
+    ...{ clientAgentId: BigInt(client.agentId), providerAgentId: BigInt(provider.agentId), topic: TOPICS[1] },
+    ...{ token: chain.token.address, mechanismHash: zeroHash, signerHash: client.signer.signerHash },
+    ...{ expiry: Number(timestamp) + 86_400, challengePeriod: 600, salt: ++saltCount },
+  };
+  const domain = { chainId: chain.deployment.chainId, ...chain.deployment.contracts };
+  await chain.tabs.write.open([tab, 1_000n], { account: client.account });
+  await chain.tabs.write.topUp([tab, 50n], { account: client.account });
+  const voucher = { tabId: structHash("Tab", tab), seq: 3n, paid: 400n, satisfied: 90, unsatisfied: 10 };
+  const signature = client.signer.sign(typedDataDigest("Voucher", voucher, domain));
+  const args = [tab, voucher, client.signer.address, signature, pick % 3 === 0] as const;
+  await chain.tabs.write.claim(args, { account: provider.account });
+  if (pick % 3 === 1) await chain.tabs.write.startClose([tab], { account: client.account });
+}
+
+async function anchorLog({ anchors }: SuretyChain, { agentId, account }: TestAgent, pick: number): Promise<void> {
+  const [fromSeq] = await anchors.read.anchoredUpTo([account]);
+  const args = [BigInt(agentId), fromSeq, fromSeq + pick, keccak256(toHex(`root ${pick}`)), zeroHash] as const;
+  await anchors.write.anchorLog(args, { account });
 }
 
 async function bindSigner(chain: SuretyChain, { agentId, account }: TestAgent, pick: number): Promise<void> {

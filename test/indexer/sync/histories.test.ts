@@ -11,7 +11,7 @@ import { createSyncState, UNDO_BLOCKS, type SyncState } from "../../../indexer/s
 import { runSync } from "../../../indexer/sync/driver.ts";
 import type { HeadWatch } from "../../../indexer/sync/heads.ts";
 import { refold } from "../../../indexer/verify.ts";
-import { eventOf, ModelChain, modelDeployment, type Fault } from "../model-chain.ts";
+import { EVENT_KIND_COUNT, eventOf, ModelChain, modelDeployment, type Fault } from "../model-chain.ts";
 
 const MAX_RANGE = 40;
 /** SURETY_RUNS=500 looks for rarer histories. */
@@ -124,7 +124,7 @@ type Command =
   | { readonly kind: "settle" };
 
 const integer = (max: number) => fc.nat({ max });
-const events = fc.array(fc.tuple(integer(13), integer(40)), { maxLength: 6 });
+const events = fc.array(fc.tuple(integer(EVENT_KIND_COUNT - 1), integer(40)), { maxLength: 6 });
 const command: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 6,
@@ -231,6 +231,18 @@ describe("random histories of a chain and its indexer", function () {
   const property = fc.asyncProperty(histories, async ([finalDepth, commands]) => {
     const one = await runHistory(finalDepth, commands);
     for (const name of Object.keys(met) as (keyof typeof met)[]) met[name] += one[name];
+  });
+
+  it("meets events that the decoder knows, of each kind another", async () => {
+    const chain = new ModelChain(0);
+    chain.mine(Array.from({ length: EVENT_KIND_COUNT }, (_, kind) => eventOf(kind, 1)));
+    const decode = createDecoder(modelDeployment.contracts);
+    const decoded = (await chain.logsOfRange(0, 1)).map(decode);
+    const names = decoded.map((event) =>
+      event.kind === "accept" ? `${event.value.contract} ${event.value.name}` : event,
+    );
+    expect(new Set(names).size).to.equal(EVENT_KIND_COUNT);
+    expect(decoded.filter(({ kind }) => kind !== "accept")).to.deep.equal([]);
   });
 
   it("end in exactly the rows of the chain, through reorganisations, resets, restarts and lies", async () => {
