@@ -7,7 +7,11 @@ import {
   topicIdOf,
   type Deal,
   type Domain,
+  structHash,
+  typedDataDigest,
   type Signer,
+  type Tab,
+  type Voucher,
 } from "#protocol";
 import type { Result } from "../harness/report.ts";
 import { COMMERCE_PAYMENTS, ERC_8183, PROTOTYPE } from "./peers.ts";
@@ -29,6 +33,8 @@ const REVIEW_SECONDS = 3_600;
 const DELIVERY_SECONDS = 86_400;
 const RATING = 80;
 const TOPIC = topicIdOf("code_generation");
+/** Who rules where a deal has an arbiter. */
+const ARBITER = signerAt(14).address;
 const word = (text: string) => toHex(text, { size: 32 });
 const totalOf = ({ open, submit, complete }: Steps) => open + submit + complete;
 
@@ -55,7 +61,10 @@ export async function createMarket(rig: Rig, firstAccount = 9) {
   const ledger = await viem.deployContract("TrustLedger", [BigInt(EPOCH_LENGTH), registry.address]);
   await tick();
   const escrow = await viem.deployContract("DealEscrow", [registry.address, ledger.address, zeroAddress]);
-  await measure(() => ledger.write.setRecorders([[escrow.address]]));
+  await tick();
+  const tabs = await viem.deployContract("TabEscrow", [registry.address, ledger.address]);
+  const disputes = await viem.getContractAt("DealDisputes", await escrow.read.disputes());
+  await measure(() => ledger.write.setRecorders([[escrow.address, tabs.address]]));
   const agents = [0, 1, 2, 3].map((k) => firstAccount + k);
   const registered: Agent[] = [];
   for (const index of agents) {
@@ -63,6 +72,7 @@ export async function createMarket(rig: Rig, firstAccount = 9) {
     registered.push(await registerAgent(rig, index));
     await measure(() => token.write.mint([account, 1_000n * PRICE]));
     await measure(() => token.write.approve([escrow.address, maxUint256], { account }));
+    await measure(() => token.write.approve([tabs.address, maxUint256], { account }));
   }
   const [client, provider, otherClient, otherProvider] = registered as [Agent, Agent, Agent, Agent];
   const contracts = { chainId, identityRegistry: registry.address, dealEscrow: escrow.address };
@@ -117,6 +127,10 @@ export async function createMarket(rig: Rig, firstAccount = 9) {
     measure(() => escrow.write.submit([deal, word("deliverable")], { account: to.signer.address }));
   const complete = (deal: Deal, from: Agent) =>
     measure(() => escrow.write.complete([deal, RATING], { account: from.signer.address }));
+  const dispute = (deal: Deal, from: Agent) =>
+    measure(() => disputes.write.dispute([deal, word("reason")], { account: from.signer.address }));
+  const rule = (deal: Deal, ruling: bigint) =>
+    measure(() => disputes.write.ruleAsArbiter([deal, ruling], { account: ARBITER }));
   const cancel = (deal: Deal, from: Agent, to: Agent) => {
     const digest = dealCancelDigestOf(dealIdOf(deal), contracts);
     const args = [deal, consent(from, digest), consent(to, digest)] as const;
@@ -125,8 +139,14 @@ export async function createMarket(rig: Rig, firstAccount = 9) {
   const release = (deal: Deal) => measure(() => escrow.write.release([deal], { account: signerAt(13).address }));
   const refund = (deal: Deal) => measure(() => escrow.write.refund([deal], { account: signerAt(13).address }));
 
-  const settle = async (from: Agent, to: Agent, topic: bigint, openBy = open): Promise<Steps> => {
-    const deal = draft(from, to, topic);
+  const settle = async (
+    from: Agent,
+    to: Agent,
+    topic: bigint,
+    openBy = open,
+    terms: Partial<Deal> = {},
+  ): Promise<Steps> => {
+    const deal = { ...draft(from, to, topic), ...terms };
     return {
       open: await openBy(deal, from, to),
       submit: await submit(deal, to),
@@ -138,7 +158,10 @@ export async function createMarket(rig: Rig, firstAccount = 9) {
   await settle(client, otherProvider, TOPIC);
   await settle(otherClient, provider, TOPIC);
   const parties = { client, provider, escrow: escrow.address };
-  return { ...parties, draft, open, openAsClient, openRelayed, submit, complete, cancel, release, refund, settle };
+  return {
+    ...{ ...parties, draft, open, openAsClient, openRelayed, submit, complete, cancel, release, refund, settle },
+    ...{ dispute, rule, tabs, contracts: { ...contracts, tabEscrow: tabs.address } },
+  };
 }
 
 const peers = {
@@ -161,6 +184,7 @@ export async function measureDeals(rig: Rig): Promise<Result[]> {
   const relayed = await settle(client, provider, 0n, market.openRelayed);
   const newPair = await settle(client, provider, TOPIC);
   const knownPair = await settle(client, provider, TOPIC);
+  const bonded = await settle(client, provider, TOPIC, market.openAsClient, { providerBond: PRICE / 3n });
   return [
     gasResult("deal.open.allowance", allowance.open, { peers: peers.open, note: "both signatures given" }),
     gasResult("deal.open.by-client", asClient.open, { peers: peers.open, note: "the client's call is its consent" }),
@@ -175,6 +199,10 @@ export async function measureDeals(rig: Rig): Promise<Result[]> {
       note: "the design's goal includes a provider bond, which comes with a later issue",
     }),
     gasResult("deal.total.local-trust.known-pair", totalOf(knownPair), { goal: 290_000, note: "as above" }),
+    gasResult("deal.total.bond.local-trust.known-pair", totalOf(bonded), {
+      goal: 290_000,
+      note: "with a provider bond; the client's call is its consent",
+    }),
     gasResult("deal.record.new-pair", newPair.complete - allowance.complete, {
       goal: 45_000,
       peers: { [`${PROTOTYPE}, whole transaction`]: 63_339 },
@@ -186,6 +214,63 @@ export async function measureDeals(rig: Rig): Promise<Result[]> {
       note: "as above",
     }),
     ...(await measureOtherEnds(rig, market)),
+    ...(await measureDispute(market)),
+    ...(await measureTab(rig, market)),
+  ];
+}
+
+/** A deal on whose delivery an arbiter rules by its own call. */
+async function measureDispute(market: Awaited<ReturnType<typeof createMarket>>): Promise<Result[]> {
+  const { client, provider, draft, openAsClient, submit, dispute, rule } = market;
+  const plain = draft(client, provider, TOPIC);
+  const arbiterDeadline = plain.submitBy + REVIEW_SECONDS + 1_000;
+  const deal = { ...plain, arbiter: ARBITER, arbiterDeadline, providerBond: PRICE / 3n, clientBond: PRICE / 10n };
+  const before = (await openAsClient(deal, client, provider)) + (await submit(deal, provider));
+  const disputing = await dispute(deal, client);
+  const ruling = await rule(deal, 1n);
+  return [
+    gasResult("dispute.open", disputing),
+    gasResult("dispute.rule", ruling, { note: "for the client: three payments in one, a bad mark for the provider" }),
+    gasResult("dispute.total", before + disputing + ruling, {
+      goal: 350_000,
+      note: "opening, submission, dispute and ruling, with bonds of both sides and local trust",
+    }),
+  ];
+}
+
+/** A tab over 1,000 tasks: opening, one claim with ratings that closes it. */
+async function measureTab(rig: Rig, market: Awaited<ReturnType<typeof createMarket>>): Promise<Result[]> {
+  const { client, provider, draft, tabs, contracts } = market;
+  const { token } = draft(client, provider, TOPIC);
+  const run = async (salt: bigint, isLast: boolean) => {
+    const tab: Tab = {
+      clientAgentId: client.agentId,
+      providerAgentId: provider.agentId,
+      topic: TOPIC,
+      token,
+      mechanismHash: word("mechanism"),
+      signerHash: client.signer.signerHash,
+      expiry: rig.now() + DELIVERY_SECONDS,
+      challengePeriod: REVIEW_SECONDS,
+      salt,
+    };
+    const opened = await rig.measure(() => tabs.write.open([tab, PRICE], { account: client.signer.address }));
+    const tabId = structHash("Tab", tab);
+    const voucher: Voucher = { tabId, seq: 1_000n, paid: (PRICE * 9n) / 10n, satisfied: 80_000, unsatisfied: 500 };
+    const signature = client.signer.sign(typedDataDigest("Voucher", voucher, contracts));
+    const args = [tab, voucher, client.signer.address, signature, isLast] as const;
+    return [opened, await rig.measure(() => tabs.write.claim(args, { account: provider.signer.address }))] as const;
+  };
+  // A tab before, which stays open: others have money in the escrow.
+  await run(1n, false);
+  const [opened, claimed] = await run(2n, true);
+  return [
+    gasResult("tab.open", opened),
+    gasResult("tab.claim-and-close", claimed, { peers: { "SingularityNET MPE claim": 84_333 } }),
+    gasResult("tab.task.at-1000", Math.ceil((opened + claimed) / 1_000), {
+      goal: 250,
+      note: "opening, and one claim that carries the ratings, pays and closes, over 1,000 tasks",
+    }),
   ];
 }
 

@@ -26,8 +26,10 @@ const sources = [
   "reputation/TrustLedger.sol",
   "reputation/ReputationEpochs.sol",
   "reputation/FeedbackRegistry.sol",
+  "settlement/DealDisputes.sol",
   "settlement/DealEscrow.sol",
   "settlement/JobEscrow.sol",
+  "settlement/TabEscrow.sol",
   "stake/StakeVault.sol",
 ];
 

@@ -22,6 +22,8 @@ const eventOfState = {
   Refunded: "DealRefunded",
   Cancelled: "DealCancelled",
   Submitted: "DealSubmitted",
+  Disputed: "DealDisputed",
+  Resolved: "DealResolved",
 } as const;
 
 /** What a deal's own transactions and slots say, re-derived with no indexer: terms, both signatures, state, payout. */
@@ -57,9 +59,29 @@ export async function* auditDeal(
     last !== undefined,
     last === undefined ? `${state} without its event` : `${state}, as in ${last.transactionHash}`,
   );
-  if (last !== undefined && "amount" in last.args) {
-    yield check("payout", last.args.amount === deal.price, `${last.args.amount} of a price of ${deal.price}`);
+  if (last === undefined) return;
+  const released = await client.readContract({
+    ...escrow,
+    functionName: "releasedOf",
+    args: [dealId],
+    blockNumber: toBlock,
+  });
+  const held = deal.price - released;
+  if (last.eventName === "DealResolved") {
+    const { toProvider, toClient } = last.args;
+    const whole = held + deal.providerBond + deal.clientBond;
+    yield check("payout", toProvider + toClient === whole, `${toProvider} and ${toClient} of ${whole}`);
+  } else if ("amount" in last.args) {
+    const { amount } = last.args;
+    const due = held + bondsWith(state, deal);
+    yield check("payout", amount === due, `${amount} of ${due}: price less parts released before, and bonds`);
   }
+}
+
+/** The bonds that the ending's event counts with its payment (IDealEscrow). */
+function bondsWith(state: string, { providerBond, clientBond }: Deal): bigint {
+  if (state === "Completed") return providerBond;
+  return state === "Refunded" ? providerBond + clientBond : clientBond;
 }
 
 /** Both signatures stand in the input of the transaction that opened the deal. */

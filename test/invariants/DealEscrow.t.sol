@@ -4,9 +4,11 @@ pragma solidity 0.8.37;
 import {ICredits} from "../../contracts/interfaces/ICredits.sol";
 import {IBondCurve} from "../../contracts/interfaces/IBondCurve.sol";
 import {DealState, IDealEscrow} from "../../contracts/interfaces/IDealEscrow.sol";
+import {IDealDisputes} from "../../contracts/interfaces/IDealDisputes.sol";
 import {ITrustLedger} from "../../contracts/interfaces/ITrustLedger.sol";
 import {StructHash} from "../../contracts/libraries/StructHash.sol";
-import {Deal, DealCancel} from "../../contracts/libraries/Types.sol";
+import {Deal, DealCancel, SplitProposal} from "../../contracts/libraries/Types.sol";
+import {HostileHook} from "../../contracts/mocks/HostileHook.sol";
 import {HostileToken} from "../../contracts/mocks/HostileToken.sol";
 import {ReentrantWallet} from "../../contracts/mocks/ReentrantWallet.sol";
 import {TrustLedger} from "../../contracts/reputation/TrustLedger.sol";
@@ -24,6 +26,7 @@ contract DealEscrowHandler {
         DealState state;
         address payer;
         uint48 reviewUntil;
+        uint256 released;
         uint256 depositCount;
         uint256 endCount;
         uint256 deposited;
@@ -40,12 +43,15 @@ contract DealEscrowHandler {
         uint16 review;
         bool hasTopic;
         bool isForged;
+        uint8 extras;
     }
 
     Agents public immutable agents;
     DealEscrow public immutable escrow;
     TrustLedger public immutable ledger;
     HostileToken[2] public tokens;
+    HostileHook public immutable hook;
+    IDealDisputes public immutable disputes;
     uint256 private _now;
     uint256 private _salt;
 
@@ -72,6 +78,8 @@ contract DealEscrowHandler {
         recorders[0] = address(escrow);
         ledger.setRecorders(recorders);
         tokens = [new HostileToken(), new HostileToken()];
+        hook = new HostileHook();
+        disputes = escrow.disputes();
         for (uint256 i = 0; i < 2 * agents.COUNT(); ++i) {
             address account = agents.accounts(i / 2);
             HostileToken token = tokens[i % 2];
@@ -109,6 +117,52 @@ contract DealEscrowHandler {
         } else if (state == DealState.Submitted) {
             _call(deal.clientAgentId - 1, abi.encodeCall(IDealEscrow.complete, (deal, rating % 101)));
         }
+    }
+
+    function releasePart(uint256 which, uint24 released) external {
+        if (_deals.length == 0) return;
+        Deal memory deal = _deal(which);
+        _call(deal.clientAgentId - 1, abi.encodeCall(IDealEscrow.releasePart, (deal, released % deal.price)));
+    }
+
+    function dispute(uint256 which, uint8 caller) external {
+        if (_deals.length == 0) return;
+        Deal memory deal = _deal(which);
+        uint256 index = caller % 4 == 0 ? caller % agents.COUNT() : deal.clientAgentId - 1;
+        _callAt(address(disputes), index, abi.encodeCall(IDealDisputes.dispute, (deal, keccak256("reason"))));
+    }
+
+    function rule(uint256 which, uint8 caller, uint8 ruling) external {
+        if (_deals.length == 0) return;
+        bytes memory input = abi.encodeCall(IDealDisputes.ruleAsArbiter, (_deal(which), ruling % 4));
+        _callAt(address(disputes), caller % 4 == 0 ? 0 : 2, input);
+    }
+
+    function resolve(uint256 which, uint8 caller) external {
+        if (_deals.length == 0) return;
+        bytes memory input = abi.encodeCall(IDealDisputes.resolve, (_deal(which)));
+        _callAt(address(disputes), caller % agents.COUNT(), input);
+    }
+
+    function settle(uint256 which, uint24 toProvider, int8 rating, bool isForged) external {
+        if (_deals.length == 0) return;
+        Deal memory deal = _deal(which);
+        bytes32 dealId = StructHash.hash(deal);
+        SplitProposal memory proposal = SplitProposal(dealId, toProvider % (deal.price + 1), rating, uint48(_now));
+        bytes32 digest = escrow.digestOfStruct(StructHash.hash(proposal));
+        IDealEscrow.Party memory client = agents.consent(deal.clientAgentId - 1, digest);
+        if (isForged) client.signature = agents.sign(agents.COUNT(), digest);
+        IDealEscrow.Party memory provider = agents.consent(deal.providerAgentId - 1, digest);
+        bytes memory input = abi.encodeCall(IDealDisputes.settle, (deal, proposal, client, provider));
+        (bool isDone, ) = _callAt(address(disputes), which % agents.COUNT(), input);
+        require(!isDone || !isForged, "a forged split passed");
+    }
+
+    /// @dev The hook of every deal that has one: works, reverts, burns its gas, answers too much, or re-enters.
+    function corruptHook(uint8 vice, uint256 which) external {
+        if (_deals.length == 0) return;
+        bytes memory input = abi.encodeCall(IDealEscrow.release, (_deal(which)));
+        hook.setVice(HostileHook.Vice(vice % 5), address(escrow), input);
     }
 
     function release(uint256 which, uint8 caller) external {
@@ -203,8 +257,19 @@ contract DealEscrowHandler {
         deal.submitBy = uint48(_now + 1 + draft.delivery);
         deal.reviewPeriod = draft.review;
         deal.salt = ++_salt;
+        if (draft.extras & 1 != 0) deal.providerBond = uint256(draft.price) / 3 + 1;
+        if (draft.extras & 2 != 0) deal.clientBond = uint256(draft.price) / 7 + 1;
+        if (draft.extras & 4 != 0) deal.hook = address(hook);
+        if (draft.extras & 24 == 0) return _remember(deal);
+        deal.arbiter = agents.accounts(draft.extras & 8 != 0 ? 2 : 0);
+        deal.arbiterDeadline = deal.submitBy + deal.reviewPeriod + 1 + draft.extras;
+        return _remember(deal);
+    }
+
+    function _remember(Deal memory deal) private returns (Deal memory) {
         _deals.push(deal);
         _position[StructHash.hash(deal)] = _deals.length;
+        return deal;
     }
 
     function _openCall(Deal memory deal, bool isForged) private view returns (bytes memory) {
@@ -223,10 +288,18 @@ contract DealEscrowHandler {
     }
 
     function _call(uint256 index, bytes memory input) private returns (bool isDone, bytes memory output) {
+        return _callAt(address(escrow), index, input);
+    }
+
+    function _callAt(
+        address target,
+        uint256 index,
+        bytes memory input
+    ) private returns (bool isDone, bytes memory output) {
         vm.warp(_now);
         vm.recordLogs();
         vm.prank(agents.accounts(index));
-        (isDone, output) = address(escrow).call(input);
+        (isDone, output) = target.call(input);
         Log[] memory logs = vm.getRecordedLogs();
         // The recorder keeps the logs of reverted calls. Those of the call itself are dropped here; of the calls that it
         // leads to, none reverts once it has emitted: planReentry plans no other.
@@ -253,12 +326,18 @@ contract DealEscrowHandler {
             (address payer, Deal memory told) = abi.decode(log.data, (address, Deal));
             require(StructHash.hash(told) == log.topics[1], "DealFunded tells another deal");
             (fold.state, fold.payer) = (DealState.Funded, payer);
-            fold.deposited += told.price;
+            fold.deposited += told.price + told.clientBond + told.providerBond;
             ++fold.depositCount;
         } else if (kind == IDealEscrow.DealSubmitted.selector) {
             (, fold.reviewUntil) = abi.decode(log.data, (bytes32, uint48));
             fold.state = DealState.Submitted;
-        } else {
+        } else if (kind == IDealEscrow.DealPartReleased.selector) {
+            (uint256 amount, uint256 released) = abi.decode(log.data, (uint256, uint256));
+            fold.paidOut += amount;
+            fold.released = released;
+        } else if (kind == IDealEscrow.DealDisputed.selector) {
+            fold.state = DealState.Disputed;
+        } else if (kind != IDealEscrow.HookFailed.selector) {
             _foldEnd(log, fold, deal);
         }
     }
@@ -268,16 +347,25 @@ contract DealEscrowHandler {
         if (log.topics[0] == IDealEscrow.DealCompleted.selector) {
             (uint256 amount, int8 rating) = abi.decode(log.data, (uint256, int8));
             fold.state = DealState.Completed;
-            fold.paidOut += amount;
+            fold.paidOut += amount + deal.clientBond;
             _foldTrust(deal, rating);
         } else if (log.topics[0] == IDealEscrow.DealRefunded.selector) {
             fold.state = DealState.Refunded;
             fold.paidOut += abi.decode(log.data, (uint256));
             _foldTrust(deal, -100);
+        } else if (log.topics[0] == IDealEscrow.DealResolved.selector) {
+            (, uint256 toProvider, uint256 toClient, int8 rating) = abi.decode(
+                log.data,
+                (address, uint256, uint256, int8)
+            );
+            fold.state = DealState.Resolved;
+            fold.paidOut += toProvider + toClient;
+            _foldTrust(deal, rating);
         } else {
             require(log.topics[0] == IDealEscrow.DealCancelled.selector, "unknown event");
             fold.state = DealState.Cancelled;
-            fold.paidOut += abi.decode(log.data, (uint256));
+            // Of a deal that was never funded nothing returns, no bond either.
+            if (fold.depositCount != 0) fold.paidOut += abi.decode(log.data, (uint256)) + deal.providerBond;
         }
     }
 
@@ -323,8 +411,9 @@ contract DealEscrowInvariants {
             for (uint256 i = 0; i < _handler.dealCount(); ++i) {
                 (bytes32 dealId, Deal memory deal, ) = _handler.dealAt(i);
                 (DealState state, , ) = _escrow.dealOf(dealId);
-                bool isLive = state == DealState.Funded || state == DealState.Submitted;
-                if (isLive && deal.token == address(token)) owed += deal.price;
+                bool isLive = state == DealState.Funded || state == DealState.Submitted || state == DealState.Disputed;
+                if (!isLive || deal.token != address(token)) continue;
+                owed += deal.price + deal.clientBond + deal.providerBond - _escrow.releasedOf(dealId);
             }
             require(token.balanceOf(address(_escrow)) == owed, "balance");
         }
@@ -335,8 +424,10 @@ contract DealEscrowInvariants {
         for (uint256 i = 0; i < _handler.dealCount(); ++i) {
             (, Deal memory deal, DealEscrowHandler.Fold memory fold) = _handler.dealAt(i);
             require(fold.depositCount <= 1 && fold.endCount <= 1, "twice");
-            require(fold.deposited == deal.price * fold.depositCount, "deposit");
-            require(fold.paidOut == (fold.endCount == 0 ? 0 : fold.deposited), "payout");
+            uint256 whole = deal.price + deal.clientBond + deal.providerBond;
+            require(fold.deposited == whole * fold.depositCount, "deposit");
+            require(fold.paidOut == (fold.endCount == 0 ? fold.released : fold.deposited), "payout");
+            require(fold.released < deal.price, "parts");
         }
     }
 
@@ -346,6 +437,7 @@ contract DealEscrowInvariants {
             (bytes32 dealId, , DealEscrowHandler.Fold memory fold) = _handler.dealAt(i);
             (DealState state, address payer, uint48 reviewUntil) = _escrow.dealOf(dealId);
             require(state == fold.state && payer == fold.payer && reviewUntil == fold.reviewUntil, "deal");
+            require(_escrow.releasedOf(dealId) == fold.released, "released");
         }
         for (uint256 i = 0; i < 2 * _agents.COUNT(); ++i) {
             (address token, address account) = (address(_handler.tokens(i % 2)), _agents.accounts(i / 2));
@@ -374,6 +466,10 @@ contract DealEscrowInvariants {
         require(_handler.seen(IDealEscrow.DealCancelled.selector) != 0, "DealCancelled");
         require(_handler.seen(ICredits.Credited.selector) != 0, "Credited");
         require(_handler.seen(ICredits.CreditWithdrawn.selector) != 0, "CreditWithdrawn");
+        require(_handler.seen(IDealEscrow.DealPartReleased.selector) != 0, "DealPartReleased");
+        require(_handler.seen(IDealEscrow.DealDisputed.selector) != 0, "DealDisputed");
+        require(_handler.seen(IDealEscrow.DealResolved.selector) != 0, "DealResolved");
+        require(_handler.seen(IDealEscrow.HookFailed.selector) != 0, "HookFailed");
         require(_handler.reentryCount() != 0, "re-entry");
         invariant_BalanceIsLiveDealsCreditsAndDonations();
         invariant_OneEndAndPayoutsAreDeposits();
@@ -391,11 +487,17 @@ contract DealEscrowInvariants {
             delivery: 1_000,
             review: 100,
             hasTopic: seed & (1 << 60) != 0,
-            isForged: false
+            isForged: false,
+            extras: uint8(seed >> 104)
         });
         _handler.corrupt(0, 0);
         _handler.openDeal(draft);
+        _handler.releasePart(0, uint24(seed >> 112));
         if (seed % 5 != 0) _handler.proceed(0, 0);
+        if (seed % 2 == 0) _handler.dispute(0, 1);
+        _handler.corruptHook(uint8(seed >> 144), 0);
+        if (seed % 3 != 0) _handler.rule(0, uint8(seed >> 152), uint8(seed >> 128));
+        if (seed % 7 == 0) _handler.settle(0, uint24(seed >> 136), 1, false);
         draft.isForged = true;
         _handler.openDeal(draft);
         _handler.corrupt(uint8(seed >> 72), uint8(seed >> 80));
@@ -406,5 +508,6 @@ contract DealEscrowInvariants {
         _handler.proceed(1, int8(int256(seed % 100)));
         _handler.withdrawCredit(0, uint8(seed >> 96));
         _handler.withdrawCredit(0, uint8(seed >> 97));
+        _handler.settle(seed % 4, uint24(seed >> 136), 1, true);
     }
 }
