@@ -7,12 +7,16 @@ import {
   OWN_POSITION,
   packLeaf,
   packScoreQuery,
+  purposes,
+  reportCommitmentOf,
+  signLogHeader,
   storageSlots,
   topicIdOf,
+  type LogHeader,
 } from "#protocol";
 import type { Result } from "../harness/report.ts";
 import { EAS, ERC_8004, PROTOTYPE } from "./peers.ts";
-import { EPOCH_LENGTH, gasResult, PUBLISHER_BOND, signerAt, type Rig } from "./rig.ts";
+import { EPOCH_LENGTH, FAR, gasResult, proofOf, PUBLISHER_BOND, signerAt, type Rig } from "./rig.ts";
 
 /** Leaves of the measured topic, as in the design's figures. */
 const LEAVES = 100_000;
@@ -29,6 +33,9 @@ const AGENTS = FIRST_CLIENT + CLIENTS - 1;
 /** After dust and the two providers. */
 const FIRST_SPREAD_SEAT = 3;
 const RATING = 80;
+/** Of one offence. */
+const PENALTY = 1_000_000n;
+const SALT = keccak256("0x5a17");
 
 /** A small deterministic generator: the same seats, the same multiproofs, the same gas in each run. */
 function createDice(seed: number): (sides: number) => number {
@@ -61,14 +68,18 @@ async function createEpochs(rig: Rig) {
     registry.address,
     PUBLISHER_BOND,
   ]);
+  await tick();
+  const evidence = await viem.deployContract("LogEvidence", [registry.address]);
+  await tick();
+  const slasher = await viem.deployContract("EvidenceSlasher", [vault.address, evidence.address, PENALTY]);
   await measure(() => ledger.write.setRecorders([[owner]]));
-  await measure(() => vault.write.setModules([[epochs.address]]));
+  await measure(() => vault.write.setModules([[epochs.address, slasher.address]]));
   await measure(() => token.write.mint([owner, 1n << 100n]));
   await measure(() => token.write.approve([vault.address, maxUint256]));
   for (let agent = 1; agent <= AGENTS; agent++) await measure(() => registry.write.register());
   const genesis = Number(await ledger.read.genesis());
   const startOf = (epoch: number) => genesis + (epoch - 1) * EPOCH_LENGTH;
-  return { ...rig, registry, ledger, vault, epochs, owner, startOf };
+  return { ...rig, registry, ledger, vault, epochs, slasher, owner, startOf };
 }
 
 type Epochs = Awaited<ReturnType<typeof createEpochs>>;
@@ -161,11 +172,16 @@ async function measureChallenges(
   const account = signerAt(14).address;
   await measure(() => token.write.mint([account, 1n]));
   const { networkHelpers } = chain;
-  const strike = async (send: () => Promise<Hex>) => {
+  const struck = async (send: () => Promise<Hex>) => {
     const snapshot = await networkHelpers.takeSnapshot();
     const gas = await measure(send);
     await snapshot.restore();
     return gas;
+  };
+  /** A challenge as a watcher sends it: reserved in an earlier block, and paid. */
+  const strike = async (functionName: StrikeName, args: readonly unknown[]) => {
+    const call = encodeFunctionData({ abi: epochs.abi, functionName, args: args as never });
+    return await struck(await reserveReport(world, epochs.address, call));
   };
   const at = (seat: number) => words[seat] as bigint;
   const row = async (provider: number) => {
@@ -177,7 +193,7 @@ async function measureChallenges(
     const seats = placed.map(({ seat }) => seat);
     const positions = encodePositions(placed.map(({ position }) => position));
     const args = [candidateId, TOPIC, provider, seats.map(at), positions, tree.multiproof(seats)] as const;
-    return { inDegree: edges.length, gas: await strike(() => epochs.write.challengeRow(args, { account })) };
+    return { inDegree: edges.length, gas: await strike("challengeRow", args) };
   };
   const [agent] = PROVIDERS;
   const [seat] = await ledger.read.nodeAt([TOPIC, agent]);
@@ -204,19 +220,57 @@ async function measureChallenges(
         note: "100,000 leaves, slash included",
       }),
     ),
-    gasResult("epochs.challenge-seat", await strike(() => epochs.write.challengeSeat(onSeat, { account })), {
+    gasResult("epochs.challenge-seat", await strike("challengeSeat", onSeat), {
       goal: 60_000,
       peers: { [PROTOTYPE]: 52_766 },
     }),
-    gasResult("epochs.challenge-sum", await strike(() => epochs.write.challengeSum(onSum, { account })), {
+    gasResult("epochs.challenge-sum", await strike("challengeSum", onSum), {
       goal: 70_000,
       peers: { [PROTOTYPE]: 67_450 },
     }),
-    gasResult("epochs.challenge-edge", await strike(() => epochs.write.challengeEdge(onEdge, { account }))),
-    gasResult("epochs.challenge-prior", await strike(() => epochs.write.challengePrior(onSeat, { account })), {
+    gasResult("epochs.challenge-edge", await strike("challengeEdge", onEdge)),
+    gasResult("epochs.challenge-prior", await strike("challengePrior", onSeat), {
       goal: 200_000,
       peers: { [`${PROTOTYPE}, 5 topics`]: 169_440 },
       note: "stake only; the design's goal is for priors over five topics, which come with a later issue",
+    }),
+  ];
+}
+
+type StrikeName = "challengeRow" | "challengeSeat" | "challengeSum" | "challengeEdge" | "challengePrior";
+
+/** Reserves a report for the account that measures. @returns what sends it */
+async function reserveReport({ vault, measure }: Epochs, module: Hex, call: Hex): Promise<() => Promise<Hex>> {
+  const account = signerAt(14).address;
+  const commitment = reportCommitmentOf({ reporter: account, module, call, salt: SALT });
+  await measure(() => vault.write.reserve([commitment], { account }));
+  return () => vault.write.report([module, call, SALT], { account });
+}
+
+/** Two headers of one log and seq, signed by the publisher's LOG key, in one report. */
+async function measureEvidence(world: Epochs): Promise<Result[]> {
+  const { registry, slasher, vault, chainId, owner, measure, now } = world;
+  const signer = signerAt(11);
+  const proof = proofOf(world, BigInt(PUBLISHER), owner, signer);
+  const bound = [BigInt(PUBLISHER), signer.address, purposes.log, 0, 0, FAR, proof] as const;
+  await measure(() => registry.write.bindSigner(bound));
+  const contracts = { chainId, identityRegistry: registry.address, dealEscrow: registry.address };
+  const headerOf = (body: Hex) => {
+    const header: LogHeader = {
+      ...{ version: 1, kind: 1, log: signer.address, seq: 7, prev: keccak256("0x07"), bodyHash: keccak256(body) },
+      ...{ bodyLength: 300, timeMs: now() * 1000, ttl: 3_600, tags: 0n, sketch: keccak256(`${body}00`) },
+    };
+    return { header, signature: signLogHeader(header, signer, contracts).signature };
+  };
+  const args = [headerOf("0x01"), headerOf("0x02")] as const;
+  const call = encodeFunctionData({ abi: slasher.abi, functionName: "reportEquivocation", args });
+  const reserve = await measure(() => vault.write.reserve([keccak256("0xc0")]));
+  const report = await measure(await reserveReport(world, slasher.address, call));
+  return [
+    gasResult("stake.reserve-report", reserve),
+    gasResult("stake.slash-equivocation", report, {
+      goal: 120_000,
+      note: "reserved, reporter paid, the rest burned; reporter and burn account hold tokens already",
     }),
   ];
 }
@@ -261,6 +315,7 @@ export async function measureReputation(rig: Rig): Promise<Result[]> {
   const tree = new LeafTree(words);
   const committed = await measureCommits(world, tree.root);
   const challenges = await measureChallenges(world, words, tree, committed.candidateId);
+  const evidence = await measureEvidence(world);
   const availability = await measureAvailability(world, words, tree, committed.candidateId);
   world.skipTo(world.startOf(committed.epoch + 2));
   const finalize = await world.measure(() => world.epochs.write.finalize([committed.epoch, [TOPIC]]));
@@ -287,5 +342,6 @@ export async function measureReputation(rig: Rig): Promise<Result[]> {
     gasResult("epochs.release-bond", released),
     ...challenges,
     ...availability,
+    ...evidence,
   ];
 }

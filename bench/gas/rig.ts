@@ -21,6 +21,7 @@ const sources = [
   "identity/Anchors.sol",
   "identity/ForeignBindings.sol",
   "identity/KeyVerifiers.sol",
+  "stake/EvidenceSlasher.sol",
   "identity/LogEvidence.sol",
   "mocks/TestToken.sol",
   "reputation/TrustLedger.sol",

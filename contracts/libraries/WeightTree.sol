@@ -34,7 +34,7 @@ library WeightTree {
     }
 
     /// @notice The id whose share of [0, total) holds this point.
-    function at(Tree storage tree, uint256 point) internal view returns (uint32) {
+    function idAt(Tree storage tree, uint256 point) internal view returns (uint32) {
         uint256 index;
         for (uint256 level = LEVELS; level > 0; --level) {
             uint256 word = tree.words[((level - 1) << 32) | index];

@@ -85,7 +85,7 @@ abstract contract JurorPool is IJurorPanel {
         uint256 total = _tree.total();
         uint256 seated;
         for (uint256 k; total != 0 && seated < count && k < count * ATTEMPTS_A_SEAT; ++k) {
-            uint32 agentId = _tree.at(uint256(keccak256(abi.encode(seed, k))) % total);
+            uint32 agentId = _tree.idAt(uint256(keccak256(abi.encode(seed, k))) % total);
             if (_contains(excluded, excluded.length, agentId) || _contains(jurors, seated, agentId)) continue;
             if (_freeOf(agentId) < jurorBond) continue;
             bytes32 operator = _operatorOf(agentId);
