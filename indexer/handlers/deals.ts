@@ -43,13 +43,6 @@ export const dealFolds: Folds<"dealEscrow"> = {
   DealRefunded({ dealId, payer, amount }, place, rows) {
     return moveDeal(rows, dealId, { state: "Refunded", ...ending(place), payee: payer, payout: amount });
   },
-  DealDisputed({ dealId }, _place, rows) {
-    return moveDeal(rows, dealId, { state: "Disputed" });
-  },
-  // The payout is the provider's part, its bond included; what returned to the payer is the rest of what the deal held.
-  DealResolved({ dealId, payee, toProvider, rating }, place, rows) {
-    return moveDeal(rows, dealId, { state: "Resolved", ...ending(place), payee, payout: toProvider, rating });
-  },
   // A deal that was cancelled before it was funded has no terms on chain, hence no row.
   DealCancelled({ dealId, payer, amount }, place, rows) {
     return moveDeal(rows, dealId, { state: "Cancelled", ...ending(place), payee: payer, payout: amount });
