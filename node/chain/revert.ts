@@ -1,12 +1,15 @@
 import { decodeErrorResult, type Abi, type AbiParameter, type Hex } from "viem";
 import {
+  dealDisputesAbi,
   dealEscrowAbi,
   evidenceSlasherAbi,
   identityRegistryAbi,
   jurorPanelAbi,
+  logEvidenceAbi,
   reputationEpochsAbi,
   stakeVaultAbi,
   SuretyError,
+  tabEscrowAbi,
   testTokenAbi,
   trustLedgerAbi,
 } from "#protocol";
@@ -17,10 +20,13 @@ const errorAbi: Abi = [
     [
       identityRegistryAbi,
       dealEscrowAbi,
+      dealDisputesAbi,
+      tabEscrowAbi,
       trustLedgerAbi,
       stakeVaultAbi,
       reputationEpochsAbi,
       evidenceSlasherAbi,
+      logEvidenceAbi,
       jurorPanelAbi,
       testTokenAbi,
     ]

@@ -130,7 +130,8 @@ class ViemDealChain implements DealChain {
       case "dispute":
         return await this.#dispute(deal, step.reasonHash, signal);
       case "depositFee":
-        return await this.#send(disputes, "depositFee", [deal], signal, this.#checkFee(step.feeWei));
+        // Creation is a step of its own: an arbitrator that refuses it now must not cost us the deposit's deadline.
+        return await this.#send(disputes, "depositFee", [deal, false], signal, this.#checkFee(step.feeWei));
       case "createDispute":
       case "resolve":
         return await this.#send(disputes, step.kind, [deal], signal);
