@@ -7,30 +7,46 @@ export const EMPTY_TRIE_ROOT: Hex = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b9
 type RlpNode = Hex | readonly RlpNode[];
 
 /**
- * Trie nodes by their hash. Nodes of any number of EIP-1186 proofs share one set; `visited` shows which of them a
+ * Trie nodes by their hash. Nodes of any number of EIP-1186 proofs share one set; `visitedCount` shows how many of them a
  * verification needed, so that a verifier can refuse a bundle that carries anything else.
  */
 export class NodeSet {
-  readonly #nodes = new Map<Hex, Hex>();
-  readonly #visited = new Set<Hex>();
+  readonly #encoded = new Map<Hex, Hex>();
+  readonly #visited = new Map<Hex, Verdict<readonly RlpNode[]>>();
 
   constructor(nodes: Iterable<Hex>) {
-    for (const node of nodes) this.#nodes.set(keccak256(node), node);
+    for (const node of nodes) this.#encoded.set(keccak256(node), node);
   }
 
   get size(): number {
-    return this.#nodes.size;
+    return this.#encoded.size;
   }
 
   get visitedCount(): number {
     return this.#visited.size;
   }
 
-  visit(hash: Hex): Hex | undefined {
-    const node = this.#nodes.get(hash);
-    if (node !== undefined) this.#visited.add(hash);
+  visit(hash: Hex): Verdict<readonly RlpNode[]> {
+    // Decoded once: the accounts and slots of a bundle pass the same nodes near the roots. In `bench -- identity` 29 decodings
+    // instead of 47, and 1.55 ms a check instead of 1.68 (best of 200, median of 4 processes).
+    const known = this.#visited.get(hash);
+    if (known !== undefined) return known;
+    const encoded = this.#encoded.get(hash);
+    if (encoded === undefined) return reject("TRIE_NODE_MISSING", `no node hashes to ${hash}`);
+    const node = decodeNode(hash, encoded);
+    this.#visited.set(hash, node);
     return node;
   }
+}
+
+function decodeNode(hash: Hex, encoded: Hex): Verdict<readonly RlpNode[]> {
+  try {
+    const node = fromRlp(encoded) as RlpNode;
+    if (typeof node !== "string") return accept(node);
+  } catch {
+    // Falls through: what is not RLP is not a node.
+  }
+  return reject("TRIE_NODE_MALFORMED", `the node ${hash} is not an RLP list`);
 }
 
 /**
@@ -59,15 +75,7 @@ export function lookUp(nodes: NodeSet, root: Hex, key: Hex): Verdict<Hex | undef
 function resolve(nodes: NodeSet, reference: RlpNode): Verdict<readonly RlpNode[]> {
   if (typeof reference !== "string") return accept(reference);
   if (reference.length !== 66) return reject("TRIE_REFERENCE", "a node reference is not 32 bytes");
-  const encoded = nodes.visit(reference);
-  if (encoded === undefined) return reject("TRIE_NODE_MISSING", `no node hashes to ${reference}`);
-  try {
-    const node = fromRlp(encoded) as RlpNode;
-    if (typeof node !== "string") return accept(node);
-  } catch {
-    // Falls through: what is not RLP is not a node.
-  }
-  return reject("TRIE_NODE_MALFORMED", `the node ${reference} is not an RLP list`);
+  return nodes.visit(reference);
 }
 
 type Step = { readonly value: Hex | undefined } | { readonly reference: RlpNode; readonly position: number };
