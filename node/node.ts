@@ -306,7 +306,7 @@ function signCheckpoint(
   { signer, contracts, heads }: { signer: Signer; contracts: DomainContracts; heads: Heads },
 ): Omit<Bodies["checkpoint"], "fromSeq" | "toSeq" | "root"> {
   const { number, hash } = heads.latest();
-  // No Poseidon head: the compliance proof of zk/ makes one over a log of its own.
+  // No Poseidon head, which only o1js computes: `surety proof` cannot begin or end at this range (zk/README.md).
   const anchor = { ...range, stateHead: zeroHash };
   const signature = signer.sign(typedDataDigest("LogAnchor", anchor, contracts));
   const anchorSignature = bytesToHex(compactSignature(signature));

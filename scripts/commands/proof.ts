@@ -112,7 +112,7 @@ const makeCommand = () =>
           const { statement } = made;
           return writeJson(options.out, made, [
             `${options.out}: entries ${statement.fromSeq} to ${statement.nextSeq - 1} of ${made.log.log}`,
-            `anchor this head after the last entry: ${statement.headTo}`,
+            `anchor this head with the range that ends at the last entry (anchorLog): ${statement.headTo}`,
             `publish this commitment to the budget:  ${statement.budgetCommitment}`,
           ]);
         }),
@@ -137,11 +137,17 @@ const checkCommand = () =>
     .action((files: string[], options: CheckOptions) =>
       runAction(options.json, async (terminal) => {
         const connection = await connect(options, terminal.signal);
+        // What is not anchored is refused here, before a prover is needed: compiling takes minutes.
+        const anchored = new Map<string, Anchored>();
+        for (const file of files)
+          anchored.set(file, await anchoredEnds(readJson<ProofFile>(file, "PROOF_FILE"), connection));
         return withProver(options.dataDir, terminal, async (prover) => {
           const verdicts: { file: string; fault: string | null; programHash: string }[] = [];
-          for (const file of files) {
-            const proof = readJson<ProofFile>(file, "PROOF_FILE");
-            const statement = await statementOf(proof, options, connection, prover);
+          for (const [file, { proof, ends, genesis }] of anchored) {
+            const headFrom =
+              ends.headFrom ?? ((await prover.ask({ action: "genesis", log: genesis })) as { head: Hex }).head;
+            const rules = { limit: String(options.limit), budgetCommitment: options.budgetCommitment };
+            const statement: StatementFile = { ...ends, headFrom, ...rules };
             const programHash = options.programHash?.toString();
             const answer = (await prover.ask({
               ...{ action: "check", file: proof, statement },
@@ -160,25 +166,30 @@ const checkCommand = () =>
       }),
     );
 
-/** What the proof has to be about: its ends are the log's anchors, its rules the caller's. Only the range is taken from the file. */
-async function statementOf(
-  { log, statement }: ProofFile,
-  options: CheckOptions,
+/** A proof beside what it has to be about. */
+interface Anchored {
+  readonly proof: ProofFile;
+  /** Both ends as the chain has them; the head before a log's first entry is anchored nowhere, the prover computes it. */
+  readonly ends: Pick<StatementFile, "fromSeq" | "nextSeq" | "headTo"> & { readonly headFrom: Hex | undefined };
+  readonly genesis: { readonly chainId: number; readonly registry: Hex; readonly log: Hex };
+}
+
+/**
+ * The ends of a proof are the log's anchors, its rules the caller's. Only the range is taken from the file.
+ * @throws SuretyError PROOF_NOT_ANCHORED, PROOF_HEAD_MISSING
+ */
+async function anchoredEnds(
+  proof: ProofFile,
   { client, deployment }: Awaited<ReturnType<typeof connect>>,
-  prover: Prover,
-): Promise<StatementFile> {
+): Promise<Anchored> {
   const { chainId, contracts } = deployment;
-  const address = getAddress(log.log);
-  const heads = await readAnchoredHeads(client, deployment, address);
-  const { fromSeq, nextSeq } = statement;
-  const genesis = { chainId, registry: contracts.identityRegistry, log: address };
-  const headFrom =
-    fromSeq === 0
-      ? ((await prover.ask({ action: "genesis", log: genesis })) as { head: Hex }).head
-      : anchoredHeadAt(heads, fromSeq);
+  const log = getAddress(proof.log.log);
+  const heads = await readAnchoredHeads(client, deployment, log);
+  const { fromSeq, nextSeq } = proof.statement;
+  const headFrom = fromSeq === 0 ? undefined : anchoredHeadAt(heads, fromSeq);
   return {
-    ...{ headFrom, fromSeq, headTo: anchoredHeadAt(heads, nextSeq), nextSeq },
-    ...{ limit: String(options.limit), budgetCommitment: options.budgetCommitment },
+    ...{ proof, genesis: { chainId, registry: contracts.identityRegistry, log } },
+    ends: { headFrom, fromSeq, headTo: anchoredHeadAt(heads, nextSeq), nextSeq },
   };
 }
 

@@ -15,12 +15,26 @@ export async function readAnchoredHeads(
   return new Map(events.map(({ args }) => [args.toSeq + 1, args.stateHead]));
 }
 
-/** @throws SuretyError PROOF_NOT_ANCHORED where the log anchored no head after this entry */
+/**
+ * @throws SuretyError PROOF_NOT_ANCHORED where no anchored range ends before this entry, PROOF_HEAD_MISSING where one does but
+ * was anchored without a Poseidon head, as the checkpoints of our nodes are
+ */
 export function anchoredHeadAt(heads: ReadonlyMap<number, Hex>, nextSeq: number): Hex {
   const head = heads.get(nextSeq);
-  if (head !== undefined && BigInt(head) !== 0n) return head;
-  throw new SuretyError("PROOF_NOT_ANCHORED", `The log has anchored no Poseidon head before entry ${nextSeq}.`, {
-    values: { nextSeq, anchored: [...heads.keys()] },
-    next: "Prove a range that begins at the log's first entry or after an anchor, and ends at an anchor.",
-  });
+  if (head === undefined) {
+    throw new SuretyError("PROOF_NOT_ANCHORED", `No range that the log anchored ends before entry ${nextSeq}.`, {
+      values: { nextSeq, anchored: [...heads.keys()] },
+      next: "Prove a range that begins at the log's first entry or after an anchor, and ends at an anchor.",
+    });
+  }
+  if (BigInt(head) !== 0n) return head;
+  const proven = [...heads].filter(([, known]) => BigInt(known) !== 0n).map(([seq]) => seq);
+  throw new SuretyError(
+    "PROOF_HEAD_MISSING",
+    `The log anchored the range before entry ${nextSeq} without a Poseidon head (its stateHead is zero).`,
+    {
+      values: { nextSeq, anchoredWithHead: proven },
+      next: "Prove between anchors that have one. A node's checkpoints have none, and an anchored range cannot be anchored again: to get one, the log's key sends Anchors.anchorLog with the head that `surety proof make` prints, before an anchorer takes the range.",
+    },
+  );
 }

@@ -1,11 +1,13 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { SuretyError } from "#protocol";
+import { keccak256, toHex, zeroHash, type Abi, type Hex } from "viem";
+import { anchorsAbi, SuretyError } from "#protocol";
 import { anchoredHeadAt } from "../../scripts/proof/anchored.ts";
 import { startProver } from "../../scripts/proof/prover.ts";
 import { CommandLine } from "../fixtures/cli.ts";
+import { startLocalNetwork, writeAs, type LocalNetwork } from "../fixtures/local-network.ts";
 
 const codeOf = (act: () => unknown): unknown => {
   try {
@@ -15,6 +17,43 @@ const codeOf = (act: () => unknown): unknown => {
   }
   return "nothing thrown";
 };
+
+/** A statement is all that is read of a proof before a prover is asked. */
+const proofOf = (log: Hex, fromSeq: number, nextSeq: number) =>
+  JSON.stringify({ log: { log }, statement: { fromSeq, nextSeq } });
+
+describe("surety proof check, before it starts a prover", () => {
+  let world: LocalNetwork;
+  before(async function () {
+    this.timeout(120_000);
+    world = await startLocalNetwork(1);
+  });
+  after(() => world.stop());
+
+  it("refuses ranges that are not anchored, or anchored as a node's checkpoints are: without a Poseidon head", async function () {
+    this.timeout(120_000);
+    const { agents, deployment, dir, rpcUrl } = world;
+    const [agent] = agents;
+    if (agent === undefined) throw new Error("the network has no agent");
+    const anchor = (fromSeq: number, toSeq: number, stateHead: Hex) =>
+      writeAs(world, agent, deployment.contracts.anchors, anchorsAbi as Abi, "anchorLog", [
+        ...[agent.agentId, fromSeq, toSeq, keccak256(toHex(fromSeq)), stateHead],
+      ]);
+    await anchor(0, 63, zeroHash);
+    await anchor(64, 127, toHex(10, { size: 32 }));
+    const line = new CommandLine();
+    const network = ["--data-dir", dir, "--network", "network", "--rpc-url", rpcUrl];
+    const rules = ["--limit", "1", "--budget-commitment", zeroHash];
+    const refusalOf = (fromSeq: number, nextSeq: number) => {
+      const file = join(dir, `proof-${fromSeq}-${nextSeq}.json`);
+      writeFileSync(file, proofOf(agent.address, fromSeq, nextSeq));
+      return line.failure("proof", "check", file, ...rules, ...network);
+    };
+    expect(await refusalOf(0, 64)).to.deep.equal([3, "PROOF_HEAD_MISSING"]);
+    expect(await refusalOf(64, 128)).to.deep.equal([3, "PROOF_HEAD_MISSING"]);
+    expect(await refusalOf(0, 100)).to.deep.equal([3, "PROOF_NOT_ANCHORED"]);
+  });
+});
 
 describe("surety proof, where the provers are not installed", () => {
   let dir: string;
@@ -41,10 +80,7 @@ describe("surety proof, where the provers are not installed", () => {
     ] as const);
     expect(anchoredHeadAt(heads, 64)).to.equal("0x0a");
     expect(codeOf(() => anchoredHeadAt(heads, 65))).to.equal("PROOF_NOT_ANCHORED");
-    expect(
-      codeOf(() => anchoredHeadAt(heads, 128)),
-      "a range anchored without a head",
-    ).to.equal("PROOF_NOT_ANCHORED");
+    expect(codeOf(() => anchoredHeadAt(heads, 128))).to.equal("PROOF_HEAD_MISSING");
   });
 
   it("refuses a negative limit as wrong usage, in one JSON object", async () => {

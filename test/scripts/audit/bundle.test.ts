@@ -1,6 +1,5 @@
 import { expect } from "chai";
-import { createWalletClient, http, keccak256, toHex, zeroHash, type Abi, type Hex } from "viem";
-import { privateKeyToAccount } from "viem/accounts";
+import { keccak256, toHex, zeroHash, type Abi, type Hex } from "viem";
 import {
   anchorsAbi,
   createSigner,
@@ -17,7 +16,7 @@ import {
   typedDataDigest,
 } from "#protocol";
 import { auditSigner } from "../../../scripts/audit/responsibility.ts";
-import { testAccount, type TestAccount } from "../../../scripts/devnet/accounts.ts";
+import { testAccount } from "../../../scripts/devnet/accounts.ts";
 import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
 import { readBundle, writeBundle } from "../../../scripts/audit/bundle.ts";
 import { runChecks } from "../../../scripts/audit/checks.ts";
@@ -27,7 +26,7 @@ import { auditAgent } from "../../../scripts/audit/agent.ts";
 import { auditDeal } from "../../../scripts/audit/deal.ts";
 import { verifyBundle } from "../../../scripts/audit/verify-bundle.ts";
 import { dealEscrowAbi } from "#protocol";
-import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
+import { startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 const topic = topicIdOf("data_analysis");
 
@@ -38,20 +37,6 @@ const [FIRST, SECOND, NULLIFIER] = ["first", "second", "a person"].map((text) =>
 ];
 /** Whose credentials count is the deployer: account 0 of the test mnemonic. */
 const issuer = testAccount(0);
-
-async function writeAs(
-  { rpcUrl, client }: LocalNetwork,
-  account: TestAccount,
-  address: Hex,
-  abi: Abi,
-  functionName: string,
-  args: readonly unknown[],
-): Promise<void> {
-  const wallet = createWalletClient({ account: privateKeyToAccount(account.key), transport: http(rpcUrl) });
-  const hash = await wallet.writeContract({ abi, address, functionName, args, chain: null });
-  const { status } = await client.waitForTransactionReceipt({ hash });
-  expect(status, functionName).to.equal("success");
-}
 
 /** Gives one agent everything that a bundle proves: two versions, a credential, recovery, and two anchored ranges. */
 async function equip(world: LocalNetwork, index: number): Promise<void> {
