@@ -186,7 +186,7 @@ async function compose(
   const sender = createSender({ client, heads, signer, flights, onFault: onFault("sender") });
   stops.push(() => sender.stop());
   const isJuror = createJuryReader({ client, deployment });
-  const webhooks = new Webhooks({ store, endpoints: agent.webhooks, nowMs, onFault: onFault("webhooks") });
+  const webhooks = new Webhooks({ store, endpoints: agent.webhooks, onFault: onFault("webhooks") });
   webhooks.start();
   stops.push(() => webhooks.stop());
   const settlement: Settlement = createSettlement({

@@ -1,4 +1,6 @@
 import { createHash, createHmac } from "node:crypto";
+import { systemClock } from "./chain/clock.ts";
+import type { Clock } from "./chain/port.ts";
 import type { WebhookEndpoint } from "./config.ts";
 import type { DealStep } from "./settlement/port.ts";
 import type { Store } from "./store/port.ts";
@@ -6,16 +8,17 @@ import type { Store } from "./store/port.ts";
 export interface WebhooksOptions {
   readonly store: Store;
   readonly endpoints: readonly WebhookEndpoint[];
-  readonly nowMs: () => number;
   readonly onFault: (fault: unknown) => void;
-  /** First delay after a failure; doubles up to an hour. Default 1 s. */
-  readonly firstDelayMs?: number;
+  /** Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 /** Deliveries that wait; when a receiver is away for so long, the oldest are given up. */
-const MAX_WAITING = 10_000;
+export const MAX_WAITING = 10_000;
 /** As long as a receiver may be down over a long weekend. */
 const GIVE_UP_MS = 4 * 86_400_000;
+/** First delay after a failure; each further one is double. */
+const FIRST_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 3_600_000;
 const TIMEOUT_MS = 10_000;
 /** Nobody deliverable: look again, in case that the clock was set. */
@@ -48,11 +51,13 @@ interface Row {
 export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #lifetime = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #clock: Clock;
+  #cancelTimer: () => void = () => undefined;
   #sending: Promise<void> | undefined;
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
     options.store.migrate("webhooks", MIGRATIONS);
   }
 
@@ -62,13 +67,14 @@ export class Webhooks {
 
   async stop(): Promise<void> {
     this.#lifetime.abort(new Error("the node has stopped"));
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     await this.#sending;
   }
 
   /** Puts a step on disk for each endpoint. Idempotent: the id follows from the step. */
   add(step: DealStep): void {
-    const { store, endpoints, nowMs } = this.#options;
+    const { store, endpoints } = this.#options;
+    const nowMs = this.#clock.nowMs();
     if (endpoints.length === 0) return;
     const id = idOf(step);
     const body = JSON.stringify({ id, ...messageOf(step) }, (_, value: unknown) =>
@@ -78,7 +84,7 @@ export class Webhooks {
       for (const { url } of endpoints) {
         store
           .prepare("INSERT OR IGNORE INTO webhooks_waiting VALUES (?, ?, ?, ?, 0, ?)")
-          .run(id, url, body, nowMs(), nowMs());
+          .run(id, url, body, nowMs, nowMs);
       }
       this.#drop(
         `rowid IN (SELECT rowid FROM webhooks_waiting ORDER BY created_ms DESC LIMIT -1 OFFSET ${MAX_WAITING})`,
@@ -95,7 +101,7 @@ export class Webhooks {
   }
 
   #send(): void {
-    clearTimeout(this.#timer);
+    this.#cancelTimer();
     if (this.#lifetime.signal.aborted) return;
     this.#sending ??= this.#sendDue()
       .catch((fault: unknown) => this.#options.onFault(fault))
@@ -111,16 +117,16 @@ export class Webhooks {
       .prepare<{ next_ms: number }>("SELECT next_ms FROM webhooks_waiting ORDER BY next_ms LIMIT 1")
       .all();
     if (next === undefined) return;
-    const delayMs = Math.min(Math.max(next.next_ms - this.#options.nowMs(), 0), IDLE_MS);
-    this.#timer = setTimeout(() => this.#send(), delayMs);
+    const delayMs = Math.min(Math.max(next.next_ms - this.#clock.nowMs(), 0), IDLE_MS);
+    this.#cancelTimer = this.#clock.schedule(delayMs, () => this.#send());
   }
 
   async #sendDue(): Promise<void> {
-    const { store, nowMs } = this.#options;
+    const { store } = this.#options;
     const select = "SELECT * FROM webhooks_waiting WHERE next_ms <= ? ORDER BY next_ms, created_ms LIMIT 1";
     for (;;) {
-      this.#drop(`created_ms < ${nowMs() - GIVE_UP_MS}`, "WEBHOOKS_EXPIRED");
-      const row = store.prepare<Row>(select).get(nowMs());
+      this.#drop(`created_ms < ${this.#clock.nowMs() - GIVE_UP_MS}`, "WEBHOOKS_EXPIRED");
+      const row = store.prepare<Row>(select).get(this.#clock.nowMs());
       if (row === undefined || this.#lifetime.signal.aborted) return;
       const isDelivered = await this.#post(row);
       if (this.#lifetime.signal.aborted) return;
@@ -130,18 +136,18 @@ export class Webhooks {
   }
 
   #postpone({ id, url, attempts }: Row): void {
-    const { store, nowMs, firstDelayMs = 1_000 } = this.#options;
-    const delayMs = Math.min(firstDelayMs * 2 ** Math.min(attempts, 20), MAX_DELAY_MS);
+    const { store } = this.#options;
+    const delayMs = Math.min(FIRST_DELAY_MS * 2 ** Math.min(attempts, 20), MAX_DELAY_MS);
     store
       .prepare("UPDATE webhooks_waiting SET attempts = attempts + 1, next_ms = ? WHERE id = ? AND url = ?")
-      .run(nowMs() + delayMs, id, url);
+      .run(this.#clock.nowMs() + delayMs, id, url);
   }
 
   async #post({ id, url, body }: Row): Promise<boolean> {
     const endpoint = this.#options.endpoints.find((each) => each.url === url);
     // Taken out of the configuration meanwhile: nobody is to be told any more.
     if (endpoint === undefined) return true;
-    const timestamp = String(Math.floor(this.#options.nowMs() / 1000));
+    const timestamp = String(Math.floor(this.#clock.nowMs() / 1000));
     const headers = {
       "content-type": "application/json",
       "webhook-id": id,
