@@ -10,6 +10,8 @@ export type BroadcastFault = "known" | "underpriced" | "nonceUsed" | "funds" | "
 
 /** JSON-RPC has no codes for these: geth's, Nethermind's, Erigon's and EDR's words. */
 const WORDS: readonly (readonly [RegExp, BroadcastFault])[] = [
+  // A development chain that mines at once: the transaction is in a block, and reverted there. Its receipt says so.
+  [/VM Exception while processing transaction/i, "known"],
   [/already known|known transaction|alreadyknown|already imported/i, "known"],
   [/underpriced|replacement|too low to replace|feetoolow/i, "underpriced"],
   [/nonce (is )?too low|oldnonce|nonce has already been used/i, "nonceUsed"],

@@ -152,7 +152,16 @@ export class Juror {
       const isSettled = (await this.#ask(reading))[6];
       if (!isSettled) await this.#send("settle", [id, round], id);
     }
+    await this.#withdraw(id);
     store.transaction(() => store.prepare("INSERT OR IGNORE INTO juror_ended VALUES (?)").run(id.toString()));
+  }
+
+  /** Fees and bonds that the panel owes to our account. */
+  async #withdraw(id: bigint): Promise<void> {
+    const account = this.#options.sender.address;
+    const reading = this.#options.client.readContract({ ...this.#panel, functionName: "creditOf", args: [account] });
+    const [fees, bonds] = await this.#ask(reading);
+    if (fees > 0n || bonds > 0n) await this.#send("withdrawCredit", [account], id);
   }
 
   #voteOnChain(id: bigint, round: bigint) {
