@@ -36,7 +36,7 @@ import { createDiscovery } from "./discovery/discovery.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
-import { Anchorer } from "./log/anchorer.ts";
+import { Anchorer, type AnchorPort } from "./log/anchorer.ts";
 import { createLogStore, type LogReader } from "./log/log-store.ts";
 import { openLogWriter } from "./log/writer.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
@@ -260,7 +260,10 @@ async function compose(
   stops.push(() => tabs.stop());
   stops.push(startRoles(options, agentId, sender));
   if (agent.roles.includes("anchorer")) {
-    const port = { ...createAnchorChain(client, deployment, sender), agentOf: signers.agentOf };
+    const port: AnchorPort = {
+      ...createAnchorChain(client, deployment, sender),
+      agentOf: (log, asked) => signers.agentOf(log, asked),
+    };
     stops.push(startAnchoring(new Anchorer({ logs, contracts, port, nowMs }), journal));
   }
 
