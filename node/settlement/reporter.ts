@@ -110,18 +110,21 @@ export class ForkReporter {
       const hash = await this.#send("report", [deployment.contracts.evidenceSlasher, call, salt]);
       onReported?.(log, hash);
     } catch (fault) {
-      // Too early is a matter of a block; anything else the slasher refuses for ever, as a fork that was paid for.
-      const isFinal =
-        fault instanceof SuretyError && fault.code.startsWith("CALL_REVERTED_") && !fault.code.endsWith("NOT_RESERVED");
-      if (!isFinal) throw fault;
+      if (!(fault instanceof SuretyError) || !fault.code.startsWith("CALL_REVERTED_")) throw fault;
+      if (fault.code.endsWith("NOT_RESERVED")) {
+        // Too early is a matter of a block. No reservation at all: a reorg took it, or a report before a restart used it.
+        if (fault.values["reservedAt"] === 0n) this.#mark(log, "is_reserved", 0);
+        throw fault;
+      }
+      // The slasher refuses it for ever, as a fork that was paid for.
       onFault(fault);
     }
     this.#mark(log, "is_done");
   }
 
-  #mark(log: Hex, column: "is_reserved" | "is_done"): void {
+  #mark(log: Hex, column: "is_reserved" | "is_done", value: 0 | 1 = 1): void {
     const { store } = this.#options;
-    store.transaction(() => store.prepare(`UPDATE reporter_fork SET ${column} = 1 WHERE log = ?`).run(log));
+    store.transaction(() => store.prepare(`UPDATE reporter_fork SET ${column} = ? WHERE log = ?`).run(value, log));
   }
 
   async #send(functionName: string, args: readonly unknown[]): Promise<Hex> {
