@@ -37,6 +37,8 @@ export interface AgentConfig {
   readonly apiPort: number;
   /** Who is told of the steps of this agent's deals. */
   readonly webhooks: readonly WebhookEndpoint[];
+  /** The most that is deposited with an arbitrator at once, in wei; undefined = the settlement's default. */
+  readonly maxArbitrationFeeWei: bigint | undefined;
 }
 
 /** An HTTP endpoint of the agent's owner. */
@@ -53,6 +55,10 @@ export interface NodeConfig {
   readonly graphqlUrl: string | undefined;
   /** Bearer token of the local interfaces; undefined = one of its own for each agent, in its folder. */
   readonly apiToken: string | undefined;
+  /** Blocks on top of a transaction or a deal's end before it is left alone; undefined = the stages' defaults. */
+  readonly finalityDepth: number | undefined;
+  /** The most that is paid for a unit of gas, in wei; undefined = the sender's default. */
+  readonly maxFeePerGasWei: bigint | undefined;
   /** Where the agents keep their stores, one folder each. */
   readonly dataDir: string;
   readonly agents: readonly AgentConfig[];
@@ -64,6 +70,9 @@ const MAX_WEBHOOKS = 8;
 const MIN_SECRET_BYTES = 24;
 /** Agents of one process: each has a host, a store and a few timers, 2 MB or so; beyond this, start another process. */
 const MAX_AGENTS = 64;
+
+/** Deeper than any chain reorganizes, and few enough for a node to keep all that is younger in memory. */
+const MAX_FINALITY_DEPTH = 10_000;
 
 /**
  * Reads a node's configuration file: JSON, relative paths from its own folder, keys in files of their own.
@@ -86,6 +95,8 @@ export function readConfig(path: string): NodeConfig {
     deployment: parseDeployment(readText(at(textOf(json, "deploymentFile", path)), "deployment")),
     graphqlUrl: graphqlUrl === undefined ? undefined : textOf(json, "graphqlUrl", path),
     apiToken: json["apiToken"] === undefined ? undefined : textOf(json, "apiToken", path),
+    finalityDepth: depthOf(json, path),
+    maxFeePerGasWei: weiOf(json, "maxFeePerGasWei", path),
     dataDir: at(textOf(json, "dataDir", path)),
     agents: parsed,
   };
@@ -120,6 +131,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
     webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),
+    maxArbitrationFeeWei: weiOf(json, "maxArbitrationFeeWei", path),
   };
 }
 
@@ -209,6 +221,24 @@ function textOf(json: Record<string, unknown>, field: string, path: string): str
   const value = json[field];
   if (typeof value !== "string" || value === "") throw invalid(path, `${field} is missing or no text`);
   return value;
+}
+
+/** Zero would have a reorg take back what was called final. */
+function depthOf(json: Record<string, unknown>, path: string): number | undefined {
+  const depth = json["finalityDepth"];
+  if (depth === undefined) return undefined;
+  if (Number.isInteger(depth) && (depth as number) > 0 && (depth as number) <= MAX_FINALITY_DEPTH) {
+    return depth as number;
+  }
+  throw invalid(path, `finalityDepth is not an integer from 1 to ${MAX_FINALITY_DEPTH}`);
+}
+
+/** A text: JSON's numbers end at 2^53. */
+function weiOf(json: Record<string, unknown>, field: string, path: string): bigint | undefined {
+  const value = json[field];
+  if (value === undefined) return undefined;
+  if (typeof value === "string" && /^\d{1,27}$/.test(value)) return BigInt(value);
+  throw invalid(path, `${field} is not wei as a text of 1 to 27 digits`);
 }
 
 function listOf(json: Record<string, unknown>, field: string, path: string): string[] | undefined {

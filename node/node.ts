@@ -183,15 +183,17 @@ async function compose(
 
   const chainTime = createChainTime(heads);
   const flights = createFlightStore(store, deployment.chainId, signer.address);
-  const sender = createSender({ client, heads, signer, flights, onFault: onFault("sender") });
+  const depth = config.finalityDepth === undefined ? {} : { finalityDepth: config.finalityDepth };
+  const gasCap = config.maxFeePerGasWei === undefined ? {} : { maxFeePerGasWei: config.maxFeePerGasWei };
+  const sender = createSender({ client, heads, signer, flights, ...depth, ...gasCap, onFault: onFault("sender") });
   stops.push(() => sender.stop());
   const isJuror = createJuryReader({ client, deployment });
   const webhooks = new Webhooks({ store, endpoints: agent.webhooks, onFault: onFault("webhooks") });
   webhooks.start();
   stops.push(() => webhooks.stop());
   const settlement: Settlement = createSettlement({
-    ...{ store, transport, ...adapt(application), onFault: onFault("settlement") },
-    chain: createDealChain({ client, heads, sender, deployment, signer, chainTime }),
+    ...{ store, transport, ...adapt(application), ...depth, onFault: onFault("settlement") },
+    chain: createDealChain({ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) }),
     onReceipt: (receipt) => announcer.receipt(receipt),
     async onStep(step) {
       webhooks.add(step);
@@ -336,6 +338,9 @@ function startAnchoring(anchorer: Anchorer, journal: Journal): () => Promise<voi
     await running;
   };
 }
+
+const feeCapOf = ({ maxArbitrationFeeWei }: AgentConfig) =>
+  maxArbitrationFeeWei === undefined ? {} : { maxArbitrationFeeWei };
 
 /** The application behind the ports of negotiation and settlement. */
 function adapt(application: Application): {

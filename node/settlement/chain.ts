@@ -31,11 +31,11 @@ export interface DealChainOptions {
   /** Unix seconds of the chain, from `createChainTime`. */
   readonly chainTime: () => number;
   /** The most that is deposited with an arbitrator at once, in native value; more should be a person's decision. */
-  readonly maxFeeWei?: bigint;
+  readonly maxArbitrationFeeWei?: bigint;
 }
 
 /** 0.1 of the native coin: above what courts on mainnet ask for a first round. */
-const DEFAULT_MAX_FEE_WEI = 10n ** 17n;
+const DEFAULT_MAX_ARBITRATION_FEE_WEI = 10n ** 17n;
 
 /** The escrow and the disputes of a deployment over viem. */
 export function createDealChain(options: DealChainOptions): DealChain {
@@ -216,13 +216,13 @@ class ViemDealChain implements DealChain {
   }
 
   #checkFee(feeWei: bigint): bigint {
-    const { maxFeeWei = DEFAULT_MAX_FEE_WEI } = this.#options;
-    if (feeWei <= maxFeeWei) return feeWei;
+    const { maxArbitrationFeeWei = DEFAULT_MAX_ARBITRATION_FEE_WEI } = this.#options;
+    if (feeWei <= maxArbitrationFeeWei) return feeWei;
     throw new SuretyError(
       "ARBITRATION_FEE_TOO_HIGH",
-      `The arbitrator asks ${feeWei} wei, and at most ${maxFeeWei} are allowed.`,
+      `The arbitrator asks ${feeWei} wei, and at most ${maxArbitrationFeeWei} are allowed.`,
       {
-        values: { feeWei, maxFeeWei },
+        values: { feeWei, maxArbitrationFeeWei },
         next: "Raise maxArbitrationFeeWei in the node's configuration before the deadline, or let the deposit go.",
       },
     );

@@ -48,13 +48,13 @@ describe("the node's configuration file", () => {
     const { agents, ...rest } = read(sound);
     expect(rest).to.deep.equal({
       ...{ rpcUrl: sound.rpcUrl, deployment, dataDir: join(dir, "state") },
-      ...{ graphqlUrl: undefined, apiToken: undefined },
+      ...{ graphqlUrl: undefined, apiToken: undefined, finalityDepth: undefined, maxFeePerGasWei: undefined },
     });
     expect(agents).to.deep.equal([
       {
         ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
         ...{ publisher: undefined, application: undefined, apiPort: 0 },
-        ...{ bindingFile: undefined, isUnbound: false, webhooks: [] },
+        ...{ bindingFile: undefined, isUnbound: false, webhooks: [], maxArbitrationFeeWei: undefined },
       },
     ]);
   });
@@ -69,17 +69,23 @@ describe("the node's configuration file", () => {
       },
       ...{ binding: "keep/binding.json", unbound: true },
       webhooks: [{ url: "https://example.org/deals", secretFile: "hook.secret" }],
+      maxArbitrationFeeWei: "300000000000000000",
     };
     const secret = "0123456789abcdef01234567";
     writeFileSync(join(dir, "hook.secret"), `${secret}\n`);
     const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
-    const { keyFile: _, binding, unbound, webhooks: __, ...rest } = full;
+    const { keyFile: _, binding, unbound, webhooks: __, maxArbitrationFeeWei: ___, ...rest } = full;
     const webhooks = [{ url: "https://example.org/deals", secret: new TextEncoder().encode(secret) }];
-    const bound = { bindingFile: join(dir, binding), isUnbound: unbound };
+    const bound = { bindingFile: join(dir, binding), isUnbound: unbound, maxArbitrationFeeWei: 3n * 10n ** 17n };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
       ...{ agents: [{ ...rest, ...bound, key, application, webhooks }], graphqlUrl: "http://i", apiToken: "t" },
     });
+  });
+
+  it("takes how deep is final, and the most for gas, in wei as a text", () => {
+    const { finalityDepth, maxFeePerGasWei } = read({ ...sound, finalityDepth: 64, maxFeePerGasWei: "30000000000" });
+    expect({ finalityDepth, maxFeePerGasWei }).to.deep.equal({ finalityDepth: 64, maxFeePerGasWei: 30_000_000_000n });
   });
 
   it("lets a publisher commit at once and leave its bonds, unless it says otherwise", () => {
@@ -103,6 +109,12 @@ describe("the node's configuration file", () => {
     ["no dataDir", { ...sound, dataDir: 7 }, /dataDir is missing or no text/],
     ["a graphqlUrl that is no text", { ...sound, graphqlUrl: 7 }, /graphqlUrl is missing or no text/],
     ["an empty apiToken", { ...sound, apiToken: "" }, /apiToken is missing or no text/],
+    ["a finalityDepth of none", { ...sound, finalityDepth: 0 }, /finalityDepth is not an integer from 1 to 10000/],
+    ["a finalityDepth of halves", { ...sound, finalityDepth: 1.5 }, /finalityDepth is not an integer/],
+    ["a finalityDepth for ever", { ...sound, finalityDepth: 10_001 }, /finalityDepth is not an integer/],
+    ["a maxFeePerGasWei that is a number", { ...sound, maxFeePerGasWei: 3e10 }, /maxFeePerGasWei is not wei as a text/],
+    ["a negative maxFeePerGasWei", { ...sound, maxFeePerGasWei: "-1" }, /maxFeePerGasWei is not wei as a text/],
+    ["an arbitration fee in coins", of({ maxArbitrationFeeWei: "0.3" }), /maxArbitrationFeeWei is not wei as a text/],
     ["no agents", { ...sound, agents: [] }, /agents is not a list of 1 to 64/],
     ["agents that are no list", { ...sound, agents: {} }, /agents is not a list of 1 to 64/],
     ["one agent too many", { ...sound, agents: Array(65).fill(agent) }, /agents is not a list of 1 to 64/],
@@ -120,7 +132,11 @@ describe("the node's configuration file", () => {
     ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
     ["a webhook to elsewhere in clear", of({ webhooks: [{ url: "http://192.0.2.1/" }] }), /no https URL/],
     ["a webhook with a password", of({ webhooks: [{ url: "https://a:b@example.org/" }] }), /no https URL/],
-    ["an unknown role", of({ roles: ["watcher", "judge"] }), /judge is no role; roles are publisher, watcher, anchorer, juror/],
+    [
+      "an unknown role",
+      of({ roles: ["watcher", "judge"] }),
+      /judge is no role; roles are publisher, watcher, anchorer, juror/,
+    ],
     ["a publisher without its role", of({ publisher: { rank: 1 } }), /its roles lack publisher/],
     ["a publisher that is no object", of({ roles: ["publisher"], publisher: 1 }), /publisher of seller-1 is not an/],
     [
