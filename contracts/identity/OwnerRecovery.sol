@@ -119,7 +119,7 @@ contract OwnerRecovery is IOwnerRecovery, SignedOrders {
         delete _pending[agentId];
         emit RecoveryExecuted(agentId, owner, pending.newOwner);
         // Without a receiver's hook: the new owner was chosen by guardians, and nothing of its code runs here.
-        Forwarded.call(registry, owner, abi.encodeCall(IERC721.transferFrom, (owner, pending.newOwner, agentId)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IERC721.transferFrom, (owner, pending.newOwner, agentId)));
     }
 
     /// @inheritdoc IOwnerRecovery

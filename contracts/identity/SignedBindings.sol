@@ -39,7 +39,7 @@ contract SignedBindings is ISignedBindings, SignedOrders {
                 newSigner.proof
             )
         );
-        Forwarded.call(registry, owner, input);
+        Forwarded.forward(registry, owner, input);
     }
 
     /// @inheritdoc ISignedBindings
@@ -60,7 +60,7 @@ contract SignedBindings is ISignedBindings, SignedOrders {
             IBindings.bindUncheckedKey,
             (agentId, newKey.key, newKey.validFrom, newKey.validUntil, newKey.deadline, newKey.proof)
         );
-        Forwarded.call(registry, owner, input);
+        Forwarded.forward(registry, owner, input);
     }
 
     /// @inheritdoc ISignedBindings
@@ -87,7 +87,7 @@ contract SignedBindings is ISignedBindings, SignedOrders {
                 rotation.proof
             )
         );
-        Forwarded.call(registry, owner, input);
+        Forwarded.forward(registry, owner, input);
     }
 
     /// @inheritdoc ISignedBindings
@@ -107,7 +107,7 @@ contract SignedBindings is ISignedBindings, SignedOrders {
             })
         );
         address owner = _authorize(agentId, order, consent, _isOperable(_purposeOf(signerHash)));
-        Forwarded.call(registry, owner, abi.encodeCall(IBindings.revokeSigner, (agentId, signerHash, compromisedAt)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IBindings.revokeSigner, (agentId, signerHash, compromisedAt)));
     }
 
     function _purposeOf(bytes32 signerHash) private view returns (bytes32 purpose) {

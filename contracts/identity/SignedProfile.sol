@@ -44,7 +44,7 @@ contract SignedProfile is ISignedProfile, SignedOrders {
             isBare
                 ? abi.encodeWithSignature("register(string)", agentURI)
                 : abi.encodeCall(IIdentityRegistry.registerBound, (agentURI, binding));
-        agentId = abi.decode(Forwarded.call(registry, owner, input), (uint256));
+        agentId = abi.decode(Forwarded.forward(registry, owner, input), (uint256));
     }
 
     /// @inheritdoc ISignedProfile
@@ -56,7 +56,7 @@ contract SignedProfile is ISignedProfile, SignedOrders {
             deadline: consent.deadline
         });
         address owner = _authorize(agentId, StructHash.hash(order), consent, true);
-        Forwarded.call(registry, owner, abi.encodeCall(IERC8004Identity.setAgentURI, (agentId, newURI)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IERC8004Identity.setAgentURI, (agentId, newURI)));
     }
 
     /// @inheritdoc ISignedProfile
@@ -75,7 +75,7 @@ contract SignedProfile is ISignedProfile, SignedOrders {
         });
         address owner = _authorize(agentId, StructHash.hash(order), consent, true);
         bytes memory input = abi.encodeCall(IERC8004Identity.setMetadata, (agentId, metadataKey, metadataValue));
-        Forwarded.call(registry, owner, input);
+        Forwarded.forward(registry, owner, input);
     }
 
     /// @inheritdoc ISignedProfile
@@ -91,13 +91,13 @@ contract SignedProfile is ISignedProfile, SignedOrders {
             IERC8004Identity.setAgentWallet,
             (agentId, newWallet, walletDeadline, walletSignature)
         );
-        Forwarded.call(registry, owner, input);
+        Forwarded.forward(registry, owner, input);
     }
 
     /// @inheritdoc ISignedProfile
     function unsetAgentWalletWithSignature(uint256 agentId, Consent calldata consent) external {
         address owner = _authorizeWallet(agentId, address(0), consent);
-        Forwarded.call(registry, owner, abi.encodeCall(IERC8004Identity.unsetAgentWallet, (agentId)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IERC8004Identity.unsetAgentWallet, (agentId)));
     }
 
     /// @inheritdoc ISignedProfile
@@ -109,7 +109,7 @@ contract SignedProfile is ISignedProfile, SignedOrders {
             deadline: consent.deadline
         });
         address owner = _authorize(agentId, StructHash.hash(order), consent, false);
-        Forwarded.call(registry, owner, abi.encodeCall(IERC721.transferFrom, (owner, to, agentId)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IERC721.transferFrom, (owner, to, agentId)));
     }
 
     /// @inheritdoc ISignedProfile
@@ -121,7 +121,7 @@ contract SignedProfile is ISignedProfile, SignedOrders {
             deadline: consent.deadline
         });
         address owner = _authorize(agentId, StructHash.hash(order), consent, false);
-        Forwarded.call(registry, owner, abi.encodeCall(IERC721.approve, (approved, agentId)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IERC721.approve, (approved, agentId)));
     }
 
     /// @inheritdoc ISignedProfile
@@ -139,7 +139,7 @@ contract SignedProfile is ISignedProfile, SignedOrders {
             deadline: consent.deadline
         });
         _authorizeAccount(owner, StructHash.hash(order), consent);
-        Forwarded.call(registry, owner, abi.encodeCall(IERC721.setApprovalForAll, (operator, isApproved)));
+        Forwarded.forward(registry, owner, abi.encodeCall(IERC721.setApprovalForAll, (operator, isApproved)));
     }
 
     function _authorizeWallet(

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Deal, SplitProposal} from "../libraries/Types.sol";
 import {IArbitrator} from "./IArbitrator.sol";
 import {ICredits} from "./ICredits.sol";
-import {IDealEscrow, Resolution} from "./IDealEscrow.sol";
+import {IDealEscrow} from "./IDealEscrow.sol";
 
 /// @notice Where the fees of a dispute stand. None = no arbitrator that charges: the deal's arbiter rules by itself.
 enum FeeStage {

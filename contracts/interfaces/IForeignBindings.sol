@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IBindings} from "./IBindings.sol";
-
 /// @title Bindings for agents of registries that we did not deploy
 /// @notice Any ERC-721 whose ids are agents, ERC-8004's canonical registries first. An agent is adopted once and gets a number
 /// here; under it, every function of IBindings works as for our own agents, in the name of whom the foreign registry calls

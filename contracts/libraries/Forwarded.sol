@@ -9,8 +9,9 @@ library Forwarded {
     }
 
     /// @notice Calls `target` in the name of `account`, and reverts as it does.
-    function call(address target, address account, bytes memory input) internal returns (bytes memory output) {
+    function forward(address target, address account, bytes memory input) internal returns (bytes memory output) {
         bool isOk;
+        // solhint-disable-next-line avoid-low-level-calls -- any call, in another name: there is no interface to name
         (isOk, output) = target.call(abi.encodePacked(input, account));
         if (isOk) return output;
         assembly ("memory-safe") {

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 // Calling anything is what this hook is for.
-// solhint-disable avoid-low-level-calls
+// solhint-disable avoid-low-level-calls, no-complex-fallback
 
 /// @title A hook with every vice. TEST ONLY.
 /// @notice Whatever it is called with, it does what it was told.

@@ -628,6 +628,7 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
 
     /// @dev The reading of a calldata field refuses unclean high bits; this only keeps it from being left out.
     function _requireClean(uint256 field) private pure {
+        // solhint-disable-next-line gas-custom-errors -- never reached, and the code has no room for a name
         if (field > type(uint32).max) revert();
     }
 

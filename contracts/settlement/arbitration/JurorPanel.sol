@@ -357,6 +357,7 @@ contract JurorPanel is JurorPool, ReentrancyGuardTransient {
     function _deliver(uint256 disputeId, Dispute storage dispute) private {
         dispute.isDelivered = true;
         bytes memory call = abi.encodeCall(IArbitrable.rule, (disputeId, dispute.ruling));
+        // solhint-disable-next-line avoid-low-level-calls -- `try` would let an arbitrable without code revert here
         (bool isTaken, ) = dispute.arbitrable.call(call);
         if (isTaken) return;
         dispute.isDelivered = false;
