@@ -77,10 +77,10 @@ async function measureView(
 }
 
 async function measureAssertions(rig: Rig): Promise<Result[]> {
-  const [verifier, passkeys] = await Promise.all([
-    rig.viem.deployContract("P256Verifier"),
-    rig.viem.deployContract("WebAuthnVerifier"),
-  ]);
+  await rig.tick();
+  const verifier = await rig.viem.deployContract("P256Verifier");
+  await rig.tick();
+  const passkeys = await rig.viem.deployContract("WebAuthnVerifier");
   const key = bytesToHex(p256.getPublicKey(P256_SECRET, false).subarray(1));
   const digest = keccak256("0x01");
   const sign = (message: Hex) =>
@@ -114,6 +114,7 @@ function passkeyAssertion(digest: Hex, sign: (message: Hex) => Hex): Hex {
 
 async function measureAnchors(rig: Rig): Promise<Result[]> {
   const { viem, registry, measure } = rig;
+  await rig.tick();
   const anchors = await viem.deployContract("Anchors", [registry.address]);
   const agents: Owned[] = [];
   // The first anchors alone too, from its own account.
@@ -160,6 +161,7 @@ async function measureAnchors(rig: Rig): Promise<Result[]> {
 
 async function measureEvidence(rig: Rig): Promise<Result> {
   const { viem, registry, now } = rig;
+  await rig.tick();
   const evidence = await viem.deployContract("LogEvidence", [registry.address]);
   const { signer } = await createAgent(rig, 60);
   const headerOf = (bodyHash: Hex): { header: LogHeader; signature: Hex } => {
@@ -218,6 +220,7 @@ async function measureOrders(rig: Rig): Promise<Result[]> {
 
 async function measureForeign(rig: Rig): Promise<Result[]> {
   const { viem, registry, chainId, measure } = rig;
+  await rig.tick();
   const foreign = await viem.deployContract("ForeignBindings");
   const { agentId: foreignId } = await createAgent(rig, 66);
   const { agentId: otherId } = await createAgent(rig, 67);

@@ -48,6 +48,7 @@ export async function createRig() {
   const { viem } = chain;
   await clock.tick();
   const registry = await viem.deployContract("IdentityRegistry");
+  await clock.tick();
   const token = await viem.deployContract("TestToken");
   const chainId = await (await viem.getPublicClient()).getChainId();
   return { chain, viem, registry, token, chainId, ...clock, ...createMeter(chain, clock) };

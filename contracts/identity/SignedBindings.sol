@@ -107,7 +107,11 @@ contract SignedBindings is ISignedBindings, SignedOrders {
             })
         );
         address owner = _authorize(agentId, order, consent, _isOperable(_purposeOf(signerHash)));
-        Forwarded.forward(registry, owner, abi.encodeCall(IBindings.revokeSigner, (agentId, signerHash, compromisedAt)));
+        Forwarded.forward(
+            registry,
+            owner,
+            abi.encodeCall(IBindings.revokeSigner, (agentId, signerHash, compromisedAt))
+        );
     }
 
     function _purposeOf(bytes32 signerHash) private view returns (bytes32 purpose) {

@@ -186,7 +186,7 @@ interface IBindings {
 
     /// @notice True if these four open the agent's current commitment: keccak256(abi.encode(cp, configDigest, userId, salt)).
     /// @param cp typed code commitment, its first byte: 1 file manifest, 2 OCI image, 3 RISC Zero image id, 4 SP1 key, 5 TEE
-    /// measurement; another type opens nothing
+    /// measurement; another type opens nothing. The other 31 are the last ones of keccak256(type, digest)
     function verifyOpening(
         uint256 agentId,
         bytes32 cp,

@@ -54,5 +54,11 @@ export function decodeCodeCommitment(encoded: Hex): Verdict<CodeCommitment> {
   return accept({ kind, digest: digest.toLowerCase() as Hex });
 }
 
-/** CP of eq. 9, the word that enters the commitment: keccak256 of type and digest. */
-export const codeWordOf = (code: CodeCommitment): Hex => keccak256(encodeCodeCommitment(code));
+/**
+ * CP of eq. 9, the word that enters the commitment: the byte of the type, which the chain reads (`IBindings.verifyOpening`), then
+ * the last 31 bytes of keccak256 over type and digest. Digests have up to 64 bytes; 248 bits of a hash collide for nobody.
+ */
+export function codeWordOf(code: CodeCommitment): Hex {
+  const encoded = encodeCodeCommitment(code);
+  return concat([sliceHex(encoded, 0, 1), sliceHex(keccak256(encoded), 1)]);
+}

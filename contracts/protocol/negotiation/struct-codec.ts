@@ -11,7 +11,7 @@ const WORD = 32;
 export function encodeStruct<K extends keyof Structs>(name: K, value: Structs[K]): Uint8Array {
   const fields = structTypes[name];
   const bytes = new Uint8Array(fields.length * WORD);
-  const values = value as unknown as Record<string, string | number | bigint>;
+  const values = value as unknown as Record<string, string | number | bigint | boolean>;
   fields.forEach((field, i) => bytes.set(encodeWord(field.type, values[field.name] ?? ""), i * WORD));
   return bytes;
 }
@@ -31,8 +31,8 @@ export function decodeStruct<K extends keyof Structs>(name: K, bytes: Uint8Array
   return accept(value as unknown as Structs[K]);
 }
 
-function encodeWord(type: string, value: string | number | bigint): Uint8Array {
-  if (typeof value !== "string") return numberToBytes(value, { size: WORD });
+function encodeWord(type: string, value: string | number | bigint | boolean): Uint8Array {
+  if (typeof value !== "string") return numberToBytes(BigInt(value), { size: WORD, signed: type.startsWith("int") });
   const word = new Uint8Array(WORD);
   const given = hexToBytes(value as `0x${string}`);
   word.set(given, type === "address" ? WORD - given.length : 0);
@@ -43,6 +43,12 @@ function decodeWord(type: string, word: Uint8Array): unknown {
   if (type === "bytes32") return bytesToHex(word);
   const value = bytesToBigInt(word);
   if (type === "address") return value >> 160n === 0n ? getAddress(bytesToHex(word.subarray(12))) : undefined;
+  if (type === "bool") return value > 1n ? undefined : value === 1n;
+  if (type.startsWith("int")) {
+    const signed = BigInt.asIntN(256, value);
+    const bits = Number(type.slice("int".length));
+    return BigInt.asIntN(bits, signed) === signed ? (bits <= 48 ? Number(signed) : signed) : undefined;
+  }
   const bits = Number(type.slice("uint".length));
   if (value >> BigInt(bits) !== 0n) return undefined;
   return bits <= 48 ? Number(value) : value;

@@ -89,7 +89,9 @@ describe("store", function () {
     const path = fileOf("killed.db");
     const module = new URL("../../../node/store/sqlite.ts", import.meta.url).href;
     const script = `import { openStore } from ${JSON.stringify(module)};
-      openStore(${JSON.stringify(path)}).lease("writer"); console.log("held"); setInterval(() => {}, 1000);`;
+      // A store that nothing refers to is collected, and its lease with it.
+      const store = openStore(${JSON.stringify(path)}); store.lease("writer");
+      console.log("held"); setInterval(() => store.path, 1000);`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });

@@ -17,6 +17,7 @@ import {
   type Structs,
 } from "#protocol";
 import { bidOf, callOf, mechanism, signBid, spec } from "./fixtures.ts";
+import { arbitraryOf } from "../../fixtures/arbitraries.ts";
 
 const call = callOf();
 const { signature, bid } = signBid(bidOf(call, 2n));
@@ -40,14 +41,6 @@ const codeOf = (frame: Uint8Array) => {
   const verdict = decodeMessage(frame);
   return verdict.kind === "accept" ? "accept" : verdict.code;
 };
-
-/** Any value of a static Solidity type, as viem gives it. */
-function arbitraryOf(type: string): fc.Arbitrary<unknown> {
-  if (type === "bytes32") return fc.bigInt(0n, 2n ** 256n - 1n).map((n) => toHex(n, { size: 32 }));
-  if (type === "address") return fc.bigInt(0n, 2n ** 160n - 1n).map((n) => toHex(n, { size: 20 }));
-  const bits = Number(type.replace("uint", ""));
-  return fc.bigInt(0n, 2n ** BigInt(bits) - 1n).map((n) => (bits <= 48 ? Number(n) : n));
-}
 
 describe("struct words", () => {
   for (const name of Object.keys(structTypes) as (keyof Structs)[]) {
