@@ -173,7 +173,7 @@ async function measureEvidence(rig: Rig): Promise<Result> {
   };
   const args = [headerOf(keccak256("0x03")), headerOf(keccak256("0x04"))] as const;
   const { address, abi } = evidence;
-  const value = await measureView(rig, { address, abi: abi as Abi, functionName: "judge", args });
+  const value = await measureView(rig, { address, abi, functionName: "judge", args });
   return gasResult("identity.equivocation-proof", value, {
     goal: 120_000,
     note: "a whole transaction that checks both headers, without the slash, which the goal includes",

@@ -11,7 +11,8 @@ library Forwarded {
     /// @notice Calls `target` in the name of `account`, and reverts as it does.
     function forward(address target, address account, bytes memory input) internal returns (bytes memory output) {
         bool isOk;
-        // solhint-disable-next-line avoid-low-level-calls -- any call, in another name: there is no interface to name
+        // Any call, in another name: there is no interface to name.
+        // solhint-disable-next-line avoid-low-level-calls
         (isOk, output) = target.call(abi.encodePacked(input, account));
         if (isOk) return output;
         assembly ("memory-safe") {

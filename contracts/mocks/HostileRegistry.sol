@@ -26,7 +26,8 @@ contract HostileRegistry {
     }
 
     function ownerOf(uint256) external view returns (address) {
-        // solhint-disable-next-line gas-custom-errors -- foreign registries revert with text
+        // Foreign registries revert with text.
+        // solhint-disable-next-line gas-custom-errors
         if (vice == Vice.Reverts) revert("no");
         if (vice == Vice.AnswersNothing) _answer(0, 0);
         if (vice == Vice.AnswersNoAddress) _answer(type(uint256).max, 32);

@@ -628,7 +628,8 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
 
     /// @dev The reading of a calldata field refuses unclean high bits; this only keeps it from being left out.
     function _requireClean(uint256 field) private pure {
-        // solhint-disable-next-line gas-custom-errors -- never reached, and the code has no room for a name
+        // Never reached, and the code has no room for a name.
+        // solhint-disable-next-line gas-custom-errors
         if (field > type(uint32).max) revert();
     }
 

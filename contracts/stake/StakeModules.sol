@@ -58,7 +58,8 @@ abstract contract StakeModules is IStakeVault {
         delete _reservations[commitment];
         emit Reported(commitment, msg.sender, module);
         _reporter = msg.sender;
-        // solhint-disable-next-line avoid-low-level-calls -- whichever strike was reserved
+        // Whichever strike was reserved.
+        // solhint-disable-next-line avoid-low-level-calls
         (bool isDone, bytes memory reason) = module.call(copied);
         if (!isDone) {
             assembly ("memory-safe") {

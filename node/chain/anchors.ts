@@ -1,4 +1,3 @@
-import type { Abi } from "viem";
 import { anchorsAbi, type Deployment } from "#protocol";
 import type { AnchorPort } from "../log/anchorer.ts";
 import { withSignal } from "./clock.ts";
@@ -24,7 +23,7 @@ export function createAnchorChain(
     },
     async anchor(ranges, signal) {
       const args = [ranges.map(({ anchor }) => anchor), ranges.map(({ signature }) => signature)];
-      await sender.send({ abi: anchorsAbi as Abi, address, functionName: "anchorLogs", args }, signal);
+      await sender.send({ abi: anchorsAbi, address, functionName: "anchorLogs", args }, signal);
     },
   };
 }

@@ -169,7 +169,8 @@ class ViemReputationChain implements ReputationChain {
   /** Reserves what strikes, and shows it in a later block: whoever copies it then strikes for nothing. */
   async #report({ functionName, args }: RoleCall, signal: AbortSignal): Promise<bigint> {
     const { reputationEpochs: module, stakeVault: address } = this.#contracts;
-    const call = encodeFunctionData({ abi: reputationEpochsAbi as Abi, functionName, args });
+    const abi: Abi = reputationEpochsAbi;
+    const call = encodeFunctionData({ abi, functionName, args });
     const salt = this.#createSalt();
     const commitment = reportCommitmentOf({ reporter: this.#sender.address, module, call, salt });
     const onVault = (name: string, given: readonly unknown[]) =>

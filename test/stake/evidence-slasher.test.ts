@@ -171,7 +171,7 @@ describe("EvidenceSlasher.reportEquivocation", () => {
     await registry.write.revokeSigner([agent.agentId, agent.signer.signerHash, compromisedAt], {
       account: agent.account,
     });
-    const period = Number(await evidence.read.evidencePeriod());
+    const period = await evidence.read.evidencePeriod();
     expect(period).to.be.at.least(SEVEN_DAYS);
     await networkHelpers.time.increase(period - 60);
     await slasher.write.reportEquivocation([...fork]);
@@ -267,7 +267,7 @@ describe("EvidenceSlasher.reportDoubleSigning", () => {
     const after = await pairAt(await networkHelpers.time.latest());
     await refuses(slasher.write.reportDoubleSigning([...after]), "EvidenceSlasherNotAnswerable");
     await slasher.write.reportDoubleSigning([...held]);
-    await networkHelpers.time.increase(Number(await evidence.read.evidencePeriod()) + 1);
+    await networkHelpers.time.increase((await evidence.read.evidencePeriod()) + 1);
     await refuses(slasher.write.reportDoubleSigning([...late]), "EvidenceSlasherTooLate");
   });
 

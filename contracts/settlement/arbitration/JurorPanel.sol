@@ -357,7 +357,8 @@ contract JurorPanel is JurorPool, ReentrancyGuardTransient {
     function _deliver(uint256 disputeId, Dispute storage dispute) private {
         dispute.isDelivered = true;
         bytes memory call = abi.encodeCall(IArbitrable.rule, (disputeId, dispute.ruling));
-        // solhint-disable-next-line avoid-low-level-calls -- `try` would let an arbitrable without code revert here
+        // `try` would let an arbitrable without code revert here.
+        // solhint-disable-next-line avoid-low-level-calls
         (bool isTaken, ) = dispute.arbitrable.call(call);
         if (isTaken) return;
         dispute.isDelivered = false;
