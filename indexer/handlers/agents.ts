@@ -87,10 +87,15 @@ export const identityFolds: Folds<"identityRegistry"> = {
   },
 };
 
-/** Signers of an owner end with its tenure: what the registry says without a loop, rows have to be told one by one. */
+/**
+ * Signers of an owner end with its tenure: what the registry says without a loop, rows have to be told one by one. Our
+ * registry binds a signer once, so that the list ends; a contract that binds one twice ties it to a ring, which is walked once.
+ */
 function endSigners(agent: Row<"agents">, place: EventPlace, rows: RowReader): RowChange[] {
   const ended: RowChange[] = [];
-  for (let id = agent.newestSigner; id !== null;) {
+  const walked = new Set<string>();
+  for (let id = agent.newestSigner; id !== null && !walked.has(id);) {
+    walked.add(id);
     const signer = rows.get("signers", id);
     if (signer === undefined) break;
     const invalidFrom = Math.min(signer.invalidFrom ?? place.timestamp, place.timestamp);
