@@ -5,6 +5,7 @@ import { create as createDigest } from "multiformats/hashes/digest";
 import { bytesToHex, hexToBytes, type Hex } from "viem";
 import { accept, reject, SuretyError, type Verdict } from "../errors.ts";
 import type { LogHeader } from "../generated/structs.ts";
+import { mechanismDocumentCodec } from "../mechanism/document/schema.ts";
 import { kindNameOf, kinds, MAX_BODY_BYTES, MAX_SEQ, type KindName } from "./header.ts";
 import {
   address,
@@ -57,8 +58,8 @@ const schemas = {
     call: variableBytes(8192),
     ...reach,
   }),
-  /** Published rules, as the canonical JSON whose hash deals cite. */
-  mechanism: record({ topic, document: text(49_152) }),
+  /** Published rules, as they are: this body's hash is the mechanismHash of calls and deals. */
+  mechanism: mechanismDocumentCodec,
   /** How a deal ended on chain, as one party says; the transaction proves it. */
   receipt: record({
     dealId: hash,
@@ -188,6 +189,7 @@ export function textOf<K extends KindName>({ kind, body }: { readonly kind: K; r
     case "intent":
       return [entry.body.topic, entry.body.description, ...entry.body.skills].join("\n");
     case "mechanism":
+      return [entry.body.name, entry.body.purpose, ...entry.body.admission.topics].join("\n");
     case "summary":
       return entry.body.topic;
     default:

@@ -41,6 +41,28 @@ export const uint: Codec<bigint> = {
       : fail(path, "is not a uint256 in decimal text"),
 };
 
+/** Signed integer of at most 256 bits and a sign, as decimal text. */
+export const int: Codec<bigint> = {
+  write: (value) => value.toString(),
+  read: (stored, path) =>
+    typeof stored === "string" &&
+    /^(0|-?[1-9][0-9]{0,77})$/.test(stored) &&
+    (BigInt(stored) + (1n << 256n)) >> 257n === 0n
+      ? BigInt(stored)
+      : fail(path, "is not a signed 256-bit integer in decimal text"),
+};
+
+export const flag: Codec<boolean> = {
+  write: (value) => value,
+  read: (stored, path) => (typeof stored === "boolean" ? stored : fail(path, "is neither true nor false")),
+};
+
+/** A value or, where there is none, null: a field is never left out. */
+export const nullable = <T>(codec: Codec<T>): Codec<T | null> => ({
+  write: (value) => (value === null ? null : codec.write(value)),
+  read: (stored, path) => (stored === null ? null : codec.read(stored, path)),
+});
+
 /** Exactly `length` bytes. */
 export const fixedBytes = (length: number): Codec<Hex> => ({
   write: (value) => hexToBytes(value),

@@ -3,6 +3,7 @@ export * from "./attribution.ts";
 export * from "./bargaining.ts";
 export * from "./binary.ts";
 export * from "./commitment.ts";
+export * from "./document/index.ts";
 export * as fractions from "./fraction.ts";
 export type { Fraction } from "./fraction.ts";
 export {

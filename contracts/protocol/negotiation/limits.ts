@@ -7,8 +7,8 @@ export const MAX_BIDS = 128;
 /** What is to be delivered, inline in the call; longer specifications name a body by its hash. */
 export const MAX_SPEC_BYTES = 32_768;
 
-/** The rules of a call, inline in it. */
-export const MAX_MECHANISM_BYTES = 4_096;
+/** The rules of a call, inline in it: 32 actions by 32 outcomes of ten digits each take 13 KB. Fits a frame with the longest spec. */
+export const MAX_MECHANISM_BYTES = 16_384;
 
 /** MAX_BIDS bids and as many 34-byte ids of passed-over ones, with room for framing. */
 export const MAX_CERTIFICATE_BYTES = 49_152;

@@ -5,6 +5,7 @@ import { CID } from "multiformats/cid";
 import { bytesToHex } from "viem";
 import { bodyHashOf, cidOf, decodeBody, encodeBody, kinds, matchBody, type Bodies, type KindName } from "#protocol";
 import { headerOf, sha256Of, testDeclare, testSigner } from "../../fixtures/log.ts";
+import { textbookDocument } from "../../fixtures/mechanism.ts";
 
 const hash = `0x${"07".repeat(32)}` as const;
 const { topics: _topics, name: _name, ...rest } = testDeclare();
@@ -25,7 +26,7 @@ const samples: Bodies = {
     call: "0xc0ffee",
     ...reach,
   },
-  mechanism: { topic: "translation", document: '{"award":"second-price"}' },
+  mechanism: textbookDocument,
   receipt: { dealId: hash, role: "client", outcome: "completed", rating: -100, transaction: hash },
   summary: {
     agentId,

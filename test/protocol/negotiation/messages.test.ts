@@ -9,6 +9,7 @@ import {
   decodeStruct,
   encodeMechanism,
   encodeMessage,
+  MAX_MECHANISM_BYTES,
   encodeStruct,
   MAX_NEGOTIATION_FRAME_BYTES,
   structHash,
@@ -99,7 +100,7 @@ describe("negotiation frames", () => {
   });
 
   it("refuses to encode a field beyond its bound", () => {
-    const long = { type: "call", call, mechanism: new Uint8Array(5_000), spec, signature } as const;
+    const long = { type: "call", call, mechanism: new Uint8Array(MAX_MECHANISM_BYTES + 1), spec, signature } as const;
     expect(() => encodeMessage(long)).to.throw(RangeError);
   });
 
