@@ -5,7 +5,6 @@ import {IERC165} from "@openzeppelin/contracts/interfaces/IERC165.sol";
 import {IERC4906} from "@openzeppelin/contracts/interfaces/IERC4906.sol";
 import {ERC721} from "@openzeppelin/contracts/token/ERC721/ERC721.sol";
 import {ERC721Utils} from "@openzeppelin/contracts/token/ERC721/utils/ERC721Utils.sol";
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IBindings} from "../interfaces/IBindings.sol";
 import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
 import {IIdentityRegistry} from "../interfaces/IIdentityRegistry.sol";
@@ -13,21 +12,17 @@ import {CodeStorage, IContentSource} from "../libraries/CodeStorage.sol";
 import {Forwarded} from "../libraries/Forwarded.sol";
 import {Signatures} from "../libraries/Signatures.sol";
 import {StructHash} from "../libraries/StructHash.sol";
-import {AgentWalletSet, BindingUpdate, SignerBinding} from "../libraries/Types.sol";
+import {AgentWalletSet, SignerBinding} from "../libraries/Types.sol";
 import {AgentURI} from "./AgentURI.sol";
+import {Bindings} from "./Bindings.sol";
 import {OwnerRecovery} from "./OwnerRecovery.sol";
 import {SignedBindings} from "./SignedBindings.sol";
 import {SignedProfile} from "./SignedProfile.sol";
-import {SignerRecord, Signers} from "./Signers.sol";
-import {Chain, VersionChain} from "./VersionChain.sol";
+import {Signers} from "./Signers.sol";
 
 /// @title Agents: the ERC-8004 identity registry with BAID bindings
 /// @notice Nobody owns it, nobody upgrades it. See contracts/identity/README.md.
-contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityRegistry, IContentSource, ERC721, EIP712 {
-    using Signers for mapping(bytes32 signerHash => SignerRecord);
-    using Signers for SignerRecord;
-    using VersionChain for Chain;
-
+contract IdentityRegistry is IERC4906, IERC8004Identity, IIdentityRegistry, IContentSource, ERC721, Bindings {
     /// @dev What changed since an agent was registered, in one slot; all zero until then, so registration writes none.
     struct Changes {
         /// Meaningful if `isWalletChanged`; else the wallet is the registrant, who is still the owner.
@@ -54,12 +49,8 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityReg
     uint256 private _lastAgentId;
     mapping(uint256 agentId => Changes) private _changes;
     mapping(uint256 agentId => mapping(string metadataKey => bytes)) private _metadata;
-    mapping(bytes32 signerHash => SignerRecord) private _signers;
-    mapping(uint256 agentId => Chain) private _chains;
-    /// @dev Starts of the tenures from the first transfer on, but for the present one.
-    mapping(uint256 agentId => mapping(uint24 tenure => uint40)) private _pastTenures;
 
-    constructor() ERC721("AgentIdentity", "AGENT") EIP712("ERC8004IdentityRegistry", "1") {
+    constructor() ERC721("AgentIdentity", "AGENT") {
         signedBindings = address(new SignedBindings(address(this)));
         signedProfile = address(new SignedProfile(address(this)));
         ownerRecovery = address(new OwnerRecovery(address(this)));
@@ -178,10 +169,7 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityReg
         InitialBinding calldata binding
     ) external returns (uint256 agentId) {
         agentId = _register(agentURI);
-        if (binding.commitment != bytes32(0)) {
-            _chains[agentId].commitment = binding.commitment;
-            emit CommitmentUpdated(agentId, 1, binding.commitment, binding.commitment, "");
-        }
+        if (binding.commitment != bytes32(0)) _commitFirst(agentId, binding.commitment);
         SignerBinding memory first = SignerBinding({
             agentId: 0,
             owner: _msgSender(),
@@ -196,197 +184,8 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityReg
     }
 
     /// @inheritdoc IBindings
-    function updateCommitment(
-        uint256 agentId,
-        uint64 version,
-        bytes32 delta,
-        uint48 deadline,
-        bytes calldata signature
-    ) external {
-        address owner = _requireOwned(agentId);
-        BindingUpdate memory update = _chains[agentId].next(agentId, version, delta, deadline);
-        // INVARIANT: only the owner's or an operator's signature advances the chain, whoever relays it.
-        if (!Signatures.isValid(owner, _hashTypedDataV4(StructHash.hash(update)), signature)) {
-            revert BindingsBadSignature(agentId, owner);
-        }
-        _chains[agentId].advance(update, signature);
-    }
-
-    /// @inheritdoc IBindings
-    function updateCommitmentAsOperator(
-        uint256 agentId,
-        uint64 version,
-        bytes32 delta,
-        uint48 deadline,
-        bytes calldata operator,
-        bytes calldata signature
-    ) external {
-        if (!isSignerValidAt(agentId, keccak256(operator), Signers.OPERATOR, block.timestamp)) {
-            revert BindingsNotOperator(agentId, keccak256(operator));
-        }
-        BindingUpdate memory update = _chains[agentId].next(agentId, version, delta, deadline);
-        if (!Signatures.isValid(operator, _hashTypedDataV4(StructHash.hash(update)), signature)) {
-            revert BindingsBadProof(agentId, keccak256(operator));
-        }
-        _chains[agentId].advance(update, signature);
-    }
-
-    /// @inheritdoc IBindings
-    function bindSigner(
-        uint256 agentId,
-        bytes calldata signer,
-        bytes32 purpose,
-        uint48 validFrom,
-        uint48 validUntil,
-        uint48 deadline,
-        bytes calldata proof
-    ) external {
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _requireAuthorized(agentId),
-            signerHash: keccak256(signer),
-            purpose: purpose,
-            validFrom: validFrom,
-            validUntil: validUntil,
-            deadline: deadline
-        });
-        _bindSigner(agentId, _changes[agentId].tenure, binding, signer, proof);
-    }
-
-    /// @inheritdoc IBindings
-    function bindUncheckedKey(
-        uint256 agentId,
-        bytes32 key,
-        uint48 validFrom,
-        uint48 validUntil,
-        uint48 deadline,
-        bytes calldata proof
-    ) external {
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _requireAuthorized(agentId),
-            signerHash: keccak256(Signers.uncheckedBytes(agentId, key)),
-            purpose: Signers.TRANSPORT,
-            validFrom: validFrom,
-            validUntil: validUntil,
-            deadline: deadline
-        });
-        _signers.bindUnchecked(_changes[agentId].tenure, binding, key, proof);
-    }
-
-    /// @inheritdoc IBindings
-    function rotateSigner(
-        uint256 agentId,
-        bytes32 oldSignerHash,
-        bytes calldata newSigner,
-        uint48 validUntil,
-        uint48 deadline,
-        bytes calldata proof
-    ) external {
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _requireAuthorized(agentId),
-            signerHash: keccak256(newSigner),
-            purpose: Signers.purposeAt(_signers[oldSignerHash].purposeIndex),
-            validFrom: 0,
-            validUntil: validUntil,
-            deadline: deadline
-        });
-        _revokeSigner(agentId, oldSignerHash, 0);
-        _bindSigner(agentId, _changes[agentId].tenure, binding, newSigner, proof);
-    }
-
-    /// @inheritdoc IBindings
-    function revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) external {
-        _requireAuthorized(agentId);
-        _revokeSigner(agentId, signerHash, compromisedAt);
-    }
-
-    /// @inheritdoc IBindings
     function observeOwner(uint256 agentId) external view returns (address) {
         return _requireOwned(agentId);
-    }
-
-    /// @inheritdoc IBindings
-    function isSignerValidAt(
-        uint256 agentId,
-        bytes32 signerHash,
-        bytes32 purpose,
-        uint256 time
-    ) public view returns (bool) {
-        SignerRecord memory record = _signers[signerHash];
-        return record.isValidAt(agentId, purpose, time, _tenureEndOf(record.agentId, record.tenure));
-    }
-
-    /// @inheritdoc IBindings
-    function answerableOf(
-        bytes32 signerHash
-    ) external view returns (uint256 agentId, bytes32 purpose, uint48 from, uint48 until) {
-        SignerRecord memory record = _signers[signerHash];
-        until = record.answerableUntil(_tenureEndOf(record.agentId, record.tenure));
-        return (record.agentId, Signers.purposeAt(record.purposeIndex), record.validFrom, until);
-    }
-
-    /// @inheritdoc IBindings
-    function isSignerUnchecked(bytes32 signerHash) external view returns (bool) {
-        return _signers[signerHash].purposeIndex == Signers.UNCHECKED_INDEX;
-    }
-
-    /// @inheritdoc IBindings
-    function tenureOf(uint256 agentId) external view returns (uint24 tenure, uint48 since) {
-        return (_changes[agentId].tenure, _changes[agentId].tenureSince);
-    }
-
-    /// @inheritdoc IBindings
-    function agentOfSigner(bytes32 signerHash) external view returns (uint256) {
-        return _signers[signerHash].agentId;
-    }
-
-    /// @inheritdoc IBindings
-    function signerOf(
-        bytes32 signerHash
-    )
-        external
-        view
-        returns (uint256 agentId, bytes32 purpose, uint48 validFrom, uint48 validUntil, uint48 invalidFrom)
-    {
-        SignerRecord memory record = _signers[signerHash];
-        purpose = Signers.purposeAt(record.purposeIndex);
-        invalidFrom = record.invalidFromOf(_tenureEndOf(record.agentId, record.tenure));
-        return (record.agentId, purpose, record.validFrom, record.validUntil, invalidFrom);
-    }
-
-    /// @inheritdoc IBindings
-    function commitmentOf(uint256 agentId) external view returns (bytes32 commitment, uint64 version, bytes32 head) {
-        (version, head) = _chains[agentId].tip();
-        commitment = _chains[agentId].commitment;
-    }
-
-    /// @inheritdoc IBindings
-    function historyOf(uint256 agentId) external view returns (uint64 count, bytes32 root) {
-        return _chains[agentId].history();
-    }
-
-    /// @inheritdoc IBindings
-    function verifyVersion(
-        uint256 agentId,
-        uint64 version,
-        bytes32 commitment,
-        bytes32 head,
-        bytes32[] calldata proof
-    ) external view returns (bool) {
-        return _chains[agentId].hadVersion(agentId, version, commitment, head, proof);
-    }
-
-    /// @inheritdoc IBindings
-    function verifyOpening(
-        uint256 agentId,
-        bytes32 cp,
-        bytes32 configDigest,
-        bytes32 userId,
-        bytes32 salt
-    ) external view returns (bool) {
-        return _chains[agentId].opensTo(cp, configDigest, userId, salt);
     }
 
     /// @inheritdoc IIdentityRegistry
@@ -396,10 +195,20 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityReg
 
     // ----------------------------------------------------------------- shared
 
-    /// @dev The authorisation check of every owner's action.
-    function _requireAuthorized(uint256 agentId) private view returns (address owner) {
+    /// @inheritdoc Bindings
+    function _requireAuthorized(uint256 agentId) internal view override returns (address owner) {
         owner = _ownerOf(agentId);
         _checkAuthorized(owner, _msgSender(), agentId);
+    }
+
+    /// @inheritdoc Bindings
+    function _observe(uint256 agentId) internal view override returns (address owner) {
+        return _requireOwned(agentId);
+    }
+
+    /// @inheritdoc Bindings
+    function _tenureNow(uint256 agentId) internal view override returns (uint24 tenure, uint40 since) {
+        return (_changes[agentId].tenure, _changes[agentId].tenureSince);
     }
 
     /// @dev INVARIANT: nobody acts as somebody else, but for the three contracts that this one made (ERC-2771).
@@ -450,7 +259,7 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityReg
     /// @dev One slot, and from the second transfer on another one for the tenure that this one covers up.
     function _endTenure(uint256 agentId) private {
         Changes memory changes = _changes[agentId];
-        if (changes.tenure != 0) _pastTenures[agentId][changes.tenure] = changes.tenureSince;
+        _keepTenure(agentId, changes.tenure, changes.tenureSince);
         // INVARIANT: a wallet that a former owner proved never receives for the new one, and no signer that it bound speaks.
         (changes.wallet, changes.isWalletChanged) = (address(0), true);
         changes.tenure++;
@@ -458,29 +267,6 @@ contract IdentityRegistry is IERC4906, IERC8004Identity, IBindings, IIdentityReg
         _changes[agentId] = changes;
 
         emit MetadataSet(agentId, WALLET_KEY, WALLET_KEY, "");
-    }
-
-    /// @return the second (Unix) at which a tenure ended; 0 = it lasts
-    function _tenureEndOf(uint256 agentId, uint24 tenure) private view returns (uint48) {
-        uint24 present = _changes[agentId].tenure;
-        if (tenure == present) return 0;
-        return tenure + 1 == present ? _changes[agentId].tenureSince : _pastTenures[agentId][tenure + 1];
-    }
-
-    function _bindSigner(
-        uint256 agentId,
-        uint24 tenure,
-        SignerBinding memory binding,
-        bytes calldata signer,
-        bytes calldata proof
-    ) private {
-        bytes32 digest = _hashTypedDataV4(StructHash.hash(binding));
-        _signers.bind(agentId, tenure, binding, digest, signer, proof);
-    }
-
-    function _revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) private {
-        uint24 tenure = _signers.requireOf(agentId, signerHash);
-        _signers.revoke(agentId, signerHash, compromisedAt, _tenureEndOf(agentId, tenure));
     }
 
     function _isWalletKey(string calldata metadataKey) private pure returns (bool) {

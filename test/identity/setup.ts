@@ -95,6 +95,16 @@ function accountSigner(addressIndex: number): Signer {
   return createSigner(privateKey);
 }
 
+/** Order of secp256k1. */
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+
+/** The other signature over the same digest that plain ecrecover would take. */
+export function malleate(signature: Hex): Hex {
+  const bytes = hexToBytes(signature);
+  const s = ORDER - BigInt(bytesToHex(bytes.subarray(32, 64)));
+  return concat([bytesToHex(bytes.subarray(0, 32)), toHex(s, { size: 32 }), bytes[64] === 27 ? "0x1c" : "0x1b"]);
+}
+
 /** A chain of its own with a registry, its people, and what tests of all its parts say again and again. */
 export async function createIdentityChain() {
   const { viem, networkHelpers } = await network.create();
