@@ -60,49 +60,62 @@ export function estimatePayments({ laws, lawUnit, costs, outside, bond, reputati
   });
 }
 
+/** min Σ objective × x / unit over x ≥ 0, with Σ coefficients × x ≥ demand in each row; all in whole units. */
+export interface Program {
+  readonly rows: readonly Row[];
+  readonly objective: readonly bigint[];
+  readonly unit: bigint;
+}
+
+/** The optimum of a program: a vertex, its value, and the dual point that proves it. */
+export interface ProgramOptimum {
+  readonly point: readonly Fraction[];
+  readonly value: Fraction;
+  readonly dual: Dual;
+}
+
 /**
- * Solves in doubles, repeats the final basis in integers, and rounds the payments to units towards the follower. What
- * doubles got wrong shows in the exact basis: undefined is returned then, as for an action that no payment implements
- * or that no integer payment implements (raise the unit, or the bond).
+ * Solves in doubles and repeats the final basis in integers. What doubles got wrong shows in the exact basis: undefined is
+ * returned then, as for a program without a solution.
+ */
+export function solveProgram(program: Program): ProgramOptimum | undefined {
+  const { rows, objective, unit } = program;
+  const columns = objective.length;
+  const matrix = new Float64Array(rows.length * columns);
+  const demands = new Float64Array(rows.length);
+  rows.forEach(({ coefficients, demand }, i) => {
+    demands[i] = Number(demand) / Number(unit);
+    for (let o = 0; o < columns; o++) matrix[i * columns + o] = Number(coefficients[o]) / Number(unit);
+  });
+  const solved = solveCovering({
+    ...{ rows: rows.length, columns, matrix, demands },
+    costs: Float64Array.from(objective, (part) => Number(part) / Number(unit)),
+  });
+  return solved.kind === "optimal" ? solveBasis(program, solved.basis) : undefined;
+}
+
+/**
+ * The cheapest payments for one action, rounded to units towards the follower. Undefined for an action that no payment
+ * implements, or that no integer payment implements (raise the unit, or the bond).
  */
 export function implementAction(agency: Agency, action: number): Implementation | undefined {
-  const rows = rowsOf(agency, action);
-  const solved = solveRows(agency, rows, action);
-  if (solved.kind === "infeasible") return undefined;
-  const exact = solveBasis(agency, rows, action, solved.basis);
+  const program = { rows: rowsOf(agency, action), objective: agency.laws[action] ?? [], unit: agency.lawUnit };
+  const exact = solveProgram(program);
   if (exact === undefined) return undefined;
-  const payments = roundPayments(agency, rows, action, exact.point);
+  const payments = roundPayments(program, exact.point)?.map((shifted) => shifted - agency.bond);
   if (payments === undefined) return undefined;
-  const law = agency.laws[action] as readonly bigint[];
   return {
     action,
     payments,
-    expectedPayment: fraction(weigh(law, payments), agency.lawUnit),
+    expectedPayment: fraction(weigh(program.objective, payments), agency.lawUnit),
     leastPayment: subtract(exact.value, fraction(agency.bond)),
     dual: exact.dual,
   };
 }
 
-function solveRows({ lawUnit, laws }: Agency, rows: readonly Row[], action: number) {
-  const law = laws[action] as readonly bigint[];
-  const columns = law.length;
-  const unit = Number(lawUnit);
-  const matrix = new Float64Array(rows.length * columns);
-  const demands = new Float64Array(rows.length);
-  rows.forEach(({ coefficients, demand }, i) => {
-    demands[i] = Number(demand) / unit;
-    for (let o = 0; o < columns; o++) matrix[i * columns + o] = Number(coefficients[o]) / unit;
-  });
-  return solveCovering({
-    ...{ rows: rows.length, columns, matrix, demands },
-    costs: Float64Array.from(law, (part) => Number(part) / unit),
-  });
-}
-
 /** The primal and the dual point of a basis, in rationals; undefined if it is not optimal after all. */
-function solveBasis(agency: Agency, rows: readonly Row[], action: number, basis: readonly number[]) {
-  const law = agency.laws[action] as readonly bigint[];
-  const columns = law.length;
+function solveBasis({ rows, objective, unit }: Program, basis: readonly number[]): ProgramOptimum | undefined {
+  const columns = objective.length;
   const inBasis = basis.filter((variable) => variable < columns);
   const surplus = new Set(basis.filter((variable) => variable >= columns).map((variable) => variable - columns));
   const tight = rows.map((_, i) => i).filter((i) => !surplus.has(i));
@@ -115,7 +128,7 @@ function solveBasis(agency: Agency, rows: readonly Row[], action: number, basis:
   const transposed = inBasis.map((o) => tight.map((i) => (rows[i] as Row).coefficients[o] as bigint));
   const dualPoint = solveExactly(
     transposed,
-    inBasis.map((o) => law[o] as bigint),
+    inBasis.map((o) => objective[o] as bigint),
   );
   if (primal === undefined || dualPoint === undefined) return undefined;
 
@@ -127,8 +140,8 @@ function solveBasis(agency: Agency, rows: readonly Row[], action: number, basis:
     point.every((s) => s >= 0n) &&
     rows.every(({ coefficients, demand }) => weigh(coefficients, point) >= demand * primal.denominator);
   const dual = reduce(numerators, dualPoint.denominator);
-  if (!isPrimalFeasible || !isDualFeasible(rows, law, dual)) return undefined;
-  const value = fraction(weigh(law, point), agency.lawUnit * primal.denominator);
+  if (!isPrimalFeasible || !isDualFeasible(rows, objective, dual)) return undefined;
+  const value = fraction(weigh(objective, point), unit * primal.denominator);
   return { point: point.map((numerator) => fraction(numerator, primal.denominator)), dual, value };
 }
 
@@ -166,21 +179,13 @@ export function isImplementedBy(rows: readonly Row[], bond: bigint, payments: re
  * the sum of its negative coefficients: the program with demands raised by that much, rounded up, keeps the rows as they
  * are. Undefined where the raised program has no solution: the token's unit is too coarse for these costs then.
  */
-function roundPayments(
-  agency: Agency,
-  rows: readonly Row[],
-  action: number,
-  point: readonly Fraction[],
-): readonly bigint[] | undefined {
-  const toPayments = (shifted: readonly Fraction[]) => shifted.map((s) => ceil(s) - agency.bond);
-  if (point.every(({ denominator }) => denominator === 1n)) return toPayments(point);
-  const raised = rows.map(({ coefficients, demand }) => ({
+function roundPayments(program: Program, point: readonly Fraction[]): readonly bigint[] | undefined {
+  if (point.every(({ denominator }) => denominator === 1n)) return point.map(ceil);
+  const rows = program.rows.map(({ coefficients, demand }) => ({
     coefficients,
     demand: coefficients.reduce((sum, part) => (part < 0n ? sum - part : sum), demand),
   }));
-  const solved = solveRows(agency, raised, action);
-  const exact = solved.kind === "optimal" ? solveBasis(agency, raised, action, solved.basis) : undefined;
-  return exact && toPayments(exact.point);
+  return solveProgram({ ...program, rows })?.point.map(ceil);
 }
 
 function reduce(numerators: readonly bigint[], denominator: bigint): Dual {

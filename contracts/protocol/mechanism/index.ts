@@ -10,9 +10,12 @@ export {
   chooseAction,
   estimatePayments,
   implementAction,
+  solveProgram,
   surplusOf,
   type Dual,
   type Implementation,
+  type Program,
+  type ProgramOptimum,
 } from "./implementation.ts";
 export * from "./learning.ts";
 export * from "./linear.ts";

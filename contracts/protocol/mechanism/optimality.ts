@@ -21,7 +21,7 @@ export interface Optimality {
 }
 
 /** A dual beyond this many bits is no vertex of a program within `checkAgency`'s bounds worth checking. */
-const MAX_DUAL = 2n ** 4096n;
+export const MAX_DUAL = 2n ** 4096n;
 
 export function certifyImplementation({ action, payments, dual }: Implementation): OptimalityCertificate {
   return { action, payments, dual };

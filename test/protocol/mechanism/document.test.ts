@@ -102,9 +102,8 @@ describe("mechanism document", () => {
 });
 
 function without(clause: string): object {
-  const rest = { ...(storedMechanismOf(textbookDocument) as Record<string, unknown>) };
-  delete rest[clause];
-  return rest;
+  const fields = Object.entries(storedMechanismOf(textbookDocument) as Record<string, unknown>);
+  return Object.fromEntries(fields.filter(([name]) => name !== clause));
 }
 
 function agencyWith(overrides: object): object {

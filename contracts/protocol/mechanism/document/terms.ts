@@ -12,11 +12,11 @@ export interface DealAmounts {
 
 const WHOLE = 1_000_000n;
 
-/** What the provider gets by an outcome, beyond its own bond; a share of an amount is rounded down. */
+/** What the provider gets by an outcome, beyond its own bond; a share is rounded its way, as the escrow's odd unit is. */
 export function paymentOf({ payment }: OutcomeClause, { priceWei, bondWei }: DealAmounts): bigint {
   if (payment.unit === "wei") return payment.amount;
   const part = payment.amount * (payment.unit === "price" ? priceWei : bondWei);
-  return part >= 0n ? part / WHOLE : -(-part / WHOLE);
+  return part > 0n ? (part + WHOLE - 1n) / WHOLE : part / WHOLE;
 }
 
 /** t: one payment an outcome. */
