@@ -7,6 +7,7 @@ import hardhatVerify from "@nomicfoundation/hardhat-verify";
 import hardhatViem from "@nomicfoundation/hardhat-viem";
 import hardhatViemAssertions from "@nomicfoundation/hardhat-viem-assertions";
 import { configVariable, defineConfig } from "hardhat/config";
+import { parallelBuild } from "./scripts/parallel-build.ts";
 
 const require = createRequire(import.meta.url);
 const { version } = require("solc/package.json") as { version: string };
@@ -39,6 +40,7 @@ export default defineConfig({
     hardhatVerify,
     hardhatViem,
     hardhatViemAssertions,
+    parallelBuild,
   ],
   solidity: {
     profiles: {
