@@ -20,6 +20,11 @@ export function jsonOption(): Option {
   return new Option("--json", "print one JSON object instead of text").default(false);
 }
 
+/** An unsigned integer that is 0 unless it is named; help cannot print a bigint by itself. */
+export function amountOption(flags: string, description: string): Option {
+  return new Option(flags, description).argParser(parseUint).default(0n, "0");
+}
+
 export type CommonOptions = NetworkOptions & { readonly json: boolean };
 
 /** commander argument parser: an ERC-721 token id. */

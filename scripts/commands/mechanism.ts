@@ -1,0 +1,12 @@
+import { Command } from "commander";
+import { newCommand, solveCommand } from "./mechanism/author.ts";
+import { checkCommand, explainCommand } from "./mechanism/inspect.ts";
+
+export function mechanismCommand(): Command {
+  return new Command("mechanism")
+    .description("rules of a deal as a document: write, solve, check and explain them")
+    .addCommand(newCommand())
+    .addCommand(solveCommand())
+    .addCommand(checkCommand())
+    .addCommand(explainCommand());
+}
