@@ -4,7 +4,7 @@ import fc from "fast-check";
 import type { Verdict } from "#protocol";
 import { solveTopic } from "../../../node/reputation/engine.ts";
 import { parseRatings, planDeals, type ImportedDeal, type ImportedRating } from "../../../node/reputation/import.ts";
-import { RESTART } from "../../../node/reputation/power.ts";
+import { RESTART } from "../../../node/reputation/solver/float.ts";
 import { graphOf, toReal, wrongRows, type Edge } from "./graphs.ts";
 
 const dataDir = "../shared/data";
