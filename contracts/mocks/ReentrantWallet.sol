@@ -23,14 +23,22 @@ contract ReentrantWallet is IERC1271, IERC721Receiver, ITokenHooks {
     bool public isStrict;
     /// @notice True: signature checks make the planned calls too; a write there burns the check's gas.
     bool public isCheckReentrant;
+    /// @notice True: it takes no native value.
+    bool public isRefusing;
     uint256 public attemptCount;
     uint256 public successCount;
     bytes public lastFailure;
 
     error ReentrantWalletCallFailed(bytes reason);
+    error ReentrantWalletRefused(uint256 value);
 
     constructor(address key_) {
         key = key_;
+    }
+
+    receive() external payable {
+        if (isRefusing) revert ReentrantWalletRefused(msg.value);
+        _reenter();
     }
 
     /// @notice Calls anything as this account.
@@ -48,6 +56,10 @@ contract ReentrantWallet is IERC1271, IERC721Receiver, ITokenHooks {
         attemptCount = 0;
         successCount = 0;
         lastFailure = "";
+    }
+
+    function setRefusing(bool isRefusing_) external {
+        isRefusing = isRefusing_;
     }
 
     function tokensToSend(address, uint256) external {

@@ -238,6 +238,9 @@ contract DealDisputes is IDealDisputes, IArbitrable, IEvidence, Credits {
         uint256 disputeId = arbitrator.createDispute{value: cost}(CHOICES, "");
         // INVARIANT: an arbitrator's dispute belongs to one deal for ever.
         if (dealOfDispute[deal.arbiter][disputeId] != 0) revert DealDisputesUnknownDispute(deal.arbiter, disputeId);
+        // INVARIANT 14: what an arbitrator ends from inside would be told before its beginning.
+        FeeStage stage = _disputes[dealId].stage;
+        if (stage != FeeStage.Created) revert DealDisputesWrongStage(dealId, stage);
         dealOfDispute[deal.arbiter][disputeId] = dealId;
         emit DisputeCreated(dealId, arbitrator, disputeId, cost);
         emit Dispute(arbitrator, disputeId, 0, uint256(dealId));
