@@ -31,6 +31,8 @@ export interface AgentConfig {
   readonly bindingFile: string | undefined;
   /** Start although code or config are not the committed ones; every entry of the log says so. */
   readonly isUnbound: boolean;
+  /** Whether checkpoints carry the Poseidon head from which `surety proof` proves; default yes. */
+  readonly isProvable: boolean;
   /** Absolute path of a module that exports `createApplication`; undefined = an agent that only buys. */
   readonly application: { readonly module: string; readonly options: unknown } | undefined;
   /** Port of the local interface on loopback; 0 = any free one. */
@@ -119,6 +121,8 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
   const played = parseRoles(listOf(json, "roles", path) ?? [], path);
   const isUnbound = json["unbound"] ?? false;
   if (typeof isUnbound !== "boolean") throw invalid(path, `unbound of ${name} is neither true nor false`);
+  const isProvable = json["provable"] ?? true;
+  if (typeof isProvable !== "boolean") throw invalid(path, `provable of ${name} is neither true nor false`);
   return {
     name,
     key,
@@ -128,6 +132,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     publisher: parsePublisher(json["publisher"], name, played, path),
     bindingFile: json["binding"] === undefined ? undefined : at(textOf(json, "binding", path)),
     isUnbound,
+    isProvable,
     application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
     webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),

@@ -4,7 +4,6 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesToHex, zeroHash, type Address, type Hex } from "viem";
 import {
-  compactSignature,
   createSigner,
   dealEscrowAbi,
   encodeLogHeader,
@@ -13,11 +12,8 @@ import {
   signerHashOf,
   SuretyError,
   topicIdOf,
-  typedDataDigest,
-  type Bodies,
-  type DomainContracts,
+  type LogRange,
   type Signer,
-  type Structs,
 } from "#protocol";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
@@ -38,6 +34,8 @@ import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
 import { Anchorer, type AnchorPort } from "./log/anchorer.ts";
 import { createLogStore, type LogReader } from "./log/log-store.ts";
+import { signCheckpoint } from "./log/checkpoint.ts";
+import { stateHeadOf } from "./log/state-head.ts";
 import { openLogWriter } from "./log/writer.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
 import type { Bidder } from "./negotiation/port.ts";
@@ -45,6 +43,7 @@ import { createReputationChain } from "./reputation/chain.ts";
 import { ReputationDriver } from "./reputation/driver.ts";
 import { ScoreReader } from "./reputation/scores.ts";
 import { createDealChain } from "./settlement/chain.ts";
+import { DealStore } from "./settlement/deal-store.ts";
 import { createSettlement, type Settlement } from "./settlement/driver.ts";
 import type { Assessor, Counsel, DealStep, Worker } from "./settlement/port.ts";
 import { createSignerCache } from "./signer-cache.ts";
@@ -167,10 +166,17 @@ async function compose(
   stops.push(keepDialling(transport, agent.bootstrap, journal));
   await Promise.all(agent.bootstrap.map((peer) => transport.dial(peer, signal)));
 
+  const dealStore = new DealStore(store);
+  const priceOf = (dealId: Hex) => dealStore.get(dealId)?.agreement.deal.price;
+  const stateHead = (range: LogRange) => stateHeadOf(signer.address, range, { logs, contracts, priceOf });
   const writer = await openLogWriter({
     ...{ store, logs, signer, contracts, peers: gossip, nowMs, signal, isBound: binding.isBound },
     checkpoints: {
-      sign: (range) => signCheckpoint({ agentId, log: signer.address, ...range }, { signer, contracts, heads }),
+      sign: (range) =>
+        signCheckpoint(
+          { agentId, log: signer.address, ...range, stateHead: agent.isProvable ? stateHead(range) : zeroHash },
+          { signer, contracts, block: heads.latest() },
+        ),
       onCheckpoint: (entry) => void gossip.publish(entry).catch(onFault("log")),
     },
   });
@@ -303,19 +309,6 @@ async function requireAgent(signer: Signer, identity: IdentityReader, signal: Ab
     values: { address, agentId },
     next: "Bind a new LOG signer to the agent and start the node with its key.",
   });
-}
-
-/** A checkpoint's block, and the signature by which anybody may anchor its range. */
-function signCheckpoint(
-  range: Omit<Structs["LogAnchor"], "stateHead">,
-  { signer, contracts, heads }: { signer: Signer; contracts: DomainContracts; heads: Heads },
-): Omit<Bodies["checkpoint"], "fromSeq" | "toSeq" | "root"> {
-  const { number, hash } = heads.latest();
-  // No Poseidon head, which only o1js computes: `surety proof` cannot begin or end at this range (zk/README.md).
-  const anchor = { ...range, stateHead: zeroHash };
-  const signature = signer.sign(typedDataDigest("LogAnchor", anchor, contracts));
-  const anchorSignature = bytesToHex(compactSignature(signature));
-  return { agentId: range.agentId, stateHead: zeroHash, anchorSignature, blockNumber: number, blockHash: hash };
 }
 
 /** Anchors the checkpoints of the logs that this node holds. @returns ends it */

@@ -15,6 +15,7 @@ export * from "./keys.ts";
 export * from "./log/index.ts";
 export * from "./mechanism/index.ts";
 export * from "./negotiation/index.ts";
+export * from "./poseidon/index.ts";
 export * from "./proof/header.ts";
 export * from "./proof/slots.ts";
 export * from "./proof/trie.ts";

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { getAddress, type Hex } from "viem";
-import { SuretyError } from "#protocol";
+import { stateGenesis, stateHeadAfter, SuretyError } from "#protocol";
 import { createLogStore } from "../../node/log/log-store.ts";
 import { openStore } from "../../node/store/sqlite.ts";
 import type { LogFile, ProofFile, StatementFile } from "../../zk/log/messages.ts";
@@ -18,7 +18,7 @@ import {
   parseUint,
   type CommonOptions,
 } from "../cli/options.ts";
-import { anchoredHeadAt, readAnchoredHeads } from "../proof/anchored.ts";
+import { anchoredHeadAt, lastProvableSeq, readAnchoredHeads } from "../proof/anchored.ts";
 import { collectEntries } from "../proof/entries.ts";
 import { startProver, type Prover } from "../proof/prover.ts";
 
@@ -27,14 +27,13 @@ interface EntriesOptions extends CommonOptions {
   readonly agent: bigint;
   readonly log: string;
   readonly from: number;
-  readonly to: number;
+  readonly to?: number;
   readonly out: string;
 }
 interface MakeOptions {
   readonly limit: bigint;
   readonly budget: bigint;
   readonly salt: bigint;
-  readonly headFrom?: Hex;
   readonly out: string;
   readonly dataDir: string;
   readonly json: boolean;
@@ -62,7 +61,7 @@ const entriesCommand = () =>
     .requiredOption("--agent <id>", "the agent's id", parseAgentId)
     .requiredOption("--log <address>", "the log")
     .option("--from <seq>", "first entry", parseInteger(0), 0)
-    .option("--to <seq>", "last entry; default: the newest", parseInteger(0), Number.MAX_SAFE_INTEGER)
+    .option("--to <seq>", "last entry; default: the last one of the last anchored range", parseInteger(0))
     .requiredOption("-o, --out <file>", "where the range is written")
     .addOption(jsonOption())
     .action((options: EntriesOptions) =>
@@ -70,17 +69,16 @@ const entriesCommand = () =>
         const { client, deployment } = await connect(options, signal);
         const store = openStore(options.store);
         try {
-          const log = getAddress(options.log);
-          const range = { fromSeq: options.from, toSeq: options.to };
-          const entries = await collectEntries(createLogStore(store), log, range, { client, deployment });
           const { chainId, contracts } = deployment;
-          const file = {
-            chainId,
-            registry: contracts.identityRegistry,
-            log,
-            agentId: options.agent.toString(),
-            entries,
-          };
+          const name = { chainId, registry: contracts.identityRegistry, log: getAddress(options.log) };
+          const { log } = name;
+          const heads = await readAnchoredHeads(client, deployment, log);
+          const range = { fromSeq: options.from, toSeq: options.to ?? lastProvableSeq(heads) };
+          const headFrom = range.fromSeq === 0 ? stateGenesis(name) : anchoredHeadAt(heads, range.fromSeq);
+          const headTo = anchoredHeadAt(heads, range.toSeq + 1);
+          const entries = await collectEntries(createLogStore(store), log, range, { client, deployment });
+          requireAnchoredHead(headFrom, entries, headTo);
+          const file = { ...name, agentId: options.agent.toString(), headFrom, entries };
           return writeJson(options.out, file satisfies LogFile, [
             `${options.out}: ${entries.length} entries of ${log}`,
           ]);
@@ -97,7 +95,6 @@ const makeCommand = () =>
     .requiredOption("--limit <amount>", "most that one entry may spend, smallest unit", parseUint)
     .requiredOption("--budget <amount>", "most that all of them may spend", parseUint)
     .requiredOption("--salt <number>", "hides the budget behind its commitment; keep it", parseUint)
-    .option("--head-from <word>", "Poseidon head before the range; default: the log's beginning", parseBytes32)
     .requiredOption("-o, --out <file>", "where the proof is written")
     .addOption(dataDirOption())
     .addOption(jsonOption())
@@ -106,14 +103,13 @@ const makeCommand = () =>
         withProver(options.dataDir, terminal, async (prover) => {
           const file = readJson<LogFile>(range, "LOG_FILE");
           const made = (await prover.ask({
-            ...{ action: "make", file, ...(options.headFrom === undefined ? {} : { headFrom: options.headFrom }) },
+            ...{ action: "make", file },
             ...{ limit: String(options.limit), budget: String(options.budget), budgetSalt: String(options.salt) },
           })) as ProofFile;
           const { statement } = made;
           return writeJson(options.out, made, [
             `${options.out}: entries ${statement.fromSeq} to ${statement.nextSeq - 1} of ${made.log.log}`,
-            `anchor this head with the range that ends at the last entry (anchorLog): ${statement.headTo}`,
-            `publish this commitment to the budget:  ${statement.budgetCommitment}`,
+            `publish this commitment to the budget: ${statement.budgetCommitment}`,
           ]);
         }),
       ),
@@ -143,11 +139,9 @@ const checkCommand = () =>
           anchored.set(file, await anchoredEnds(readJson<ProofFile>(file, "PROOF_FILE"), connection));
         return withProver(options.dataDir, terminal, async (prover) => {
           const verdicts: { file: string; fault: string | null; programHash: string }[] = [];
-          for (const [file, { proof, ends, genesis }] of anchored) {
-            const headFrom =
-              ends.headFrom ?? ((await prover.ask({ action: "genesis", log: genesis })) as { head: Hex }).head;
+          for (const [file, { proof, ends }] of anchored) {
             const rules = { limit: String(options.limit), budgetCommitment: options.budgetCommitment };
-            const statement: StatementFile = { ...ends, headFrom, ...rules };
+            const statement: StatementFile = { ...ends, ...rules };
             const programHash = options.programHash?.toString();
             const answer = (await prover.ask({
               ...{ action: "check", file: proof, statement },
@@ -169,9 +163,8 @@ const checkCommand = () =>
 /** A proof beside what it has to be about. */
 interface Anchored {
   readonly proof: ProofFile;
-  /** Both ends as the chain has them; the head before a log's first entry is anchored nowhere, the prover computes it. */
-  readonly ends: Pick<StatementFile, "fromSeq" | "nextSeq" | "headTo"> & { readonly headFrom: Hex | undefined };
-  readonly genesis: { readonly chainId: number; readonly registry: Hex; readonly log: Hex };
+  /** Both ends as the chain has them; the head before a log's first entry follows from the log's name. */
+  readonly ends: Pick<StatementFile, "headFrom" | "fromSeq" | "nextSeq" | "headTo">;
 }
 
 /**
@@ -186,11 +179,20 @@ async function anchoredEnds(
   const log = getAddress(proof.log.log);
   const heads = await readAnchoredHeads(client, deployment, log);
   const { fromSeq, nextSeq } = proof.statement;
-  const headFrom = fromSeq === 0 ? undefined : anchoredHeadAt(heads, fromSeq);
-  return {
-    ...{ proof, genesis: { chainId, registry: contracts.identityRegistry, log } },
-    ends: { headFrom, fromSeq, headTo: anchoredHeadAt(heads, nextSeq), nextSeq },
-  };
+  const genesis = () => stateGenesis({ chainId, registry: contracts.identityRegistry, log });
+  const headFrom = fromSeq === 0 ? genesis() : anchoredHeadAt(heads, fromSeq);
+  return { proof, ends: { headFrom, fromSeq, headTo: anchoredHeadAt(heads, nextSeq), nextSeq } };
+}
+
+/** What is anchored has to be the head of these very entries: else the proof would be of something else, after minutes of work. */
+function requireAnchoredHead(headFrom: Hex, entries: LogFile["entries"], anchored: Hex): void {
+  const spends = entries.map(({ seq, digest, spend }) => ({ seq, digest, spend: BigInt(spend) }));
+  const found = stateHeadAfter(headFrom, spends);
+  if (found === anchored) return;
+  throw new SuretyError("PROOF_HEAD_DIFFERS", "The anchored Poseidon head is not the one of these entries.", {
+    values: { found, anchored, fromSeq: entries[0]?.seq },
+    next: "The log's key signed that head over other spends or entries: prove a range that lies outside.",
+  });
 }
 
 async function withProver(

@@ -17,7 +17,7 @@ export async function readAnchoredHeads(
 
 /**
  * @throws SuretyError PROOF_NOT_ANCHORED where no anchored range ends before this entry, PROOF_HEAD_MISSING where one does but
- * was anchored without a Poseidon head, as the checkpoints of our nodes are
+ * was anchored without a Poseidon head
  */
 export function anchoredHeadAt(heads: ReadonlyMap<number, Hex>, nextSeq: number): Hex {
   const head = heads.get(nextSeq);
@@ -34,7 +34,17 @@ export function anchoredHeadAt(heads: ReadonlyMap<number, Hex>, nextSeq: number)
     `The log anchored the range before entry ${nextSeq} without a Poseidon head (its stateHead is zero).`,
     {
       values: { nextSeq, anchoredWithHead: proven },
-      next: "Prove between anchors that have one. A node's checkpoints have none, and an anchored range cannot be anchored again: to get one, the log's key sends Anchors.anchorLog with the head that `surety proof make` prints, before an anchorer takes the range.",
+      next: "Prove between anchors that have one. A node writes heads unless its configuration says `provable: false`; it writes none while a body or a deal of its log is missing from its store.",
     },
   );
+}
+
+/** The last entry that can end a proof. @throws SuretyError PROOF_NOT_ANCHORED */
+export function lastProvableSeq(heads: ReadonlyMap<number, Hex>): number {
+  const ends = [...heads].filter(([, head]) => BigInt(head) !== 0n).map(([nextSeq]) => nextSeq);
+  if (ends.length > 0) return Math.max(...ends) - 1;
+  throw new SuretyError("PROOF_NOT_ANCHORED", "The log has no anchor with a Poseidon head yet.", {
+    values: { anchored: [...heads.keys()] },
+    next: "Wait until a node with the role anchorer has anchored a checkpoint of it (every 64 entries).",
+  });
 }

@@ -1,12 +1,10 @@
 import type { Address, Hex, PublicClient } from "viem";
-import { dealEscrowAbi, decodeBody, SuretyError, type Deployment } from "#protocol";
+import { dealEscrowAbi, decodeBody, paidDealOf, SuretyError, type Deployment } from "#protocol";
 import type { LogReader } from "../../node/log/log-store.ts";
 import type { LogFile } from "../../zk/log/messages.ts";
 
 /** Headers read at a time. */
 const PAGE = 1_000;
-/** Outcomes after which the provider has been paid, in part at least. */
-const PAID_OUTCOMES = ["completed", "resolved"];
 
 /**
  * A log's entries as a compliance proof sees them. What an entry spends: a client's receipt of a deal that ended in payment spends the
@@ -23,7 +21,7 @@ export async function collectEntries(
   for (let seq = range.fromSeq; seq <= range.toSeq; seq += PAGE) {
     const headers = logs.range(log, seq, Math.min(PAGE, range.toSeq - seq + 1));
     for (const { header, digest } of headers) {
-      const dealId = paidDealOf(logs.entryAt(log, header.seq)?.body, header.kind, header.seq);
+      const dealId = dealOf(logs.entryAt(log, header.seq)?.body, header.kind, header.seq);
       const spend = dealId === undefined ? 0n : await priceOf(dealId, client, deployment);
       entries.push({ seq: header.seq, digest, spend: spend.toString() });
     }
@@ -36,7 +34,7 @@ export async function collectEntries(
   });
 }
 
-function paidDealOf(bytes: Uint8Array | undefined, kind: number, seq: number): Hex | undefined {
+function dealOf(bytes: Uint8Array | undefined, kind: number, seq: number): Hex | undefined {
   if (bytes === undefined) {
     throw new SuretyError("LOG_BODY_MISSING", `The body of entry ${seq} is not in this store.`, {
       values: { seq },
@@ -44,9 +42,7 @@ function paidDealOf(bytes: Uint8Array | undefined, kind: number, seq: number): H
     });
   }
   const body = decodeBody(kind, bytes);
-  if (body.kind !== "accept" || body.value.kind !== "receipt") return undefined;
-  const { role, outcome, dealId } = body.value.body;
-  return role === "client" && PAID_OUTCOMES.includes(outcome) ? dealId : undefined;
+  return body.kind === "accept" ? paidDealOf(body.value) : undefined;
 }
 
 async function priceOf(dealId: Hex, client: PublicClient, { contracts, deployedAtBlock }: Deployment): Promise<bigint> {

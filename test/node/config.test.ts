@@ -54,7 +54,13 @@ describe("the node's configuration file", () => {
       {
         ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
         ...{ publisher: undefined, application: undefined, apiPort: 0 },
-        ...{ bindingFile: undefined, isUnbound: false, webhooks: [], maxArbitrationFeeWei: undefined },
+        ...{
+          bindingFile: undefined,
+          isUnbound: false,
+          isProvable: true,
+          webhooks: [],
+          maxArbitrationFeeWei: undefined,
+        },
       },
     ]);
   });
@@ -67,16 +73,21 @@ describe("the node's configuration file", () => {
         publisher: { rank: 7, isReleasing: true },
         application: { module: "seller.ts", options: { margin: 3 } },
       },
-      ...{ binding: "keep/binding.json", unbound: true },
+      ...{ binding: "keep/binding.json", unbound: true, provable: false },
       webhooks: [{ url: "https://example.org/deals", secretFile: "hook.secret" }],
       maxArbitrationFeeWei: "300000000000000000",
     };
     const secret = "0123456789abcdef01234567";
     writeFileSync(join(dir, "hook.secret"), `${secret}\n`);
     const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
-    const { keyFile: _, binding, unbound, webhooks: __, maxArbitrationFeeWei: ___, ...rest } = full;
+    const { keyFile: _, binding, unbound, provable, webhooks: __, maxArbitrationFeeWei: ___, ...rest } = full;
     const webhooks = [{ url: "https://example.org/deals", secret: new TextEncoder().encode(secret) }];
-    const bound = { bindingFile: join(dir, binding), isUnbound: unbound, maxArbitrationFeeWei: 3n * 10n ** 17n };
+    const bound = {
+      bindingFile: join(dir, binding),
+      isUnbound: unbound,
+      isProvable: provable,
+      maxArbitrationFeeWei: 3n * 10n ** 17n,
+    };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
       ...{ agents: [{ ...rest, ...bound, key, application, webhooks }], graphqlUrl: "http://i", apiToken: "t" },

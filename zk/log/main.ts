@@ -8,12 +8,13 @@ import {
   compileProgram,
   headAfter,
   makeProof,
+  requireProvable,
   type ComplianceProof,
   type ProverKey,
   type Statement,
 } from "./proof.ts";
 import type { PROGRAM_NAME } from "./program.ts";
-import { budgetCommitmentOf, shadowGenesis, wordOf, type LogEntry } from "./shadow.ts";
+import { budgetCommitmentOf, wordOf, type LogEntry } from "./shadow.ts";
 
 let compiled: Promise<ProverKey> | undefined;
 
@@ -30,7 +31,6 @@ function keyOf(request: Request): Promise<ProverKey> {
 const entriesOf = (file: LogFile): LogEntry[] =>
   file.entries.map(({ seq, digest, spend }) => ({ seq, digest, spend: BigInt(spend) }));
 const statementOf = (file: StatementFile): Statement => ({ ...file, limit: BigInt(file.limit) });
-const startOf = (file: LogFile, headFrom = wordOf(shadowGenesis(file))) => headFrom;
 
 async function answer(request: Request): Promise<unknown> {
   switch (request.action) {
@@ -39,18 +39,18 @@ async function answer(request: Request): Promise<unknown> {
     case "check":
       return check(request);
     case "heads":
-      return { headTo: headAfter(startOf(request.file, request.headFrom), entriesOf(request.file)) };
+      return { headTo: headAfter(request.file.headFrom, entriesOf(request.file)) };
     case "commit":
       return { commitment: wordOf(budgetCommitmentOf(BigInt(request.budget), BigInt(request.budgetSalt))) };
-    case "genesis":
-      return { head: wordOf(shadowGenesis(request.log)) };
   }
 }
 
 async function make(request: Request & { action: "make" }): Promise<ProofFile> {
   const { file } = request;
+  // Before the program is compiled, which takes longer than to say no.
+  requireProvable(entriesOf(file), BigInt(request.limit), BigInt(request.budget));
   const key = await keyOf(request);
-  const start = { headFrom: startOf(file, request.headFrom), limit: BigInt(request.limit) };
+  const start = { headFrom: file.headFrom, limit: BigInt(request.limit) };
   const secrets = { budget: BigInt(request.budget), budgetSalt: BigInt(request.budgetSalt) };
   const made = await makeProof(start, entriesOf(file), secrets, key, (progress) => say({ id: request.id, progress }));
   const { chainId, registry, log, agentId } = file;

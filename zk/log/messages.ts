@@ -17,6 +17,8 @@ export interface LogFile {
   /** The log's address. */
   readonly log: Hex;
   readonly agentId: string;
+  /** Head before the first entry, as anchored. */
+  readonly headFrom: Hex;
   readonly entries: readonly { readonly seq: number; readonly digest: Hex; readonly spend: string }[];
 }
 
@@ -43,8 +45,6 @@ export type Request = { readonly id: number; readonly cacheDir: string } & (
   | {
       readonly action: "make";
       readonly file: LogFile;
-      /** Head before the first entry; none = the log's beginning. */
-      readonly headFrom?: Hex;
       readonly limit: string;
       readonly budget: string;
       readonly budgetSalt: string;
@@ -55,9 +55,8 @@ export type Request = { readonly id: number; readonly cacheDir: string } & (
       readonly statement: StatementFile;
       readonly programHash?: string;
     }
-  | { readonly action: "heads"; readonly file: LogFile; readonly headFrom?: Hex }
+  | { readonly action: "heads"; readonly file: LogFile }
   | { readonly action: "commit"; readonly budget: string; readonly budgetSalt: string }
-  | { readonly action: "genesis"; readonly log: Pick<LogFile, "chainId" | "registry" | "log"> }
 );
 
 export type Answer =

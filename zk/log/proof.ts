@@ -126,7 +126,8 @@ async function prove(
   return proof;
 }
 
-function requireProvable(entries: readonly LogEntry[], limit: bigint, budget: bigint): void {
+/** @throws SuretyError PROOF_SEQUENCE, PROOF_OVER_LIMIT, PROOF_OVER_BUDGET */
+export function requireProvable(entries: readonly LogEntry[], limit: bigint, budget: bigint): void {
   if (entries.length === 0) throw fault("PROOF_SEQUENCE", "The range has no entry.", {});
   let spent = 0n;
   for (const [index, { seq, spend }] of entries.entries()) {

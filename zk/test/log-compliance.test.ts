@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "chai";
 import { Bool, Field, UInt64, VerificationKey, verify } from "o1js";
 import { keccak256, numberToHex } from "viem";
@@ -16,6 +13,7 @@ import {
   type Statement,
 } from "../log/proof.ts";
 import { budgetCommitmentOf, digestField, shadowGenesis, wordOf, type LogEntry } from "../log/shadow.ts";
+import { cacheDir } from "./cache.ts";
 
 const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** Compiling without a cache and two proofs take two minutes on two idle cores; CI's may be busy. */
@@ -47,7 +45,6 @@ const expected: Statement = {
 
 describe("log compliance, with the real recursive prover and verifier", function () {
   this.timeout(TIMEOUT_MS);
-  const cacheDir = process.env["SURETY_ZK_CACHE"] ?? mkdtempSync(join(tmpdir(), "surety-zk-"));
   let key: ProverKey;
   let proof: ComplianceProof;
   const say = (line: string) => console.log(`      ${line}`);
@@ -62,9 +59,6 @@ describe("log compliance, with the real recursive prover and verifier", function
     say(
       `${Math.ceil(ENTRIES / BATCH_SIZE)} batches of ${BATCH_SIZE} took ${((user + system) / 1e6).toFixed(1)} s of CPU`,
     );
-  });
-  after(() => {
-    if (process.env["SURETY_ZK_CACHE"] === undefined) rmSync(cacheDir, { recursive: true, force: true });
   });
 
   const check = (file: ComplianceProof, statement = expected, its = key, hash = key.hash) =>

@@ -1,0 +1,2 @@
+export * from "./poseidon.ts";
+export * from "./state-head.ts";
