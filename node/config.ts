@@ -37,10 +37,31 @@ export interface AgentConfig {
   readonly application: { readonly module: string; readonly options: unknown } | undefined;
   /** Port of the local interface on loopback; 0 = any free one. */
   readonly apiPort: number;
+  /** Where a reverse proxy shows this interface to the world, without a path; undefined = on this machine only. */
+  readonly publicUrl: string | undefined;
+  /** Programs of others, such as a model's, that may use the agent over MCP and A2A. */
+  readonly clients: readonly ClientConfig[];
   /** Who is told of the steps of this agent's deals. */
   readonly webhooks: readonly WebhookEndpoint[];
   /** The most that is deposited with an arbitrator at once, in wei; undefined = the settlement's default. */
   readonly maxArbitrationFeeWei: bigint | undefined;
+}
+
+/** What a client may commit the agent to, in the token's smallest unit. */
+export interface SpendingLimits {
+  /** Most of one task. */
+  readonly maxPriceWei: bigint;
+  /** Most of all tasks that were begun in the last `periodSeconds`. */
+  readonly budgetWei: bigint;
+  readonly periodSeconds: number;
+}
+
+/** A program that uses the agent by a token of its own, which opens nothing else. */
+export interface ClientConfig {
+  readonly name: string;
+  readonly token: string;
+  /** undefined = it looks, and spends nothing. */
+  readonly spending: SpendingLimits | undefined;
 }
 
 /** An HTTP endpoint of the agent's owner. */
@@ -72,6 +93,13 @@ const MAX_WEBHOOKS = 8;
 const MIN_SECRET_BYTES = 24;
 /** Agents of one process: each has a host, a store and a few timers, 2 MB or so; beyond this, start another process. */
 const MAX_AGENTS = 64;
+
+/** Programs of one agent; each request is compared with all their tokens. */
+const MAX_CLIENTS = 16;
+/** 128 bits in hex or base64. */
+const MIN_TOKEN_LENGTH = 22;
+const DEFAULT_PERIOD_S = 86_400;
+const MAX_PERIOD_S = 31_536_000;
 
 /** Deeper than any chain reorganizes, and few enough for a node to keep all that is younger in memory. */
 const MAX_FINALITY_DEPTH = 10_000;
@@ -135,9 +163,65 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     isProvable,
     application: application && { module: at(textOf(application, "module", path)), options: application["options"] },
     apiPort: apiPort as number,
+    publicUrl: parsePublicUrl(json["publicUrl"], name, path),
+    clients: parseClients(json["clients"] ?? [], name, path, at),
     webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),
     maxArbitrationFeeWei: weiOf(json, "maxArbitrationFeeWei", path),
   };
+}
+
+function parsePublicUrl(json: unknown, name: string, path: string): string | undefined {
+  if (json === undefined) return undefined;
+  const url = typeof json === "string" && URL.canParse(json) ? new URL(json) : undefined;
+  if (url === undefined || !["http:", "https:"].includes(url.protocol) || url.href !== `${url.origin}/`) {
+    throw invalid(path, `the publicUrl of ${name} is not an http or https URL without a path`);
+  }
+  return url.origin;
+}
+
+function parseClients(json: unknown, name: string, path: string, at: (file: string) => string): ClientConfig[] {
+  if (!Array.isArray(json) || json.length > MAX_CLIENTS) {
+    throw invalid(path, `the clients of ${name} are not a list of at most ${MAX_CLIENTS}`);
+  }
+  const clients = json.map((entry: unknown): ClientConfig => {
+    if (!isRecord(entry)) throw invalid(path, `a client of ${name} is not an object`);
+    const client = textOf(entry, "name", path);
+    if (!/^[\w-]{1,64}$/.test(client) || client === "owner") {
+      throw invalid(
+        path,
+        `the client ${client} of ${name} is not named by 1 to 64 letters, digits, - or _, or is "owner"`,
+      );
+    }
+    const token = readText(at(textOf(entry, "tokenFile", path)), "client token").trim();
+    if (token.length < MIN_TOKEN_LENGTH) {
+      throw invalid(
+        path,
+        `the token of the client ${client} has ${token.length} characters, not ${MIN_TOKEN_LENGTH} or more`,
+      );
+    }
+    return { name: client, token, spending: parseSpending(entry["spending"], client, path) };
+  });
+  for (const field of ["name", "token"] as const) {
+    if (new Set(clients.map((client) => client[field])).size < clients.length) {
+      throw invalid(path, `two clients of ${name} have the same ${field}`);
+    }
+  }
+  return clients;
+}
+
+/** No limit is guessed: who may spend says how much. */
+function parseSpending(json: unknown, client: string, path: string): SpendingLimits | undefined {
+  if (json === undefined) return undefined;
+  if (!isRecord(json)) throw invalid(path, `the spending of the client ${client} is not an object`);
+  const [maxPriceWei, budgetWei] = [weiOf(json, "maxPriceWei", path), weiOf(json, "budgetWei", path)];
+  const periodSeconds = json["periodSeconds"] ?? DEFAULT_PERIOD_S;
+  if (maxPriceWei === undefined || budgetWei === undefined) {
+    throw invalid(path, `the spending of the client ${client} lacks maxPriceWei or budgetWei`);
+  }
+  if (!Number.isInteger(periodSeconds) || (periodSeconds as number) < 1 || (periodSeconds as number) > MAX_PERIOD_S) {
+    throw invalid(path, `periodSeconds of the client ${client} is not an integer from 1 to ${MAX_PERIOD_S}`);
+  }
+  return { maxPriceWei, budgetWei, periodSeconds: periodSeconds as number };
 }
 
 /** The only URLs that a node posts to: https anywhere, http on this machine alone. */

@@ -15,6 +15,7 @@ import {
   type LogRange,
   type Signer,
 } from "#protocol";
+import { createToolMounts } from "./api/mcp/mounts.ts";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
 import { Announcer } from "./announcer.ts";
@@ -28,6 +29,11 @@ import { watchHeads } from "./chain/heads.ts";
 import { createIdentityReader } from "./chain/identity.ts";
 import type { Heads, IdentityReader } from "./chain/port.ts";
 import { createSender } from "./chain/sender.ts";
+import { AgentDesk } from "./desk/agents.ts";
+import { Bell } from "./desk/bell.ts";
+import { Commissions } from "./desk/commissions.ts";
+import { Desk } from "./desk/desk.ts";
+import { Reviews, withReviews } from "./desk/reviews.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
 import { checkStart } from "./identity/start.ts";
@@ -133,12 +139,16 @@ async function compose(
   const agentId = await requireAgent(signer, identity, signal);
   const binding = await checkStart({ agentId, commitments: identity, ...agent }, signal);
   journal.note(binding.isBound ? "bound" : "unbound", { ...binding });
-  const application = await options.loadApplication();
+  const loaded = await options.loadApplication();
 
   const dir = join(config.dataDir, agent.name);
   mkdirSync(dir, { recursive: true });
   const store = openStore(join(dir, "node.sqlite"));
   stops.push(() => store.close());
+  const bell = new Bell();
+  const commissions = new Commissions(store, nowMs);
+  const reviews = new Reviews(() => bell.ring());
+  const application = withReviews(loaded, reviews, (hash) => commissions.bySpecHash(hash)?.isReviewed === true);
 
   const transport = await createLibp2pTransport({
     ...{ privateKey: agent.key, listen: agent.listen, topics: [HEADERS_TOPIC], onFault: onFault("transport") },
@@ -202,6 +212,7 @@ async function compose(
     chain: createDealChain({ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) }),
     onReceipt: (receipt) => announcer.receipt(receipt),
     async onStep(step) {
+      bell.ring();
       webhooks.add(step);
       await tellApplication(application, step);
     },
@@ -235,6 +246,7 @@ async function compose(
   stops.push(() => settlement.stop());
   await negotiator.start();
   stops.push(() => negotiator.stop());
+  stops.push(tasks.onChange(() => bell.ring()));
   tasks.start();
   stops.push(() => tasks.stop());
   const randomWord = () => bytesToHex(randomBytes(32));
@@ -275,6 +287,9 @@ async function compose(
     stops.push(startAnchoring(new Anchorer({ logs, contracts, port, nowMs }), journal));
   }
 
+  const orders = new Desk({ token, tasks, settlement, commissions, reviews, bell });
+  const agents = new AgentDesk({ client, deployment, heads, identity, logs, discovery, scores });
+  const desks = { agents, orders, audit: { client, deployment, identity } };
   const api = await startApi(
     createRoutes({
       ...{ discovery, tasks, settlement, tabs, token },
@@ -286,7 +301,11 @@ async function compose(
         head: heads.latest(),
       }),
     }),
-    { token: config.apiToken ?? createToken(dir), port: agent.apiPort },
+    {
+      ...{ token: config.apiToken ?? createToken(dir), port: agent.apiPort },
+      ...{ clients: agent.clients, publicUrl: agent.publicUrl },
+      mounts: createToolMounts(desks, onFault("mcp")),
+    },
   );
   stops.push(() => api.stop());
   announcer.declare(application.capabilities);

@@ -33,6 +33,8 @@ export interface TaskRequest {
   readonly maxInvited: number;
   /** Least score of an invited agent, a fraction of the best one found; 0 invites agents without a score. */
   readonly minScore: number;
+  /** How long a delivery can be judged; without it a minute, which is enough for a program. */
+  readonly reviewPeriodS?: number;
 }
 
 export type TaskState = "searching" | "negotiating" | "settling" | "settled" | "refunded" | "cancelled" | "failed";
@@ -102,6 +104,8 @@ export class TaskBoard {
   readonly #options: TaskBoardOptions;
   readonly #lifetime = new AbortController();
   readonly #underway = new Set<Promise<void>>();
+  readonly #withdrawals = new Map<string, AbortController>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: TaskBoardOptions) {
     this.#options = options;
@@ -127,8 +131,12 @@ export class TaskBoard {
     await Promise.allSettled(this.#underway);
   }
 
-  /** @throws SuretyError TASK_INVALID, TASKS_BUSY */
-  add(request: TaskRequest): Task {
+  /**
+   * @param admit called with the task's id and the hash of its specification, in the transaction that stores it: nothing
+   * is done for a task that it throws at
+   * @throws SuretyError TASK_INVALID, TASKS_BUSY
+   */
+  add(request: TaskRequest, admit?: (id: string, specHash: Hex) => void): Task {
     if (this.#underway.size >= MAX_OPEN) {
       throw new SuretyError("TASKS_BUSY", `${MAX_OPEN} tasks are under way already.`, {
         next: "Wait until some of them have ended.",
@@ -143,12 +151,37 @@ export class TaskBoard {
         next: "Shorten the input, or put it where the provider can fetch it.",
       });
     }
-    this.#options.store
-      .prepare("INSERT INTO tasks_task (id, spec_hash, request, state) VALUES (?, ?, ?, 'searching')")
-      .run(id, contentHashOf(spec), encodeRequest(request));
+    const { store } = this.#options;
+    const specHash = contentHashOf(spec);
+    store.transaction(() => {
+      store
+        .prepare("INSERT INTO tasks_task (id, spec_hash, request, state) VALUES (?, ?, ?, 'searching')")
+        .run(id, specHash, encodeRequest(request));
+      admit?.(id, specHash);
+    }, "synced");
     const task = this.get(id) as Task;
     this.#spawn(() => this.#search(task));
     return task;
+  }
+
+  /** @param listener called after each change of any task @returns removes it */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Withdraws a task that nobody has agreed to yet; once a deal stands, asks its provider to cancel, which it may refuse.
+   * @throws SuretyError TASK_UNKNOWN, TASK_STEP_IMPOSSIBLE, and as Settlement.cancel
+   */
+  cancel(id: string): void {
+    const task = this.get(id);
+    if (task === undefined) throw unknownTask(id);
+    const withdrawal = this.#withdrawals.get(id);
+    if (task.state === "settling" && task.dealId !== undefined) this.#options.settlement.cancel(task.dealId);
+    else if (isEnded(task.state) || withdrawal === undefined) throw notCancellable(task);
+    else withdrawal.abort(new DOMException("the task was withdrawn", "AbortError"));
+    if (task.state === "searching") this.#end(id, "cancelled", "WITHDRAWN");
   }
 
   get(id: string): Task | undefined {
@@ -163,13 +196,18 @@ export class TaskBoard {
     this.#options.store
       .prepare("UPDATE tasks_task SET state = 'settling', provider = ?, deal_id = ?, price = ? WHERE id = ?")
       .run(deal.providerAgentId.toString(), dealId, deal.price.toString(), task.id);
+    this.#changed();
     this.#follow(task.id, dealId);
   }
 
   /** A call ended without a deal. */
   onFailed({ specHash }: Call, code: string): void {
     const [task] = this.#select("spec_hash = ?", specHash);
-    if (task?.state === "negotiating") this.#end(task.id, "failed", code);
+    if (task?.state === "negotiating") this.#end(task.id, code === "WITHDRAWN" ? "cancelled" : "failed", code);
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #spawn(work: () => Promise<void>): void {
@@ -180,24 +218,43 @@ export class TaskBoard {
     void running.finally(() => this.#underway.delete(running));
   }
 
+  /** Ended by the node's end or by the task's withdrawal, which is no fault. */
   async #search(task: Task): Promise<void> {
+    const withdrawal = new AbortController();
+    this.#withdrawals.set(task.id, withdrawal);
+    try {
+      await this.#invite(task, AbortSignal.any([this.#lifetime.signal, withdrawal.signal]));
+    } catch (fault) {
+      if (!withdrawal.signal.aborted) throw fault;
+    } finally {
+      this.#withdrawals.delete(task.id);
+    }
+  }
+
+  async #invite(task: Task, signal: AbortSignal): Promise<void> {
     const { agentId, discovery, transport, announce, nowMs } = this.#options;
-    const { signal } = this.#lifetime;
     const { spec, query, minScore, maxInvited, biddingMs } = task.request;
     announce(task, nowMs() + biddingMs);
     const limit = Math.min(maxInvited + 1, 100);
     const found = await discovery.find(query, { topic: spec.topic, minScore, limit }, signal);
     const others = found.filter((finding) => finding.agentId !== agentId).slice(0, maxInvited);
     for (const { peerId, addresses } of others) await transport.learnAddresses(peerId, addresses);
+    signal.throwIfAborted();
     if (others.length === 0) return this.#end(task.id, "failed", "NOBODY_FOUND");
     const invitees = others.map((finding) => ({ agentId: finding.agentId, peer: finding.peerId }));
-    await this.#negotiate(task, invitees);
+    await this.#negotiate(task, invitees, signal);
   }
 
-  async #negotiate(task: Task, invitees: readonly { agentId: bigint; peer: string }[]): Promise<void> {
+  async #negotiate(
+    task: Task,
+    invitees: readonly { agentId: bigint; peer: string }[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { negotiator, token, chainTime } = this.#options;
     const { spec, reservePriceWei, valuePerQuality, submitWithinS, biddingMs } = task.request;
+    const { reviewPeriodS: reviewPeriod = REVIEW_PERIOD_S } = task.request;
     this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);
+    this.#changed();
     // How it ends is told to onAgreed or onFailed, as for a call that a restart interrupted.
     await negotiator.callForBids(
       {
@@ -210,10 +267,10 @@ export class TaskBoard {
           minQuality: 0n,
           maxQuality: MAX_QUALITY,
         },
-        ...{ token, invitees, reservePrice: reservePriceWei, biddingMs, reviewPeriod: REVIEW_PERIOD_S },
+        ...{ token, invitees, reservePrice: reservePriceWei, biddingMs, reviewPeriod },
         submitBy: chainTime() + submitWithinS,
       },
-      this.#lifetime.signal,
+      signal,
     );
   }
 
@@ -238,6 +295,7 @@ export class TaskBoard {
     this.#options.store
       .prepare("UPDATE tasks_task SET state = ?, reason = ?, rating = ? WHERE id = ?")
       .run(state, reason, rating ?? null, id);
+    this.#changed();
   }
 
   #select(where: string, ...values: string[]): Task[] {
@@ -255,7 +313,22 @@ export class TaskBoard {
   }
 }
 
-const isEnded = (state: TaskState): boolean => !["searching", "negotiating", "settling"].includes(state);
+function unknownTask(id: string): SuretyError {
+  return new SuretyError("TASK_UNKNOWN", `There is no task ${id}.`, {
+    values: { id },
+    next: "Name a task of this node.",
+  });
+}
+
+function notCancellable({ id, state }: Task): SuretyError {
+  return new SuretyError("TASK_STEP_IMPOSSIBLE", `Task ${id} is ${state} and cannot be withdrawn.`, {
+    values: { id, state },
+    next: "Wait for its end; money of a deal without a delivery comes back when its time is over.",
+  });
+}
+
+/** Whether nothing more happens to a task. */
+export const isEnded = (state: TaskState): boolean => !["searching", "negotiating", "settling"].includes(state);
 
 const endStateOf = ({ state }: DealOutcome): TaskState =>
   state in endStates ? endStates[state as keyof typeof endStates] : "failed";

@@ -21,6 +21,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   token: async () => (await import("./commands/token.ts")).tokenCommand(),
   proof: async () => (await import("./commands/proof.ts")).proofCommand(),
   mechanism: async () => (await import("./commands/mechanism.ts")).mechanismCommand(),
+  mcp: async () => (await import("./commands/mcp.ts")).mcpCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   tab: async () => (await import("./commands/tab.ts")).tabCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),

@@ -16,6 +16,28 @@ export interface ScoreReaderOptions {
   readonly onFault: (fault: unknown) => void;
 }
 
+/** A score, and what proves it by one call of `ReputationEpochs.verifyScore` or by hand against `finalizedOf`. */
+export interface ProvenScore {
+  readonly agentId: bigint;
+  readonly topic: bigint;
+  readonly epoch: number;
+  /** Of a whole of 2^62, which the topic's agents share. */
+  readonly score: bigint;
+  readonly index: number;
+  readonly leaf: bigint;
+  readonly proof: readonly Hex[];
+  readonly root: Hex;
+  readonly leafCount: number;
+}
+
+/** What the chain holds of a topic's last finalized epoch. */
+interface FinalizedTopic {
+  readonly topic: bigint;
+  readonly root: Hex;
+  readonly epoch: number;
+  readonly leafCount: number;
+}
+
 /** Agents asked for in one search, each with a request to the indexer. */
 const MAX_AGENTS = 100;
 
@@ -52,37 +74,50 @@ export class ScoreReader {
   ): Promise<ReadonlyMap<bigint, number>> {
     const graphql = this.#graphql;
     if (graphql === undefined) return new Map();
-    const topicId = topicIdOf(topic);
-    const [root, epoch, leafCount] = await this.#options.client.readContract({
-      abi: reputationEpochsAbi,
-      address: this.#options.deployment.contracts.reputationEpochs,
-      functionName: "finalizedOf",
-      args: [topicId],
-    });
-    if (epoch === 0) return new Map();
-    const finalized = { topic: topicId, root, epoch, leafCount };
+    const finalized = await this.#finalized(topicIdOf(topic));
+    if (finalized === undefined) return new Map();
     const asked = agentIds.slice(0, MAX_AGENTS).map(async (agentId) => {
-      const score = await this.#provenScore(graphql, finalized, agentId, signal);
-      return [agentId, score] as const;
+      const proven = await this.#provenScore(graphql, finalized, agentId, signal);
+      return [agentId, proven?.score] as const;
     });
     const proven = (await Promise.all(asked)).filter((entry): entry is readonly [bigint, bigint] => !!entry[1]);
     const highest = proven.reduce((max, [, score]) => (score > max ? score : max), 1n);
     return new Map(proven.map(([agentId, score]) => [agentId, Number((score * 1_000_000n) / highest) / 1_000_000]));
   }
 
+  /** One agent's score with its proof; undefined: none is finalized, or none is known that the chain's root proves. */
+  async provenScoreOf(topic: string, agentId: bigint, signal: AbortSignal): Promise<ProvenScore | undefined> {
+    const finalized = await this.#finalized(topicIdOf(topic));
+    if (finalized === undefined || this.#graphql === undefined) return undefined;
+    return await this.#provenScore(this.#graphql, finalized, agentId, signal);
+  }
+
+  async #finalized(topic: bigint): Promise<FinalizedTopic | undefined> {
+    const [root, epoch, leafCount] = await this.#options.client.readContract({
+      abi: reputationEpochsAbi,
+      address: this.#options.deployment.contracts.reputationEpochs,
+      functionName: "finalizedOf",
+      args: [topic],
+    });
+    return epoch === 0 ? undefined : { topic, root, epoch, leafCount };
+  }
+
   async #provenScore(
     graphql: GraphQLClient,
-    { topic, root, epoch, leafCount }: { topic: bigint; root: Hex; epoch: number; leafCount: number },
+    { topic, root, epoch, leafCount }: FinalizedTopic,
     agentId: bigint,
     signal: AbortSignal,
-  ): Promise<bigint | undefined> {
+  ): Promise<ProvenScore | undefined> {
     try {
       const variables = { agentId: agentId.toString(), topic: topic.toString() };
       const { score } = await graphql.request<ScoreAnswer>({ document: scoreQuery, variables, signal });
       if (score === null || Number(score.epoch) !== epoch) return undefined;
       const leaf = { index: Number(score.index), word: BigInt(score.leaf) };
       const { agentId: leafAgent, score: share } = unpackLeaf(leaf.word);
-      if (BigInt(leafAgent) === agentId && verifyProof(root, leafCount, leaf, score.proof)) return share;
+      if (BigInt(leafAgent) === agentId && verifyProof(root, leafCount, leaf, score.proof)) {
+        const { index, word } = leaf;
+        return { agentId, topic, epoch, score: share, index, leaf: word, proof: score.proof, root, leafCount };
+      }
       throw new Error(
         `the indexer's proof of agent ${agentId} in query ${packScoreQuery({ topic, epoch, index: leaf.index })} does not hold`,
       );

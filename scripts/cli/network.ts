@@ -16,6 +16,9 @@ export interface Endpoints {
   readonly graphqlUrl?: string;
   readonly nodeUrl?: string;
   readonly nodeToken?: string;
+  /** An agent that a client may use, and the client's token. */
+  readonly clientUrl?: string;
+  readonly clientToken?: string;
 }
 
 export interface Connection {

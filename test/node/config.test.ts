@@ -59,6 +59,8 @@ describe("the node's configuration file", () => {
           isUnbound: false,
           isProvable: true,
           webhooks: [],
+          clients: [],
+          publicUrl: undefined,
           maxArbitrationFeeWei: undefined,
         },
       },
@@ -76,11 +78,34 @@ describe("the node's configuration file", () => {
       ...{ binding: "keep/binding.json", unbound: true, provable: false },
       webhooks: [{ url: "https://example.org/deals", secretFile: "hook.secret" }],
       maxArbitrationFeeWei: "300000000000000000",
+      publicUrl: "https://agent.example",
+      clients: [
+        { name: "model", tokenFile: "model.token", spending: { maxPriceWei: "5", budgetWei: "9" } },
+        { name: "reader", tokenFile: "reader.token" },
+      ],
     };
+    writeFileSync(join(dir, "model.token"), "a-token-of-22-letters-1\n");
+    writeFileSync(join(dir, "reader.token"), "a-token-of-22-letters-2");
     const secret = "0123456789abcdef01234567";
     writeFileSync(join(dir, "hook.secret"), `${secret}\n`);
     const { agents, graphqlUrl, apiToken } = read({ ...sound, graphqlUrl: "http://i", apiToken: "t", agents: [full] });
-    const { keyFile: _, binding, unbound, provable, webhooks: __, maxArbitrationFeeWei: ___, ...rest } = full;
+    const {
+      keyFile: _,
+      binding,
+      unbound,
+      provable,
+      webhooks: __,
+      maxArbitrationFeeWei: ___,
+      clients: ____,
+      ...rest
+    } = full;
+    const clients = [
+      {
+        ...{ name: "model", token: "a-token-of-22-letters-1" },
+        spending: { maxPriceWei: 5n, budgetWei: 9n, periodSeconds: 86_400 },
+      },
+      { name: "reader", token: "a-token-of-22-letters-2", spending: undefined },
+    ];
     const webhooks = [{ url: "https://example.org/deals", secret: new TextEncoder().encode(secret) }];
     const bound = {
       bindingFile: join(dir, binding),
@@ -90,7 +115,11 @@ describe("the node's configuration file", () => {
     };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
-      ...{ agents: [{ ...rest, ...bound, key, application, webhooks }], graphqlUrl: "http://i", apiToken: "t" },
+      ...{
+        agents: [{ ...rest, ...bound, key, application, webhooks, clients }],
+        graphqlUrl: "http://i",
+        apiToken: "t",
+      },
     });
   });
 
@@ -141,6 +170,30 @@ describe("the node's configuration file", () => {
     ],
     ["a listen that is no list", of({ listen: "/ip4/127.0.0.1/tcp/0" }), /listen is not a list of texts/],
     ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
+    ["a publicUrl with a path", of({ publicUrl: "https://agent.example/a" }), /publicUrl of seller-1 is not an http/],
+    ["a publicUrl of another kind", of({ publicUrl: "file:///" }), /publicUrl of seller-1 is not an http/],
+    ["clients that are no list", of({ clients: {} }), /clients of seller-1 are not a list of at most 16/],
+    ["a client named as the owner", of({ clients: [{ name: "owner" }] }), /or is "owner"/],
+    ["a client with a short token", of({ clients: [{ name: "a", tokenFile: "deployment.short" }] }), /cannot be read/],
+    [
+      "a client without a limit for one task",
+      of({ clients: [{ name: "a", tokenFile: "keys/seller", spending: { budgetWei: "1" } }] }),
+      /spending of the client a lacks maxPriceWei or budgetWei/,
+    ],
+    [
+      "a client with a period of nothing",
+      of({
+        clients: [
+          { name: "a", tokenFile: "keys/seller", spending: { maxPriceWei: "1", budgetWei: "1", periodSeconds: 0 } },
+        ],
+      }),
+      /periodSeconds of the client a is not an integer/,
+    ],
+    [
+      "two clients with one token",
+      of({ clients: ["a", "b"].map((name) => ({ name, tokenFile: "keys/seller" })) }),
+      /two clients of seller-1 have the same token/,
+    ],
     ["a webhook to elsewhere in clear", of({ webhooks: [{ url: "http://192.0.2.1/" }] }), /no https URL/],
     ["a webhook with a password", of({ webhooks: [{ url: "https://a:b@example.org/" }] }), /no https URL/],
     [

@@ -1,3 +1,4 @@
+import { request } from "node:http";
 import { expect } from "chai";
 import { startApi, type ApiServer } from "../../../node/api/server.ts";
 
@@ -13,7 +14,7 @@ describe("the node's local interface", () => {
         { method: "POST", path: "/echo", answer: ({ body }) => ({ status: 200, body: { body, amount: 2n ** 70n } }) },
         { method: "GET", path: "/items/", answer: ({ url }) => ({ status: 200, body: url.pathname }) },
       ],
-      { token },
+      { token, publicUrl: "https://agent.example" },
     );
   });
   after(() => api.stop());
@@ -31,6 +32,29 @@ describe("the node's local interface", () => {
       expect(body["error"]).to.have.property("code", "TOKEN_WRONG");
     }
     expect(await ask("/items/3", { headers: authorized })).to.deep.equal({ status: 200, body: "/items/3" });
+  });
+
+  it("answers under its own names only, so that no web page reaches it by a name that was made to point here", async () => {
+    const port = new URL(api.url).port;
+    const statusFor = (host: string, headers: Record<string, string> = {}) =>
+      new Promise<number>((resolve, reject) => {
+        const asked = request(`${api.url}/health`, { headers: { host, ...headers } }, (response) => {
+          response.resume().once("end", () => resolve(response.statusCode ?? 0));
+        });
+        asked.once("error", reject).end();
+      });
+    for (const host of [`127.0.0.1:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`, "agent.example"]) {
+      expect(await statusFor(host), host).to.equal(200);
+    }
+    for (const host of ["evil.example", `evil.example:${port}`, "127.0.0.1", "agent.example:81"]) {
+      expect(await statusFor(host), host).to.equal(403);
+    }
+    const own = `localhost:${port}`;
+    expect(await statusFor(own, { origin: `http://${own}` })).to.equal(200);
+    expect(await statusFor(own, { origin: "https://agent.example" })).to.equal(200);
+    for (const origin of ["https://evil.example", "null", `https://${own}`]) {
+      expect(await statusFor(own, { origin }), origin).to.equal(403);
+    }
   });
 
   it("writes 256-bit integers as decimal strings", async () => {
