@@ -1,4 +1,4 @@
-import type { Call, Deal, Mechanism, Tab } from "#protocol";
+import type { Call, Deal, Rules, Tab } from "#protocol";
 import type { EvidenceBundle } from "./settlement/evidence.ts";
 import type { DealStep, Judgement, SplitTerms } from "./settlement/port.ts";
 
@@ -41,7 +41,7 @@ export interface Quote {
 export interface Application {
   readonly capabilities: readonly Capability[];
   /** @returns undefined to decline */
-  quote(call: Call, mechanism: Mechanism, spec: Specification): Promise<Quote | undefined>;
+  quote(call: Call, rules: Rules, spec: Specification): Promise<Quote | undefined>;
   /** Does the work. The bytes are stored and their hash goes on chain. A throw means that nothing is delivered. */
   perform(deal: Deal, spec: Specification, signal: AbortSignal): Promise<Uint8Array>;
   /**

@@ -95,10 +95,15 @@ export function typedDataDigest<K extends keyof Structs>(
   value: Structs[K],
   contracts: DomainContracts,
 ): Hex {
+  return structHashDigest(struct, structHash(struct, value), contracts);
+}
+
+/** The same digest from the struct hash alone: a signature can be checked before its content is opened. */
+export function structHashDigest(struct: keyof Structs, hash: Hex, contracts: DomainContracts): Hex {
   const domain = domainOf(struct, contracts);
   const separator = hashDomain({
     domain: { ...domain, chainId: BigInt(domain.chainId) } as never,
     types: { EIP712Domain: domainTypes },
   });
-  return keccak256(concat(["0x1901", separator, structHash(struct, value)]));
+  return keccak256(concat(["0x1901", separator, hash]));
 }

@@ -38,12 +38,15 @@ export class Authenticator {
     signal: AbortSignal,
   ): Promise<Verdict<Address>> {
     const signer = recoverSigner(typedDataDigest(claim.struct, claim.value, this.#contracts), claim.signature);
-    if (signer.kind !== "accept") return signer;
-    const sender = addressOfPeerId(claim.from);
+    return signer.kind === "accept" ? await this.isSender(claim.agentId, signer.value, claim.from, signal) : signer;
+  }
+
+  /** Whether who signed is who sent, and speaks for the agent. */
+  async isSender(agentId: bigint, signer: Address, from: PeerName, signal: AbortSignal): Promise<Verdict<Address>> {
+    const sender = addressOfPeerId(from);
     if (sender.kind !== "accept") return sender;
-    if (sender.value !== signer.value)
-      return reject("SIGNER_NOT_SENDER", `${signer.value} signed, ${sender.value} sent`);
-    return await this.speaksFor(claim.agentId, signer.value, signal);
+    if (sender.value !== signer) return reject("SIGNER_NOT_SENDER", `${signer} signed, ${sender.value} sent`);
+    return await this.speaksFor(agentId, signer, signal);
   }
 
   /** Whether a key is a LOG signer of an agent now. */

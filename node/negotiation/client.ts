@@ -1,14 +1,17 @@
 import type { Address, Hex } from "viem";
 import {
+  awardRulesOf,
   certifyAward,
   checkBid,
-  decodeMechanism,
+  decodeRules,
+  isDocument,
   type Call,
   type CallCancel,
   type Deal,
   type Decline,
-  type Mechanism,
+  type Grounds,
   type NegotiationMessage,
+  type Rules,
   type SignedBid,
   type Structs,
 } from "#protocol";
@@ -18,14 +21,21 @@ import type { CallFailure, Consent, Invitee } from "./port.ts";
 // The client of one call, as a pure machine: (state, event) -> [state, effects].
 //
 //   called --all answered, or bidByMs--> offered --acceptance--> agreed
-//                                         |  ^ decline, silence, unreachable: the next award
-//                                         +--+--nobody left--> failed       called | offered --withdraw--> cancelled
+//    | sealed bids: the same              |  ^ decline, silence, unreachable: the next award
+//    v                                    +--+--nobody left--> failed       before agreed --withdraw--> cancelled
+//   opening --all opened, or openByMs--> offered
 //
 // Messages arrive authenticated: the driver has checked form, signature and registry. The state alone decides what
 // counts, so that replays, strangers and latecomers change nothing.
 
 /** Signs a struct as one of our LOG signers. Pure: RFC 6979. */
 export type Sign = <K extends keyof Structs>(struct: K, value: Structs[K]) => Hex;
+
+/** A bid that was committed to. */
+export interface Sealed {
+  readonly agentId: bigint;
+  readonly bidId: Hex;
+}
 
 export interface StandingOffer {
   readonly deal: Deal;
@@ -39,7 +49,7 @@ export interface StandingOffer {
 
 export interface ClientSession {
   readonly role: "client";
-  readonly phase: "called" | "offered" | "agreed" | "failed" | "cancelled";
+  readonly phase: "called" | "opening" | "offered" | "agreed" | "failed" | "cancelled";
   readonly callId: Hex;
   readonly call: Call;
   readonly mechanism: Uint8Array;
@@ -52,6 +62,12 @@ export interface ClientSession {
   readonly absent: readonly bigint[];
   /** Bids that won and came to nothing. */
   readonly passed: readonly Hex[];
+  /** Under a mechanism document: what the certificate shows besides the bids. Seals are the ones of `sealed`, once closed. */
+  readonly grounds?: Omit<Grounds, "seals">;
+  /** Sealed bids, one an agent: of two by one agent the lower id stays, until the bidding ends. */
+  readonly sealed?: readonly Sealed[];
+  /** Unix milliseconds until which a sealed bid may be opened. */
+  readonly openByMs?: number;
   readonly offer?: StandingOffer;
   readonly acceptance?: Consent & { readonly atMs: number };
   readonly failure?: CallFailure;
@@ -61,6 +77,7 @@ export type ClientEvent =
   | { kind: "start" }
   /** After a restart: what was sent may have been lost. */
   | { kind: "resume" }
+  | { kind: "seal"; sealed: Sealed }
   | { kind: "bid"; bid: SignedBid }
   | { kind: "decline"; decline: Decline }
   | { kind: "acceptance"; dealId: Hex; consent: Consent }
@@ -86,6 +103,8 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
       return [session, session.phase === "called" ? callsOf(session) : []];
     case "resume":
       return resume(session, context);
+    case "seal":
+      return award(addSeal(session, event.sealed, context), context);
     case "bid":
       return award(addBid(session, event.bid, context), context);
     case "decline":
@@ -102,59 +121,103 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
 }
 
 /** When the session wants a tick, in Unix milliseconds; undefined once it has ended. */
-export function clientDeadlineOf({ phase, call, offer }: ClientSession): number | undefined {
+export function clientDeadlineOf({ phase, call, offer, openByMs }: ClientSession): number | undefined {
   if (phase === "called") return call.bidByMs;
+  if (phase === "opening") return openByMs;
   return phase === "offered" ? offer?.expiresAtMs : undefined;
 }
 
-function mechanismOf(session: ClientSession): Mechanism {
-  const verdict = decodeMechanism(session.mechanism);
+function rulesOf(session: ClientSession): Rules {
+  const verdict = decodeRules(session.mechanism);
   if (verdict.kind !== "accept") throw new Error(`our own mechanism does not decode: ${verdict.detail}`);
   return verdict.value;
 }
 
 function callsOf(session: ClientSession): ClientEffect[] {
-  const { call, mechanism, spec, signature, invitees, bids, absent } = session;
-  const answered = new Set([...absent, ...bids.map(({ bid }) => bid.providerAgentId)]);
+  const { call, mechanism, spec, signature, invitees } = session;
+  const answered = answeredOf(session);
   const message = { type: "call", call, mechanism, spec, signature } as const;
   return invitees.filter(({ agentId }) => !answered.has(agentId)).map((to) => ({ kind: "send", to, message }));
+}
+
+/** Whoever need not be waited for before the bidding ends. */
+function answeredOf({ absent, bids, sealed = [] }: ClientSession): ReadonlySet<bigint> {
+  return new Set([...absent, ...sealed.map(({ agentId }) => agentId), ...bids.map(({ bid }) => bid.providerAgentId)]);
 }
 
 function resume(session: ClientSession, context: ClientContext): Step {
   if (session.phase === "agreed") return [session, [{ kind: "agreed" }]];
   if (session.phase === "called" && context.nowMs <= session.call.bidByMs) return [session, callsOf(session)];
+  if (session.phase === "opening" && context.nowMs <= (session.openByMs ?? 0)) return [session, opensOf(session)];
   if (session.phase === "offered" && session.offer !== undefined && context.nowMs <= session.offer.expiresAtMs) {
     return [session, offersOf(session)];
   }
   return tick(session, context);
 }
 
-/** A bid counts if it is in time, invited and within the rules. Of two by one agent the lower id stays, in any order. */
+/** A seal counts if it is in time and invited. */
+function addSeal(session: ClientSession, given: Sealed, { nowMs }: ClientContext): ClientSession {
+  const { phase, call, invitees, sealed = [] } = session;
+  if (phase !== "called" || nowMs > call.bidByMs || !awardRulesOf(rulesOf(session)).isSealed) return session;
+  if (!invitees.some(({ agentId }) => agentId === given.agentId)) return session;
+  const earlier = sealed.find(({ agentId }) => agentId === given.agentId);
+  if (earlier !== undefined && earlier.bidId <= given.bidId) return session;
+  return { ...session, sealed: [...sealed.filter((other) => other !== earlier), given] };
+}
+
+/**
+ * A bid counts if it is in time, invited, within the rules and, where bids are sealed, the one that its agent sealed. Of two
+ * open bids by one agent the lower id stays, in any order.
+ */
 function addBid(session: ClientSession, bid: SignedBid, { nowMs }: ClientContext): ClientSession {
-  const { phase, call, callId, invitees, bids } = session;
+  const { phase, call, callId, invitees, bids, sealed = [], openByMs = 0 } = session;
   const agentId = bid.bid.providerAgentId;
-  if (phase !== "called" || nowMs > call.bidByMs) return session;
-  if (!invitees.some((invitee) => invitee.agentId === agentId)) return session;
-  if (checkBid(call, callId, mechanismOf(session), bid.bid).kind !== "accept") return session;
+  const { isSealed } = awardRulesOf(rulesOf(session));
+  const isDue = isSealed ? phase === "opening" && nowMs <= openByMs : phase === "called" && nowMs <= call.bidByMs;
+  if (!isDue || !invitees.some((invitee) => invitee.agentId === agentId)) return session;
+  if (isSealed && !sealed.some((seal) => seal.agentId === agentId && seal.bidId === bid.bidId)) return session;
+  if (checkBid(call, callId, rulesOf(session), bid.bid).kind !== "accept") return session;
   const earlier = bids.find((other) => other.bid.providerAgentId === agentId);
   if (earlier !== undefined && earlier.bidId <= bid.bidId) return session;
   return { ...session, bids: [...bids.filter((other) => other !== earlier), bid] };
 }
 
-/** Ends the bidding once everybody has answered or the time is up, and makes the first offer. */
+/** Ends the bidding, or the opening of what was sealed, once everybody has answered or the time is up. */
 function award(session: ClientSession, context: ClientContext): Step {
-  if (session.phase !== "called") return [session, []];
-  const answered = new Set([...session.absent, ...session.bids.map(({ bid }) => bid.providerAgentId)]);
-  const isComplete = session.invitees.every(({ agentId }) => answered.has(agentId));
-  if (!isComplete && context.nowMs <= session.call.bidByMs) return [session, []];
-  return offerNext(session, context);
+  const { phase, call, invitees, bids, sealed = [], openByMs = 0 } = session;
+  if (phase === "opening") {
+    const opened = new Set([...session.absent, ...bids.map(({ bid }) => bid.providerAgentId)]);
+    const isComplete = sealed.every(({ agentId }) => opened.has(agentId));
+    return isComplete || context.nowMs > openByMs ? offerNext(session, context) : [session, []];
+  }
+  if (phase !== "called") return [session, []];
+  const answered = answeredOf(session);
+  const isComplete = invitees.every(({ agentId }) => answered.has(agentId));
+  if (!isComplete && context.nowMs <= call.bidByMs) return [session, []];
+  return awardRulesOf(rulesOf(session)).isSealed ? openSeals(session, context) : offerNext(session, context);
+}
+
+/** From here on no bid is added: every sealer is shown all seals, and opens its own. */
+function openSeals(session: ClientSession, { nowMs }: ClientContext): Step {
+  const rules = rulesOf(session);
+  if ((session.sealed ?? []).length === 0) return fail(session, "NO_BIDS");
+  const withinMs = isDocument(rules) ? rules.deadlines.revealWithinMs : 0;
+  const next: ClientSession = { ...session, phase: "opening", openByMs: nowMs + withinMs };
+  return [next, opensOf(next)];
+}
+
+function opensOf({ callId, invitees, sealed = [], bids }: ClientSession): ClientEffect[] {
+  const opened = new Set(bids.map(({ bidId }) => bidId));
+  const message = { type: "open", callId, seals: sealed.map(({ bidId }) => bidId).sort() } as const;
+  const shut = sealed.filter(({ bidId }) => !opened.has(bidId)).map(({ agentId }) => agentId);
+  return invitees.filter(({ agentId }) => shut.includes(agentId)).map((to) => ({ kind: "send", to, message }));
 }
 
 function offerNext(session: ClientSession, context: ClientContext): Step {
   const { nowMs, sign } = context;
   const expired = session.bids.filter(({ bid }) => bid.validUntil * 1000 < nowMs).map(({ bidId }) => bidId);
   const passed = [...new Set([...session.passed, ...expired])];
-  const certified = certifyAward(session.call, mechanismOf(session), { bids: session.bids, passed });
+  const certified = certifyAward(session.call, rulesOf(session), { bids: session.bids, passed, ...groundsOf(session) });
   if (certified === undefined)
     return fail({ ...session, passed }, session.bids.length === 0 ? "NO_BIDS" : "ALL_WINNERS_FAILED");
   const { winner, deal, dealId, certificate } = certified;
@@ -162,6 +225,13 @@ function offerNext(session: ClientSession, context: ClientContext): Step {
   const offer = { deal, dealId, bidId: winner.bidId, certificate, signature: sign("Deal", deal), expiresAtMs };
   const next: ClientSession = { ...session, phase: "offered", passed, offer };
   return [next, offersOf(next)];
+}
+
+function groundsOf({ grounds, sealed = [], bids }: ClientSession): { grounds?: Grounds } {
+  if (grounds === undefined) return {};
+  const bidders = new Set(bids.map(({ bid }) => bid.providerAgentId));
+  const standings = grounds.standings.filter(({ agentId }) => bidders.has(agentId));
+  return { grounds: { ...grounds, standings, seals: sealed.map(({ bidId }) => bidId) } };
 }
 
 function offersOf(session: ClientSession): ClientEffect[] {
@@ -178,14 +248,15 @@ function fail(session: ClientSession, code: CallFailure): Step {
 }
 
 function decline(session: ClientSession, given: Decline, context: ClientContext): Step {
-  if (session.phase === "called" && BigInt(given.dealId) === 0n)
-    return markAbsent(session, given.providerAgentId, context);
+  if (BigInt(given.dealId) === 0n)
+    return session.phase === "called" ? markAbsent(session, given.providerAgentId, context) : [session, []];
   if (session.phase === "offered" && given.dealId === session.offer?.dealId) return passOver(session, context);
   return [session, []];
 }
 
 function miss(session: ClientSession, agentId: bigint, type: NegotiationMessage["type"], context: ClientContext): Step {
   if (session.phase === "called" && type === "call") return markAbsent(session, agentId, context);
+  if (session.phase === "opening" && type === "open") return dropSeal(session, agentId, context);
   const isWinner = session.offer?.deal.providerAgentId === agentId;
   if (session.phase === "offered" && type === "offer" && isWinner) return passOver(session, context);
   return [session, []];
@@ -193,6 +264,12 @@ function miss(session: ClientSession, agentId: bigint, type: NegotiationMessage[
 
 /** A bid that was made stays: its bidder signed it, and may be asked to keep it. */
 function markAbsent(session: ClientSession, agentId: bigint, context: ClientContext): Step {
+  if (session.absent.includes(agentId)) return [session, []];
+  return award({ ...session, absent: [...session.absent, agentId] }, context);
+}
+
+/** Its bid stays shut: nobody waits for it, and the certificate shows the seal. */
+function dropSeal(session: ClientSession, agentId: bigint, context: ClientContext): Step {
   if (session.absent.includes(agentId)) return [session, []];
   return award({ ...session, absent: [...session.absent, agentId] }, context);
 }
@@ -215,13 +292,13 @@ function agree(session: ClientSession, dealId: Hex, consent: Consent, context: C
 }
 
 function tick(session: ClientSession, context: ClientContext): Step {
-  if (session.phase === "called") return award(session, context);
+  if (session.phase === "called" || session.phase === "opening") return award(session, context);
   const isLate = session.phase === "offered" && context.nowMs > (session.offer?.expiresAtMs ?? 0);
   return isLate ? passOver(session, context) : [session, []];
 }
 
 function withdraw(session: ClientSession, context: ClientContext): Step {
-  if (session.phase !== "called" && session.phase !== "offered") return [session, []];
+  if (!["called", "opening", "offered"].includes(session.phase)) return [session, []];
   const everybody = session.invitees.map(({ agentId }) => agentId).filter((id) => !session.absent.includes(id));
   const next: ClientSession = { ...session, phase: "cancelled", failure: "WITHDRAWN" };
   return [next, [...cancelsTo(session, everybody, context), { kind: "failed", code: "WITHDRAWN" }]];

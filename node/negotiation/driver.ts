@@ -2,21 +2,24 @@ import type { Hex } from "viem";
 import {
   accept,
   contentHashOf,
-  decodeMechanism,
+  checkCallRules,
   decodeMessage,
-  encodeMechanism,
+  decodeRules,
   encodeMessage,
+  encodeRules,
   ignore,
-  MAX_BIDS,
   MAX_NEGOTIATION_FRAME_BYTES,
-  MAX_SPEC_BYTES,
   NEGOTIATION_PROTOCOL,
   reject,
+  isDocument,
+  recoverSigner,
   signedBidOf,
   structHash,
+  structHashDigest,
   SuretyError,
   typedDataDigest,
   type Call,
+  type Certificate,
   type DomainContracts,
   type NegotiationMessage,
   type Signer,
@@ -41,7 +44,7 @@ import {
   MAX_OPEN_SESSIONS,
   MAX_OPEN_SESSIONS_PER_CLIENT,
 } from "./limits.ts";
-import type { Agreement, Bidder, CallFailure, CallOutcome, CallRequest, Invitee } from "./port.ts";
+import type { Agreement, Bidder, CallFailure, CallOutcome, CallRequest, StandingPort } from "./port.ts";
 import {
   checkCall,
   checkOffer,
@@ -51,6 +54,7 @@ import {
   type ProviderEvent,
   type ProviderSession,
 } from "./provider.ts";
+import { clientAgreementOf, faultOfRequest, proveRules, providerAgreementOf, rulesRefused } from "./request.ts";
 import { SessionStore, type Session } from "./session-store.ts";
 
 export interface NegotiatorOptions {
@@ -64,6 +68,8 @@ export interface NegotiatorOptions {
   readonly chainTime: () => number;
   /** 256 random bits: makes calls and bids different. */
   readonly random: () => bigint;
+  /** Scores by which documents admit and price bonds. Absent: nobody has a score. */
+  readonly standing?: StandingPort;
   /** Without one the agent bids on nothing. */
   readonly bidder?: Bidder;
   /**
@@ -158,7 +164,8 @@ class NegotiationDriver implements Negotiator {
 
   async callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome> {
     signal.throwIfAborted();
-    const session = this.#createSession(request);
+    const created = this.#createSession(request);
+    const session = isDocument(request.mechanism) ? await this.#groundSession(created, request, signal) : created;
     const { promise, resolve } = Promise.withResolvers<CallOutcome>();
     this.#outcomes.set(session.callId, resolve);
     const onAbort = () => {
@@ -179,7 +186,7 @@ class NegotiationDriver implements Negotiator {
     if (fault !== undefined) {
       throw new SuretyError("CALL_INVALID", `The call cannot be made: ${fault}.`, { next: "Correct the request." });
     }
-    const mechanism = encodeMechanism(request.mechanism);
+    const mechanism = encodeRules(request.mechanism);
     const { topic, token, reservePrice, submitBy, reviewPeriod, spec, invitees } = request;
     const call = {
       clientAgentId: this.#options.agentId,
@@ -190,8 +197,29 @@ class NegotiationDriver implements Negotiator {
       salt: this.#options.random(),
     };
     const [callId, signature] = [structHash("Call", call), this.#sign("Call", call)];
+    const checked = checkCallRules(call, request.mechanism);
+    if (checked.kind !== "accept") throw rulesRefused(checked.code, checked.detail);
     const blank = { bids: [], absent: [], passed: [] };
     return { role: "client", phase: "called", callId, call, mechanism, spec, signature, invitees, ...blank };
+  }
+
+  /** What a certificate under a document will show: scores and epoch as they are now, and the proof of the payments. */
+  async #groundSession(session: ClientSession, request: CallRequest, signal: AbortSignal): Promise<ClientSession> {
+    const { topic, invitees, mechanism, proof } = request;
+    const agentIds = invitees.map(({ agentId }) => agentId);
+    const { epoch, scores } = await this.#standingsOf(topic, agentIds, signal);
+    const standings = [...scores]
+      .map(([agentId, relativeScore]) => ({ agentId, relativeScore }))
+      .filter(({ relativeScore }) => relativeScore > 0n)
+      .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+    const dual = proveRules(session, mechanism, proof);
+    return { ...session, grounds: { standings, epoch, proof: dual } };
+  }
+
+  async #standingsOf(topic: bigint, agentIds: readonly bigint[], signal: AbortSignal) {
+    const { standing } = this.#options;
+    if (standing === undefined) return { epoch: 0, scores: new Map<bigint, bigint>() };
+    return await standing.standingsOf(topic, agentIds, signal);
   }
 
   // ---- what arrives ----------------------------------------------------------------------------------------------
@@ -213,6 +241,10 @@ class NegotiationDriver implements Negotiator {
         return this.#onOffer(message, from, signal);
       case "cancel":
         return this.#onCancel(message, from, signal);
+      case "seal":
+        return this.#onSeal(message, from, signal);
+      case "open":
+        return Promise.resolve(this.#onOpen(message, from));
       case "bid":
         return this.#onBid(message, from, signal);
       case "decline":
@@ -235,7 +267,8 @@ class NegotiationDriver implements Negotiator {
     if (contentHashOf(spec) !== call.specHash) return reject("CALL_SPEC", "the specification is not the hashed one");
     const checked = checkCall(call, agentId, { nowMs, chainTime: chainTime(), maxBiddingMs: MAX_BIDDING_MS });
     if (checked.kind !== "accept") return checked;
-    const rules = decodeMechanism(mechanism);
+    const decoded = decodeRules(mechanism);
+    const rules = decoded.kind === "accept" ? checkCallRules(call, decoded.value) : decoded;
     if (rules.kind !== "accept") return rules;
     const claim = { struct: "Call", value: call, signature, agentId: call.clientAgentId, from } as const;
     const signer = await this.#authenticator.signerOf(claim, signal);
@@ -281,9 +314,52 @@ class NegotiationDriver implements Negotiator {
       const speaks = await this.#authenticator.speaksFor(bidder.agentId, bidder.signer, signal);
       if (speaks.kind !== "accept") return reject("CERTIFICATE_SIGNER", speaks.detail);
     }
+    const score =
+      checked.kind === "accept"
+        ? await this.#checkOwnScore(known.session, checked.value.certificate, signal)
+        : undefined;
+    if (score !== undefined) return score;
     const consent = { signer: signer.value, signature };
     this.#onProvider(callId, { kind: "offer", agentId, deal, certificate, consent });
     return checked.kind === "accept" || known.session.phase === "accepted" ? accept(undefined) : checked;
+  }
+
+  /** A lower score than our own at the same epoch would ask a larger bond of us than the rules do. */
+  async #checkOwnScore(
+    { call }: ProviderSession,
+    { grounds }: Certificate,
+    signal: AbortSignal,
+  ): Promise<Verdict<never> | undefined> {
+    const { agentId, standing } = this.#options;
+    if (grounds === undefined || standing === undefined) return undefined;
+    const { epoch, scores } = await standing.standingsOf(call.topic, [agentId], signal);
+    const own = scores.get(agentId) ?? 0n;
+    const told = grounds.standings.find((entry) => entry.agentId === agentId)?.relativeScore ?? 0n;
+    if (epoch !== grounds.epoch || told >= own) return undefined;
+    return reject("OFFER_SCORE", `our score in epoch ${epoch} is ${own}, the certificate says ${told}`);
+  }
+
+  /** The seals that we are shown come from the client's own peer; the certificate is held to them. */
+  #onOpen({ callId, seals }: Extract<NegotiationMessage, { type: "open" }>, from: PeerName): Verdict<unknown> {
+    const known = this.#sessions.get(callId, "provider");
+    if (known === undefined) return ignore("SESSION_UNKNOWN", callId);
+    if (known.peer !== from) return reject("SIGNER_NOT_SENDER", "the seals were not sent by the client");
+    this.#onProvider(callId, { kind: "open", seals });
+    return accept(undefined);
+  }
+
+  async #onSeal(
+    { callId, bidId, providerAgentId, signature }: Extract<NegotiationMessage, { type: "seal" }>,
+    from: PeerName,
+    signal: AbortSignal,
+  ): Promise<Verdict<unknown>> {
+    const fault = this.#faultOfAnswer(callId, providerAgentId);
+    if (fault !== undefined) return fault;
+    const signer = recoverSigner(structHashDigest("Bid", bidId, this.#options.contracts), signature);
+    if (signer.kind !== "accept") return signer;
+    const speaks = await this.#authenticator.isSender(providerAgentId, signer.value, from, signal);
+    if (speaks.kind === "accept") this.#onClient(callId, { kind: "seal", sealed: { agentId: providerAgentId, bidId } });
+    return speaks;
   }
 
   async #onCancel(
@@ -406,7 +482,7 @@ class NegotiationDriver implements Negotiator {
 
   async #consider({ callId, call, mechanism, spec }: ProviderSession): Promise<void> {
     const { agentId, bidder, random } = this.#options;
-    const rules = decodeMechanism(mechanism);
+    const rules = decodeRules(mechanism);
     if (rules.kind !== "accept" || bidder === undefined) return;
     const untilBid = AbortSignal.timeout(Math.max(call.bidByMs - this.#clock.nowMs(), 0));
     const signal = AbortSignal.any([this.#lifetime.signal, untilBid]);
@@ -469,32 +545,4 @@ const callIdOf = (salt: bigint): Hex => `0x${salt.toString(16).padStart(64, "0")
 /** From then on call, bid and offer are refused by their own times, so that the session is no longer needed as a proof. */
 function keepUntilMsOf({ call }: Session): number {
   return Math.max(call.bidByMs, call.submitBy * 1000) + MAX_BIDDING_MS;
-}
-
-function clientAgreementOf(session: ClientSession, signer: Signer): Agreement {
-  const { callId, offer, acceptance, spec, invitees } = session;
-  const peer = invitees.find(({ agentId }) => agentId === offer?.deal.providerAgentId)?.peer;
-  if (offer === undefined || acceptance === undefined || peer === undefined)
-    throw new Error("no agreement to speak of");
-  const { deal, dealId, signature } = offer;
-  const client = { signer: signer.address, signature };
-  const provider = { signer: acceptance.signer, signature: acceptance.signature };
-  return { role: "client", callId, dealId, deal, client, provider, peer, spec, agreedAtMs: acceptance.atMs };
-}
-
-function providerAgreementOf(session: ProviderSession, peer: PeerName, signer: Signer): Agreement {
-  const { callId, deal, dealId, client, acceptance, acceptedAtMs, spec } = session;
-  if (!deal || !dealId || !client || !acceptance || acceptedAtMs === undefined)
-    throw new Error("no agreement to speak of");
-  const provider = { signer: signer.address, signature: acceptance };
-  return { role: "provider", callId, dealId, deal, client, provider, peer, spec, agreedAtMs: acceptedAtMs };
-}
-
-function faultOfRequest({ spec, biddingMs, invitees }: CallRequest): string | undefined {
-  if (spec.length > MAX_SPEC_BYTES) return `the specification has ${spec.length} bytes, at most ${MAX_SPEC_BYTES}`;
-  if (biddingMs <= 0 || biddingMs > MAX_BIDDING_MS) return `bidding lasts ${biddingMs} ms, at most ${MAX_BIDDING_MS}`;
-  if (invitees.length === 0 || invitees.length > MAX_BIDS)
-    return `${invitees.length} agents are invited, 1 to ${MAX_BIDS}`;
-  const ids = new Set(invitees.map(({ agentId }: Invitee) => agentId));
-  return ids.size === invitees.length ? undefined : "an agent is invited twice";
 }

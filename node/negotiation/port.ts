@@ -1,5 +1,5 @@
 import type { Address, Hex } from "viem";
-import type { Call, Deal, Mechanism } from "#protocol";
+import type { Call, Deal, Dual, Rules } from "#protocol";
 import type { PeerName } from "../transport/port.ts";
 
 /** An agent that is asked to bid, and where it is reached. */
@@ -13,7 +13,10 @@ export interface CallRequest {
   readonly topic: bigint;
   /** What is to be delivered, at most MAX_SPEC_BYTES. */
   readonly spec: Uint8Array;
-  readonly mechanism: Mechanism;
+  /** The rules: a mechanism document, or the bare parameters of a second price. */
+  readonly mechanism: Rules;
+  /** Under a document that states a law: the proof that its payments are the cheapest; absent = it is solved for. */
+  readonly proof?: Dual;
   readonly token: Address;
   /** No award above this price, in the token's smallest unit. */
   readonly reservePrice: bigint;
@@ -29,8 +32,18 @@ export interface CallRequest {
 export interface Invitation {
   readonly callId: Hex;
   readonly call: Call;
-  readonly mechanism: Mechanism;
+  readonly mechanism: Rules;
   readonly spec: Uint8Array;
+}
+
+/** Relative scores of the last finalized epoch; the reputation stage comes later, so node.ts supplies it. */
+export interface StandingPort {
+  /** @returns the epoch (0 = none is finalized), and `relativeScoreOf` of each agent that has one */
+  standingsOf(
+    topic: bigint,
+    agentIds: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<{ readonly epoch: number; readonly scores: ReadonlyMap<bigint, bigint> }>;
 }
 
 /** Price: the least that the provider would accept; under a second price that is the best bid. */

@@ -1,8 +1,11 @@
 import { zeroHash, type Hex } from "viem";
 import {
+  awardRulesOf,
   checkBid,
   checkCertificate,
-  decodeMechanism,
+  decodeCertificate,
+  decodeRules,
+  isDocument,
   reject,
   signedBidOf,
   structHash,
@@ -20,6 +23,9 @@ import type { Consent, Proposal } from "./port.ts";
 
 // The provider of one call, as a pure machine: (state, event) -> [state, effects].
 //
+// Where the rules seal bids, the bid goes out as its hash and signature alone, and is opened once the client has shown all
+// seals; the certificate has to show the same ones.
+//
 //   considering --proposal--> bid --offer that checks--> accepted
 //        | nothing for me      | offer that does not check: declined, and the bid stands for a true one
 //        v                     v bid expired, or the client's cancel
@@ -36,6 +42,8 @@ export interface ProviderSession {
   readonly mechanism: Uint8Array;
   readonly spec: Uint8Array;
   readonly bid?: SignedBid;
+  /** All seals of the call, as the client showed them before we opened ours. */
+  readonly seals?: readonly Hex[];
   readonly deal?: Deal;
   readonly dealId?: Hex;
   readonly client?: Consent;
@@ -47,6 +55,7 @@ export type ProviderEvent =
   | { kind: "start" }
   | { kind: "resume" }
   | { kind: "considered"; agentId: bigint; salt: bigint; proposal: Proposal | undefined }
+  | { kind: "open"; seals: readonly Hex[] }
   | { kind: "offer"; agentId: bigint; deal: Deal; certificate: Uint8Array; consent: Consent }
   | { kind: "cancel" }
   | { kind: "tick" };
@@ -74,6 +83,8 @@ export function stepProvider(session: ProviderSession, event: ProviderEvent, con
       return resume(session, context);
     case "considered":
       return bidOrDecline(session, event, context);
+    case "open":
+      return openSeal(session, event.seals);
     case "offer":
       return answerOffer(session, event, context);
     case "cancel":
@@ -105,8 +116,10 @@ function bidOrDecline(
   if (session.phase !== "considering") return [session, []];
   const { callId, call } = session;
   if (context.nowMs > call.bidByMs) return [{ ...session, phase: "closed" }, []];
-  const mechanism = decodeMechanism(session.mechanism);
-  const validUntil = Math.ceil(call.bidByMs / 1000) + BID_VALID_FOR_SECONDS;
+  const mechanism = decodeRules(session.mechanism);
+  const openMs =
+    mechanism.kind === "accept" && isDocument(mechanism.value) ? mechanism.value.deadlines.revealWithinMs : 0;
+  const validUntil = Math.ceil((call.bidByMs + openMs) / 1000) + BID_VALID_FOR_SECONDS;
   const bid: Bid | undefined = proposal && { callId, providerAgentId: agentId, ...pick(proposal), validUntil, salt };
   if (
     mechanism.kind !== "accept" ||
@@ -155,9 +168,14 @@ export function checkOffer(
   { nowMs, chainTime, contracts }: Pick<ProviderContext, "nowMs" | "chainTime" | "contracts">,
 ): ReturnType<typeof checkCertificate> {
   const { call, bid } = session;
-  const mechanism = decodeMechanism(session.mechanism);
+  const mechanism = decodeRules(session.mechanism);
   if (mechanism.kind !== "accept") return mechanism;
   if (bid === undefined) return reject("OFFER_WITHOUT_BID", "we made no bid on this call");
+  const shown = decodeCertificate(certificate);
+  if (session.seals !== undefined && shown.kind === "accept") {
+    const isSame = shown.value.grounds?.seals.join() === session.seals.join();
+    if (!isSame) return reject("OFFER_OTHER_SEALS", "the certificate names other seals than we were shown");
+  }
   if (nowMs > bid.bid.validUntil * 1000 || chainTime >= deal.submitBy) {
     return reject("OFFER_TOO_LATE", "our bid has expired, or the time for delivery is over");
   }
@@ -172,8 +190,28 @@ function tick(session: ProviderSession, { nowMs }: ProviderContext): Step {
   return deadline !== undefined && nowMs > deadline ? [{ ...session, phase: "closed" }, []] : [session, []];
 }
 
-function bidsOf({ bid }: ProviderSession): ProviderEffect[] {
+/** Opens our bid once, to one list of seals, and only if ours is among them. The same list again gets the same answer. */
+function openSeal(session: ProviderSession, seals: readonly Hex[]): Step {
+  const { phase, bid } = session;
+  if (phase !== "bid" || bid === undefined || !isSealedFor(session) || !seals.includes(bid.bidId)) return [session, []];
+  if (session.seals !== undefined && session.seals.join() !== seals.join()) return [session, []];
+  const next = { ...session, seals };
+  return [next, bidsOf(next)];
+}
+
+function isSealedFor({ mechanism }: ProviderSession): boolean {
+  const rules = decodeRules(mechanism);
+  return rules.kind === "accept" && awardRulesOf(rules.value).isSealed;
+}
+
+function bidsOf(session: ProviderSession): ProviderEffect[] {
+  const { bid, seals, callId } = session;
   if (bid === undefined) return [];
+  if (seals === undefined && isSealedFor(session)) {
+    const { bidId, signature } = bid;
+    const { providerAgentId } = bid.bid;
+    return [{ kind: "send", message: { type: "seal", callId, bidId, providerAgentId, signature } }];
+  }
   return [{ kind: "send", message: { type: "bid", bid: bid.bid, signature: bid.signature } }];
 }
 

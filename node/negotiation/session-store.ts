@@ -7,7 +7,7 @@ import { decodeRecord, encodeRecord } from "../store/records.ts";
 export type Session = ClientSession | ProviderSession;
 
 /** Sessions that want a tick or a message; the rest only prove that their call was seen. */
-const OPEN = "('called', 'offered', 'considering', 'bid')";
+const OPEN = "('called', 'opening', 'offered', 'considering', 'bid')";
 
 const MIGRATIONS = [
   `CREATE TABLE negotiation_sessions (

@@ -1,7 +1,13 @@
-import { bytesToHex, hexToBytes, type Hex } from "viem";
+import { bytesToBigInt, bytesToHex, concat, hexToBytes, numberToBytes, type Hex } from "viem";
 import { accept, ignore, reject, type Verdict } from "../errors.ts";
 import type { Bid, Call, CallCancel, Deal, Decline, Structs } from "../generated/structs.ts";
-import { MAX_CERTIFICATE_BYTES, MAX_MECHANISM_BYTES, MAX_NEGOTIATION_FRAME_BYTES, MAX_SPEC_BYTES } from "./limits.ts";
+import {
+  MAX_BIDS,
+  MAX_CERTIFICATE_BYTES,
+  MAX_MECHANISM_BYTES,
+  MAX_NEGOTIATION_FRAME_BYTES,
+  MAX_SPEC_BYTES,
+} from "./limits.ts";
 import { checkKeys, decodeStrictCborMap, encodeStrictCbor } from "./strict-cbor.ts";
 import { decodeStruct, encodeStruct } from "./struct-codec.ts";
 
@@ -15,6 +21,23 @@ export interface CallMessage {
   readonly mechanism: Uint8Array;
   readonly spec: Uint8Array;
   readonly signature: Hex;
+}
+/**
+ * Provider to client, under rules that seal bids: its signature over a bid that it opens later. The bid's salt of 256 bits
+ * hides it, its id binds it.
+ */
+export interface SealMessage {
+  readonly type: "seal";
+  readonly callId: Hex;
+  readonly bidId: Hex;
+  readonly providerAgentId: bigint;
+  readonly signature: Hex;
+}
+/** Client to every sealer: these bids are sealed and no other will count; open yours. Ids ascending, 32 bytes each. */
+export interface OpenMessage {
+  readonly type: "open";
+  readonly callId: Hex;
+  readonly seals: readonly Hex[];
 }
 /** Provider to client. */
 export interface BidMessage {
@@ -50,10 +73,18 @@ export interface CancelMessage {
 }
 
 export type NegotiationMessage =
-  CallMessage | BidMessage | DeclineMessage | OfferMessage | AcceptanceMessage | CancelMessage;
+  | CallMessage
+  | SealMessage
+  | OpenMessage
+  | BidMessage
+  | DeclineMessage
+  | OfferMessage
+  | AcceptanceMessage
+  | CancelMessage;
 
 /** What each field of a message is on the wire: a struct's words, bytes of bounded length, or exactly so many bytes. */
-type FieldForm = { struct: keyof Structs } | { maxBytes: number } | { exactBytes: number };
+type FieldForm =
+  { struct: keyof Structs } | { maxBytes: number } | { exactBytes: number } | { maxIds: number } | { uint: 256 };
 
 const signature = { exactBytes: 65 };
 const FORMS: Record<NegotiationMessage["type"], Record<string, FieldForm>> = {
@@ -63,6 +94,8 @@ const FORMS: Record<NegotiationMessage["type"], Record<string, FieldForm>> = {
     spec: { maxBytes: MAX_SPEC_BYTES },
     signature,
   },
+  seal: { callId: { exactBytes: 32 }, bidId: { exactBytes: 32 }, providerAgentId: { uint: 256 }, signature },
+  open: { callId: { exactBytes: 32 }, seals: { maxIds: MAX_BIDS } },
   bid: { bid: { struct: "Bid" }, signature },
   decline: { decline: { struct: "Decline" }, signature },
   offer: { deal: { struct: "Deal" }, certificate: { maxBytes: MAX_CERTIFICATE_BYTES }, signature },
@@ -100,15 +133,34 @@ export function decodeMessage(frame: Uint8Array): Verdict<NegotiationMessage> {
 
 function encodeField(form: FieldForm, value: unknown): Uint8Array {
   if ("struct" in form) return encodeStruct(form.struct, value as never);
+  if ("uint" in form) return numberToBytes(value as bigint, { size: 32 });
+  if ("maxIds" in form) return encodeIds(form.maxIds, value as readonly Hex[]);
   const bytes = "exactBytes" in form ? hexToBytes(value as Hex) : (value as Uint8Array);
   const isWithin = "exactBytes" in form ? bytes.length === form.exactBytes : bytes.length <= form.maxBytes;
   if (!isWithin) throw new RangeError(`A field of ${bytes.length} bytes does not fit its form.`);
   return bytes;
 }
 
+/** Ids one after the other, ascending: one list has one byte form. */
+function encodeIds(maxIds: number, ids: readonly Hex[]): Uint8Array {
+  if (ids.length > maxIds) throw new RangeError(`${ids.length} ids, at most ${maxIds}`);
+  return hexToBytes(concat([...ids].sort()));
+}
+
+function decodeIds(name: string, maxIds: number, bytes: Uint8Array): Verdict<readonly Hex[]> {
+  if (bytes.length % 32 !== 0 || bytes.length > 32 * maxIds)
+    return reject("FIELD_LENGTH", `${name} has ${bytes.length} bytes, not 32 for each of at most ${maxIds}`);
+  const ids = Array.from({ length: bytes.length / 32 }, (_, i) => bytesToHex(bytes.subarray(32 * i, 32 * i + 32)));
+  const isAscending = ids.every((id, i) => i === 0 || (ids[i - 1] as Hex) < id);
+  return isAscending ? accept(ids) : reject("FIELD_ORDER", `${name} is not in ascending order`);
+}
+
 function decodeField(name: string, form: FieldForm, value: unknown): Verdict<unknown> {
   if (!(value instanceof Uint8Array)) return reject("FIELD_TYPE", `${name} is not bytes`);
   if ("struct" in form) return decodeStruct(form.struct, value);
+  if ("maxIds" in form) return decodeIds(name, form.maxIds, value);
+  if ("uint" in form)
+    return value.length === 32 ? accept(bytesToBigInt(value)) : reject("FIELD_LENGTH", `${name} is not 32 bytes`);
   if ("exactBytes" in form) {
     return value.length === form.exactBytes
       ? accept(bytesToHex(value))

@@ -1,161 +1,42 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import {
-  contentHashOf,
-  encodeMechanism,
-  signedBidOf,
-  structHash,
-  typedDataDigest,
-  type NegotiationMessage,
-  type Structs,
-} from "#protocol";
-import {
-  clientDeadlineOf,
-  stepClient,
-  type ClientEvent,
-  type ClientSession,
-  type Sign,
-} from "../../../node/negotiation/client.ts";
-import { decodeRecord, encodeRecord } from "../../../node/store/records.ts";
+import { contentHashOf, draftMechanism, solveMechanism, type MechanismDocument, type Rules } from "#protocol";
+import { clientDeadlineOf, type ClientSession } from "../../../node/negotiation/client.ts";
 import { OFFER_TIMEOUT_MS } from "../../../node/negotiation/limits.ts";
-import {
-  providerDeadlineOf,
-  stepProvider,
-  type ProviderEvent,
-  type ProviderSession,
-} from "../../../node/negotiation/provider.ts";
-import { callOf, contracts, mechanism, signerOf, spec } from "../../protocol/negotiation/fixtures.ts";
+import { encodeRecord } from "../../../node/store/records.ts";
+import { mechanism, signerOf } from "../../protocol/negotiation/fixtures.ts";
+import { CLIENT, pricesOf, START_MS, World, type Envelope } from "./world.ts";
 
-const CLIENT = 1n;
-const START_MS = 1_799_999_990_000;
-const CHAIN_TIME = 1_799_999_990;
-
-/** How often each agent signed each struct: nobody may sign two deals for one call. */
-type Signatures = Map<string, Set<string>>;
-
-function signAs(agentId: bigint, signatures: Signatures): Sign {
-  return <K extends keyof Structs>(struct: K, value: Structs[K]) => {
-    const digest = typedDataDigest(struct, value, contracts);
-    const key = `${agentId} ${struct}`;
-    signatures.set(key, (signatures.get(key) ?? new Set()).add(digest));
-    return signerOf(agentId).sign(digest);
-  };
-}
-
-interface Envelope {
-  readonly from: bigint;
-  readonly to: bigint;
-  readonly message: NegotiationMessage;
-}
-
-/** One client, some providers, and whatever order the network chooses. Messages are as authenticated as a driver's. */
-class World {
-  readonly signatures: Signatures = new Map();
-  readonly providers = new Map<bigint, ProviderSession>();
-  readonly agreed: string[] = [];
-  readonly wire: Envelope[] = [];
-  readonly prices: ReadonlyMap<bigint, bigint>;
-  readonly dead = new Set<bigint>();
-  client: ClientSession;
-  nowMs = START_MS;
-
-  constructor(prices: ReadonlyMap<bigint, bigint>) {
-    this.prices = prices;
-    const call = callOf({ clientAgentId: CLIENT });
-    const blank = { bids: [], absent: [], passed: [] };
-    this.client = {
-      role: "client",
-      phase: "called",
-      callId: structHash("Call", call),
-      call,
-      mechanism: encodeMechanism(mechanism),
-      spec,
-      signature: signAs(CLIENT, this.signatures)("Call", call),
-      invitees: [...prices.keys()].map((agentId) => ({ agentId, peer: `peer ${agentId}` })),
-      ...blank,
-    };
-    this.onClient({ kind: "start" });
-  }
-
-  onClient(event: ClientEvent): void {
-    const [next, effects] = stepClient(this.client, event, {
-      nowMs: this.nowMs,
-      sign: signAs(CLIENT, this.signatures),
-    });
-    // What is stored is what a restart finds.
-    this.client = decodeRecord<ClientSession>(encodeRecord(next));
-    for (const effect of effects) {
-      if (effect.kind === "send") this.wire.push({ from: CLIENT, to: effect.to.agentId, message: effect.message });
-      if (effect.kind === "agreed") this.agreed.push(`client ${this.client.offer?.dealId}`);
-    }
-  }
-
-  onProvider(agentId: bigint, event: ProviderEvent): void {
-    const session = this.providers.get(agentId);
-    if (session === undefined || this.dead.has(agentId)) return;
-    const sign = signAs(agentId, this.signatures);
-    const [next, effects] = stepProvider(session, event, { nowMs: this.nowMs, chainTime: CHAIN_TIME, sign, contracts });
-    this.providers.set(agentId, decodeRecord<ProviderSession>(encodeRecord(next)));
-    for (const effect of effects) {
-      if (effect.kind === "send") this.wire.push({ from: agentId, to: CLIENT, message: effect.message });
-      if (effect.kind === "agreed") this.agreed.push(`provider ${next.dealId}`);
-      if (effect.kind === "consider") {
-        const price = this.prices.get(agentId) ?? 0n;
-        const proposal = price > 1_000n ? undefined : { price, quality: 50n };
-        this.onProvider(agentId, { kind: "considered", agentId, salt: agentId, proposal });
-      }
-    }
-  }
-
-  deliver({ from, to, message }: Envelope): void {
-    if (this.dead.has(from)) return;
-    if (this.dead.has(to)) return this.onClient({ kind: "undelivered", agentId: to, type: message.type });
-    if (to === CLIENT) return this.deliverToClient(message, from);
-    if (message.type === "call" && !this.providers.has(to)) {
-      const { call, mechanism: rules, spec: text } = message;
-      const callId = structHash("Call", call);
-      const fresh = { role: "provider", phase: "considering", callId, call, mechanism: rules, spec: text } as const;
-      this.providers.set(to, fresh);
-      this.onProvider(to, { kind: "start" });
-    } else if (message.type === "offer") {
-      const { deal, certificate, signature } = message;
-      const consent = { signer: signerOf(CLIENT).address, signature };
-      this.onProvider(to, { kind: "offer", agentId: to, deal, certificate, consent });
-    } else if (message.type === "cancel") {
-      this.onProvider(to, { kind: "cancel" });
-    }
-  }
-
-  deliverToClient(message: NegotiationMessage, from: bigint): void {
-    if (message.type === "bid") this.onClient({ kind: "bid", bid: signedBidOf(message.bid, message.signature) });
-    if (message.type === "decline") this.onClient({ kind: "decline", decline: message.decline });
-    if (message.type === "acceptance" && this.client.offer?.deal.providerAgentId === from) {
-      const consent = { signer: signerOf(from).address, signature: message.signature };
-      this.onClient({ kind: "acceptance", dealId: message.dealId, consent });
-    }
-  }
-
-  /** The next deadline of anybody, past it. */
-  advance(): boolean {
-    const deadlines = [clientDeadlineOf(this.client), ...[...this.providers.values()].map(providerDeadlineOf)];
-    const next = deadlines.filter((at) => at !== undefined).sort((a, b) => a - b)[0];
-    if (next === undefined) return false;
-    this.nowMs = Math.max(this.nowMs, next) + 1;
-    this.onClient({ kind: "tick" });
-    for (const agentId of this.providers.keys()) this.onProvider(agentId, { kind: "tick" });
-    return true;
-  }
-
-  deliverAll(): void {
-    for (let next = this.wire.shift(); next !== undefined; next = this.wire.shift()) this.deliver(next);
-  }
-
-  dealsSignedBy(agentId: bigint): number {
-    return this.signatures.get(`${agentId} Deal`)?.size ?? 0;
-  }
-}
-
-const pricesOf = (...prices: bigint[]) => new Map(prices.map((price, i) => [BigInt(i) + 2n, price]));
+const auction = draftMechanism({
+  ...{ name: "Sealed", topics: ["translation"], rule: "scored-second-price", valuePerQuality: 10n, bondWei: 40n },
+});
+/** Idle or work: a delivery has to pay for the work, and a late one costs the bond. */
+const posted = ((): { document: MechanismDocument; grounds: ClientSession["grounds"] } => {
+  const draft = draftMechanism({
+    name: "Posted",
+    topics: ["translation"],
+    rule: "posted-price",
+    priceWei: 1n,
+    bondWei: 50n,
+  });
+  const actions = [
+    { name: "idle", costWei: 0n, law: [90n, 10n] },
+    { name: "work", costWei: 400n, law: [5n, 95n] },
+  ];
+  const solved = solveMechanism({
+    ...draft,
+    agency: { actions, lawUnit: 100n, target: 1, outsideWei: 0n, maxGapWei: 1n },
+  });
+  if (solved.kind !== "accept") throw new Error(solved.detail);
+  const { document, dual } = solved.value;
+  return { document, grounds: { standings: [], epoch: 0, proof: dual } };
+})();
+const open = { standings: [], epoch: 0, proof: null };
+const forms: readonly (readonly [string, Rules, ClientSession["grounds"]?])[] = [
+  ["bare parameters", mechanism],
+  ["sealed bids", auction, open],
+  ["a posted price with its proof", posted.document, posted.grounds],
+];
 
 describe("negotiation machines", () => {
   it("agree with the best bidder at the runner-up's price once everybody has answered", () => {
@@ -268,49 +149,165 @@ describe("negotiation machines", () => {
     expect(new Set(world.agreed).size).to.equal(2);
   });
 
-  it("keep every promise in any order of delivery, loss, copy, death and restart", () => {
-    const price = fc.bigInt(0n, 1_200n);
-    const chance = fc.record({
-      kind: fc.constantFrom("deliver", "deliver", "deliver", "drop", "copy", "kill", "resume", "advance"),
-      at: fc.nat(1_000),
-    });
-    fc.assert(
-      fc.property(
-        fc.array(price, { minLength: 1, maxLength: 5 }),
-        fc.array(chance, { maxLength: 60 }),
-        (prices, chances) => {
-          const world = new World(pricesOf(...prices));
-          for (const { kind, at } of chances) {
-            const index = world.wire.length === 0 ? 0 : at % world.wire.length;
-            const agentId = BigInt(2 + (at % prices.length));
-            const envelope = world.wire[index];
-            if (kind === "kill") world.dead.add(agentId);
-            else if (kind === "advance") world.advance();
-            else if (kind === "resume") {
-              if (at % 2 === 0) world.onClient({ kind: "resume" });
-              else world.onProvider(agentId, { kind: "resume" });
-            } else if (envelope !== undefined) {
-              if (kind !== "copy") world.wire.splice(index, 1);
-              if (kind !== "drop") world.deliver(envelope);
+  for (const [name, rules, grounds] of forms)
+    it(`keep every promise in any order of delivery, loss, copy, death and restart: ${name}`, () => {
+      const price = fc.bigInt(0n, 1_200n);
+      const chance = fc.record({
+        kind: fc.constantFrom("deliver", "deliver", "deliver", "drop", "copy", "kill", "resume", "advance"),
+        at: fc.nat(1_000),
+      });
+      fc.assert(
+        fc.property(
+          fc.array(price, { minLength: 1, maxLength: 5 }),
+          fc.array(chance, { maxLength: 60 }),
+          (prices, chances) => {
+            const world = new World(pricesOf(...prices), rules, grounds);
+            for (const { kind, at } of chances) {
+              const index = world.wire.length === 0 ? 0 : at % world.wire.length;
+              const agentId = BigInt(2 + (at % prices.length));
+              const envelope = world.wire[index];
+              if (kind === "kill") world.dead.add(agentId);
+              else if (kind === "advance") world.advance();
+              else if (kind === "resume") {
+                if (at % 2 === 0) world.onClient({ kind: "resume" });
+                else world.onProvider(agentId, { kind: "resume" });
+              } else if (envelope !== undefined) {
+                if (kind !== "copy") world.wire.splice(index, 1);
+                if (kind !== "drop") world.deliver(envelope);
+              }
             }
-          }
-          // Whatever happened: deliver the rest, let every deadline pass, and the call has ended.
-          for (let round = 0; round < 50; round++) {
-            world.deliverAll();
-            if (!world.advance()) break;
-          }
-          expect(world.client.phase).to.be.oneOf(["agreed", "failed"]);
-          for (const agentId of world.prices.keys()) expect(world.dealsSignedBy(agentId)).to.be.at.most(1);
-          if (world.client.phase !== "agreed") return;
-          const { offer } = world.client;
-          const winner = world.providers.get(offer?.deal.providerAgentId ?? 0n);
-          expect(winner?.phase).to.equal("accepted");
-          expect(winner?.dealId).to.equal(offer?.dealId);
-          expect((offer?.deal.price ?? 0n) >= (winner?.bid?.bid.price ?? 1n)).to.equal(true);
-          expect(new Set(world.agreed.filter((entry) => entry.startsWith("client"))).size).to.equal(1);
-        },
-      ),
-      { numRuns: 60 },
-    );
-  }).timeout(60_000);
+            // Whatever happened: deliver the rest, let every deadline pass, and the call has ended.
+            for (let round = 0; round < 50; round++) {
+              world.deliverAll();
+              if (!world.advance()) break;
+            }
+            expect(world.client.phase).to.be.oneOf(["agreed", "failed"]);
+            for (const agentId of world.prices.keys()) expect(world.dealsSignedBy(agentId)).to.be.at.most(1);
+            if (world.client.phase !== "agreed") return;
+            const { offer } = world.client;
+            const winner = world.providers.get(offer?.deal.providerAgentId ?? 0n);
+            expect(winner?.phase).to.equal("accepted");
+            expect(winner?.dealId).to.equal(offer?.dealId);
+            expect((offer?.deal.price ?? 0n) >= (winner?.bid?.bid.price ?? 1n)).to.equal(true);
+            // A sealed bid is opened to one list of seals only, and the award is made among them.
+            if (winner?.seals !== undefined) expect(winner.seals).to.include(winner.bid?.bidId);
+            expect(new Set(world.agreed.filter((entry) => entry.startsWith("client"))).size).to.equal(1);
+          },
+        ),
+        // Kept: the plain run of each form, so that none of them is vacuous.
+        { numRuns: 60, examples: [[[300n, 100n, 200n], []]] },
+      );
+    }).timeout(60_000);
+});
+
+describe("negotiation under a mechanism document", () => {
+  const typesOn = (world: World) => world.wire.map(({ message }) => message.type);
+  const offered = (world: World) => {
+    while (world.client.phase !== "offered" && world.wire.length > 0) world.deliver(world.wire.shift() as Envelope);
+    const { offer } = world.client;
+    if (offer === undefined) throw new Error("no offer");
+    return offer;
+  };
+
+  it("opens no bid before every one is sealed, and awards at the runner-up's price with the bond of the rules", () => {
+    const world = new World(pricesOf(300n, 100n, 200n), auction, open);
+    while (world.client.phase === "called") {
+      expect(typesOn(world)).not.to.include("bid");
+      world.deliver(world.wire.shift() as Envelope);
+    }
+    expect(world.client.phase).to.equal("opening");
+    expect(typesOn(world)).to.deep.equal(["open", "open", "open"]);
+    world.deliverAll();
+    expect(world.client.phase).to.equal("agreed");
+    expect(world.client.offer?.deal).to.include({ providerAgentId: 3n, price: 200n, providerBond: 40n });
+    expect(world.providers.get(3n)?.seals).to.have.length(3);
+  });
+
+  it("counts no bid that was not sealed in time, and goes on without one that stays shut", () => {
+    const world = new World(pricesOf(300n, 100n, 200n), auction, open);
+    // The cheapest one seals and then dies.
+    while (world.client.phase === "called") world.deliver(world.wire.shift() as Envelope);
+    world.dead.add(3n);
+    world.deliverAll();
+    expect(world.client.phase).to.equal("agreed");
+    expect(world.client.offer?.deal).to.include({ providerAgentId: 4n, price: 300n });
+    const late = new World(pricesOf(300n, 100n), auction, open);
+    // Of two, the cheap one's seal is lost: the bidding ends without it.
+    while (late.client.phase === "called" && late.wire.length > 0) {
+      const next = late.wire.shift() as Envelope;
+      if (next.message.type !== "seal" || next.from !== 3n) late.deliver(next);
+    }
+    late.advance();
+    late.deliverAll();
+    expect(late.client.offer?.deal).to.include({ providerAgentId: 2n, price: 1_000n });
+  });
+
+  it("refuses an award when more bids stayed shut than the rules allow", () => {
+    const strict = { ...auction, award: { ...auction.award, maxUnopened: 0 } };
+    const world = new World(pricesOf(300n, 100n, 200n), strict, open);
+    while (world.client.phase === "called") world.deliver(world.wire.shift() as Envelope);
+    world.dead.add(3n);
+    world.deliverAll();
+    expect(world.client).to.include({ phase: "failed", failure: "ALL_WINNERS_FAILED" });
+  });
+
+  it("refuses a certificate that names other seals than were shown before the opening", () => {
+    const world = new World(pricesOf(300n, 100n), auction, open);
+    while (world.client.phase === "called") world.deliver(world.wire.shift() as Envelope);
+    // The client adds a friend's bid after it has seen the others.
+    const seals = world.client.sealed ?? [];
+    world.client = { ...world.client, sealed: [...seals, { agentId: 9n, bidId: `0x${"ff".repeat(32)}` }] };
+    world.deliverAll();
+    for (let round = 0; round < 5; round++) {
+      world.advance();
+      world.deliverAll();
+    }
+    expect(world.client).to.include({ phase: "failed", failure: "ALL_WINNERS_FAILED" });
+    expect(world.dealsSignedBy(3n)).to.equal(0);
+  });
+
+  it("pays the posted price whatever was asked, and signs for no other proof, price or bond", () => {
+    const price = posted.document.outcomes[1]?.payment.amount ?? 0n;
+    const world = new World(pricesOf(300n, 100n), posted.document, posted.grounds);
+    const offer = offered(world);
+    expect(offer.deal).to.include({ price, providerBond: 50n });
+    const winner = offer.deal.providerAgentId;
+    world.wire.length = 0;
+    const consent = { signer: signerOf(CLIENT).address, signature: offer.signature };
+    const answer = (deal: object, certificate = offer.certificate) => {
+      world.onProvider(winner, {
+        kind: "offer",
+        agentId: winner,
+        deal: { ...offer.deal, ...deal },
+        certificate,
+        consent,
+      });
+      const message = world.wire.pop()?.message;
+      return message?.type === "decline" ? message.decline.reason : message?.type;
+    };
+    expect(answer({ price: price - 1n })).to.equal(4);
+    expect(answer({ providerBond: 51n })).to.equal(4);
+    expect(answer({ arbiterDeadline: 5 })).to.equal(4);
+    expect(answer({})).to.equal("acceptance");
+    const unproven = new World(pricesOf(300n, 100n), posted.document, open);
+    unproven.deliverAll();
+    expect(unproven.client).to.include({ phase: "failed", failure: "ALL_WINNERS_FAILED" });
+  });
+
+  it("admits by score, and asks the better one for the smaller bond", () => {
+    const curve = { slashShare: 65_536, factorAtZero: 131_072, halfScore: 65_536n };
+    const rules = { ...auction, bond: { ...auction.bond, curve }, admission: { ...auction.admission, minScore: 1n } };
+    const standings = [
+      { agentId: 2n, relativeScore: 65_536n },
+      { agentId: 4n, relativeScore: 655_360n },
+    ];
+    const bondAt = (...prices: bigint[]) => {
+      const world = new World(pricesOf(...prices), rules, { standings, epoch: 7, proof: null });
+      world.deliverAll();
+      return world.client.offer?.deal;
+    };
+    // Agent 3 asks least and has no score.
+    expect(bondAt(300n, 1n, 200n)).to.include({ providerAgentId: 4n, price: 300n, epoch: 7, providerBond: 328n });
+    expect(bondAt(200n, 1n, 300n)).to.include({ providerAgentId: 2n, price: 300n, epoch: 7, providerBond: 450n });
+  });
 });

@@ -2,9 +2,11 @@ import { expect } from "chai";
 import {
   createSigner,
   decodeMessage,
+  draftMechanism,
   encodeMechanism,
   encodeMessage,
   contentHashOf,
+  mechanismHashOf,
   NEGOTIATION_PROTOCOL,
   structHash,
   topicIdOf,
@@ -119,6 +121,26 @@ describe("negotiation over libp2p", function () {
     ]);
     expect(dear.agreements).to.deep.equal([]);
     expect(await world.escrow.read.hashDeal([agreement.deal])).to.equal(agreement.dealId);
+  });
+
+  it("negotiates by a mechanism document: sealed bids, the bond of the rules, and a refusal of unsound ones", async () => {
+    const [client, cheap, dear] = [await join(0), await join(1, 100n), await join(2, 250n)];
+    const draft = draftMechanism({ name: "Pages", topics: ["translation"], rule: "scored-second-price", bondWei: 7n });
+    const rules = { ...draft, review: { ...draft.review, periodS: 300 } };
+    const request = { ...(await requestTo(client, [cheap, dear])), mechanism: rules };
+    const { deal } = agreementOf(await client.negotiator.callForBids(request, patience()));
+    expect(deal).to.include({
+      providerAgentId: 2n,
+      price: 250n,
+      providerBond: 7n,
+      mechanismHash: mechanismHashOf(rules),
+    });
+    expect(cheap.agreements.map(({ deal: theirs }) => structHash("Deal", theirs))).to.deep.equal([
+      structHash("Deal", deal),
+    ]);
+    const unsound = { ...rules, review: { periodS: 300, onSilence: "refunds-client" } } as const;
+    const failure = await client.negotiator.callForBids({ ...request, mechanism: unsound }, patience()).catch(String);
+    expect(failure).to.match(/RULES_UNSOUND, REVIEW_SILENCE/);
   });
 
   it("goes on without a dead invitee, at once and not at the end of the bidding", async () => {

@@ -31,6 +31,8 @@ const deal = {
 };
 const messages: NegotiationMessage[] = [
   { type: "call", call, mechanism: encodeMechanism(mechanism), spec, signature },
+  { type: "seal", callId, bidId: callId, providerAgentId: 2n ** 256n - 1n, signature },
+  { type: "open", callId, seals: [`0x${"01".repeat(32)}`, `0x${"02".repeat(32)}`] },
   { type: "bid", bid, signature },
   { type: "decline", decline: { callId, dealId: callId, providerAgentId: 2n, reason: 2 }, signature },
   { type: "offer", deal, certificate: new Uint8Array(8), signature },
