@@ -1,0 +1,74 @@
+import type { Hex } from "viem";
+import { SuretyError, trustLedgerAbi, type Deployment } from "#protocol";
+import type { ChainClient } from "../../node/chain/connect.ts";
+import { decodeReputationLog } from "../../node/reputation/chain.ts";
+import { TrustFold, type TopicGraph, type TrustEvent } from "../../node/reputation/graph.ts";
+
+/** One record of the ledger: a settled deal, or a late refund. */
+export interface DealRecord {
+  readonly topic: bigint;
+  readonly client: number;
+  readonly provider: number;
+  /** The pair's weight after it. */
+  readonly weight: number;
+  readonly epoch: number;
+  readonly transactionHash: Hex;
+}
+
+export interface LedgerState {
+  /** Last epoch that is contained. */
+  readonly epoch: number;
+  readonly graphs: readonly TopicGraph[];
+  readonly deals: readonly DealRecord[];
+}
+
+/** What common endpoints answer in one request. */
+const BLOCKS_PER_REQUEST = 10_000n;
+
+/**
+ * Local trust and stakes from the chain's own events, with the transactions that made them.
+ * @param epoch the last one to take in; undefined = all that happened so far, the running epoch included
+ */
+export async function readLedger(
+  client: ChainClient,
+  { contracts, deployedAtBlock }: Deployment,
+  epoch: number | undefined,
+  signal: AbortSignal,
+): Promise<LedgerState> {
+  const running = await client.readContract({
+    abi: trustLedgerAbi,
+    address: contracts.trustLedger,
+    functionName: "epoch",
+  });
+  const until = epoch ?? Number(running);
+  const fold = new TrustFold();
+  const deals: DealRecord[] = [];
+  const head = await client.getBlockNumber();
+  for (let fromBlock = BigInt(deployedAtBlock); fromBlock <= head; fromBlock += BLOCKS_PER_REQUEST) {
+    signal.throwIfAborted();
+    const last = fromBlock + BLOCKS_PER_REQUEST - 1n;
+    const toBlock = last < head ? last : head;
+    const logs = await client.getLogs({ address: [contracts.trustLedger, contracts.stakeVault], fromBlock, toBlock });
+    for (const log of logs) {
+      const decoded = decodeReputationLog(log, contracts);
+      if (decoded?.source !== "trust" || decoded.event.epoch > until) continue;
+      fold.apply(decoded.event);
+      if (isRecord(decoded.event)) deals.push({ ...decoded.event, transactionHash: log.transactionHash });
+    }
+  }
+  return { epoch: until, graphs: fold.graphs(), deals };
+}
+
+function isRecord(event: TrustEvent): event is TrustEvent & { readonly kind: "recorded" } {
+  return event.kind === "recorded";
+}
+
+/** @throws SuretyError TOPIC_UNKNOWN */
+export function graphOfTopic({ graphs, epoch }: LedgerState, topic: bigint, name: string): TopicGraph {
+  const graph = graphs.find((candidate) => candidate.topic === topic);
+  if (graph !== undefined) return graph;
+  throw new SuretyError("TOPIC_UNKNOWN", `Nobody has dealt in topic "${name}" by epoch ${epoch}.`, {
+    values: { topic, name, epoch },
+    next: "Check the topic's spelling, or take a later epoch.",
+  });
+}
