@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IStructHashes} from "../interfaces/IStructHashes.sol";
 import {StructHash} from "./StructHash.sol";
 import {
     AgentApproval,
@@ -45,8 +44,9 @@ import {
     Voucher
 } from "./Types.sol";
 
-/// @notice See IStructHashes.
-contract StructHashes is IStructHashes {
+/// @title EIP-712 struct hashes of everything that is signed
+/// @notice Lets a contract, an auditor or a test hash each struct of Types.sol as the chain does.
+contract StructHashes {
     function hashDeal(Deal calldata deal) external pure returns (bytes32) {
         return StructHash.hash(deal);
     }

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IBindings} from "../interfaces/IBindings.sol";
@@ -14,17 +13,17 @@ import {IReceiveWithAuthorization} from "../interfaces/IReceiveWithAuthorization
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
 import {StructHash} from "../libraries/StructHash.sol";
 import {Deal, DealCancel, DealComplete, DealPartRelease, DealSubmit, OfferWithdrawal} from "../libraries/Types.sol";
-import {Credits} from "./Credits.sol";
 import {DealDisputes} from "./DealDisputes.sol";
+import {DealMoney} from "./DealMoney.sol";
+import {DealNotices} from "./DealNotices.sol";
+import {DealTerms} from "./DealTerms.sol";
 import {Consent, Parties} from "./Parties.sol";
 import {Shares} from "./Shares.sol";
 
 /// @notice See IDealEscrow. Invariants are numbered in PROPERTIES.md and in the folder's README.
 /// @dev Every function goes checks, effects, event, calls. Only what measures a balance carries a re-entry guard: between its
 /// two readings no other deal may bring money in, and one that takes money out makes it revert.
-contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
-    using SafeERC20 for IERC20;
-
+contract DealEscrow is DealMoney, DealNotices, EIP712, ReentrancyGuardTransient {
     /// @dev One storage slot a deal; everything else is in the Deal, which the caller presents and the dealId binds.
     struct Progress {
         address payer;
@@ -44,29 +43,12 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
         int8 rating;
     }
 
-    /// @dev Longest silence that a provider can sign up to.
-    uint32 internal constant MAX_REVIEW_PERIOD = 30 days;
-    /// @dev Longest delivery: with MAX_REVIEW_PERIOD and MAX_ARBITRATION it bounds how long money can stay without consent.
-    uint48 internal constant MAX_DELIVERY = 366 days;
-    /// @dev Longest time for a ruling, from the latest end of review.
-    uint48 internal constant MAX_ARBITRATION = 180 days;
-    /// @dev Sums of amounts cannot overflow.
-    uint256 internal constant MAX_AMOUNT = type(uint128).max;
     int8 internal constant MAX_RATING = 100;
     /// @dev What a late refund is to local trust.
     int8 internal constant FAULT_RATING = -100;
-    /// @dev What the ledger gets for one record: above its worst case (two new seats, a new pair, a new row word).
-    uint256 internal constant RECORD_GAS = 300_000;
-    /// @dev Before the call there must be more than RECORD_GAS · 64/63 (EIP-150), plus what the call itself costs.
-    uint256 internal constant RECORD_GAS_REQUIRED = (RECORD_GAS * 64) / 63 + 10_000;
-    /// @dev What a hook gets; the same bound holds before its call.
-    uint256 internal constant HOOK_GAS = 300_000;
-    uint256 internal constant HOOK_GAS_REQUIRED = (HOOK_GAS * 64) / 63 + 10_000;
 
     /// @inheritdoc IDealEscrow
     IBindings public immutable registry;
-    /// @inheritdoc IDealEscrow
-    ITrustLedger public immutable ledger;
     /// @inheritdoc IDealEscrow
     IBondCurve public immutable bondCurve;
     /// @inheritdoc IDealEscrow
@@ -79,9 +61,12 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
     mapping(bytes32 dealId => uint256) public potOf;
 
     /// @param bondCurve_ zero = no bond is ever required
-    constructor(IBindings registry_, ITrustLedger ledger_, IBondCurve bondCurve_) EIP712("SuretyDealEscrow", "1") {
+    constructor(
+        IBindings registry_,
+        ITrustLedger ledger_,
+        IBondCurve bondCurve_
+    ) DealNotices(ledger_) EIP712("SuretyDealEscrow", "1") {
         registry = registry_;
-        ledger = ledger_;
         bondCurve = bondCurve_;
         disputes = new DealDisputes(registry_);
     }
@@ -380,7 +365,7 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
         dealId = StructHash.hashCalldata(deal);
         // INVARIANT 5: a dealId leaves Open once, so that neither signature works twice or after a cancel.
         _requireState(dealId, DealState.Open);
-        _requireTerms(deal);
+        DealTerms.check(deal);
         _requireConsents(dealId, dealId, deal, client, provider);
         if (deal.topic != 0 && address(bondCurve) != address(0)) {
             uint256 required = bondCurve.requiredProviderBond(deal, scoreProof);
@@ -389,53 +374,6 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
 
         _progress[dealId] = Progress({payer: payer, state: DealState.Funded, reviewUntil: 0, hasParts: false});
         _emitFunded(dealId, deal, payer);
-    }
-
-    /// @dev emit DealFunded(dealId, clientAgentId, providerAgentId, payer, deal), its words copied as they lie. _requireTerms and
-    /// the hook's call have read every field that is narrower than its word, which refuses unclean high bits.
-    function _emitFunded(bytes32 dealId, Deal calldata deal, address payer) private {
-        bytes32 topic = DealFunded.selector;
-        assembly ("memory-safe") {
-            let words := mload(0x40)
-            mstore(words, payer)
-            calldatacopy(add(words, 0x20), deal, 0x240)
-            log4(words, 0x260, topic, dealId, calldataload(deal), calldataload(add(deal, 0x20)))
-        }
-    }
-
-    /// @dev The caller brings the client's part, the account of the provider's signer its bond.
-    function _bring(Deal calldata deal, Party calldata provider) private {
-        uint256 amount = deal.price + deal.clientBond;
-        if (deal.providerBond == 0) return _bringFromCaller(deal, amount);
-        if (deal.token == address(0)) {
-            _requireValue(amount);
-            _spendCredit(address(0), _accountOf(provider), deal.providerBond);
-            return;
-        }
-        _requireValue(0);
-        uint256 balanceBefore = IERC20(deal.token).balanceOf(address(this));
-        IERC20(deal.token).safeTransferFrom(msg.sender, address(this), amount);
-        _requireReceived(deal.token, balanceBefore, amount + _bringBond(deal, provider));
-    }
-
-    function _bringFromCaller(Deal calldata deal, uint256 amount) private {
-        address token = deal.token;
-        if (token == address(0)) return _requireValue(amount);
-        _requireValue(0);
-        uint256 balanceBefore = IERC20(token).balanceOf(address(this));
-        IERC20(token).safeTransferFrom(msg.sender, address(this), amount);
-        _requireReceived(token, balanceBefore, amount);
-    }
-
-    /// @dev INVARIANT: the allowance that is spent is that of the account that signed these terms.
-    function _bringBond(Deal calldata deal, Party calldata provider) private returns (uint256 bond) {
-        bond = deal.providerBond;
-        if (bond != 0) IERC20(deal.token).safeTransferFrom(_accountOf(provider), address(this), bond);
-    }
-
-    function _tellFunded(bytes32 dealId, Deal calldata deal, address payer) private {
-        if (deal.hook == address(0)) return;
-        _tell(dealId, deal.hook, abi.encodeCall(IDealHook.onFunded, (dealId, deal, payer)));
     }
 
     function _submittable(
@@ -509,16 +447,6 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
         _pay(deal.token, ending.payer, ending.toPayer);
     }
 
-    function _tellSettled(
-        bytes32 dealId,
-        Deal calldata deal,
-        DealState state,
-        uint256 toProvider,
-        int8 rating
-    ) private {
-        _tell(dealId, deal.hook, abi.encodeCall(IDealHook.onSettled, (dealId, deal, state, toProvider, rating)));
-    }
-
     /// @dev What is earned of the price waits for its shares, if there are any; bonds never do.
     function _payEarned(bytes32 dealId, Deal calldata deal, address payee, uint256 earned, uint256 bonds) private {
         if (deal.splitsRoot != 0 && earned != 0) {
@@ -534,48 +462,6 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
         if (amount == 0) return;
         emit ShareDistributed(dealId, account, amount);
         _pay(token, account, amount);
-    }
-
-    /// @dev INVARIANT 11: called in the one transaction that takes the deal to its terminal state.
-    function _record(bytes32 dealId, Deal calldata deal, int8 rating) private {
-        if (deal.topic == 0) return;
-        // A caller who gives too little gas would otherwise settle a deal and lose its rating.
-        if (gasleft() < RECORD_GAS_REQUIRED) revert DealEscrowLowGas(gasleft(), RECORD_GAS_REQUIRED);
-        int256 value = rating;
-        // INVARIANT 7: whatever the ledger does, the money moves. _requireTerms made the ids fit.
-        try
-            ledger.record{gas: RECORD_GAS}(
-                deal.topic,
-                uint32(deal.clientAgentId),
-                uint32(deal.providerAgentId),
-                value > 0 ? uint24(uint256(value)) : 0,
-                value < 0 ? uint24(uint256(-value)) : 0
-            )
-        {} catch {
-            emit LocalTrustSkipped(dealId);
-        }
-    }
-
-    /// @dev INVARIANT 7: the hook's gas is capped, its answer is not copied, its failure is an event.
-    function _tell(bytes32 dealId, address hook, bytes memory input) private {
-        // A caller who gives too little gas would otherwise keep the hook in the dark.
-        if (gasleft() < HOOK_GAS_REQUIRED) revert DealEscrowLowGas(gasleft(), HOOK_GAS_REQUIRED);
-        bool isDone;
-        assembly ("memory-safe") {
-            isDone := call(HOOK_GAS, hook, 0, add(input, 0x20), mload(input), 0, 0)
-        }
-        if (!isDone) emit HookFailed(dealId, hook, bytes4(input));
-    }
-
-    function _requireValue(uint256 expected) private view {
-        if (msg.value != expected) revert DealEscrowWrongValue(expected, msg.value);
-    }
-
-    function _requireReceived(address token, uint256 balanceBefore, uint256 expected) private view {
-        uint256 balance = IERC20(token).balanceOf(address(this));
-        uint256 received = balance > balanceBefore ? balance - balanceBefore : 0;
-        // INVARIANT 8: what the deal promises has arrived, to the unit.
-        if (received != expected) revert DealEscrowShortfall(token, expected, received);
     }
 
     function _requireDisputes() private view {
@@ -595,46 +481,6 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
 
     function _requireRating(int8 rating) private pure {
         if (rating < -MAX_RATING || rating > MAX_RATING) revert DealEscrowBadRating(rating);
-    }
-
-    function _requireTerms(Deal calldata deal) private view {
-        if (deal.price == 0) revert DealEscrowZeroPrice();
-        _requireAmount(deal.price | deal.providerBond | deal.clientBond);
-        if (deal.token != address(0) && deal.token.code.length == 0) revert DealEscrowBadToken(deal.token);
-        if (deal.submitBy <= block.timestamp || deal.submitBy > block.timestamp + MAX_DELIVERY)
-            revert DealEscrowBadSubmitBy(deal.submitBy, block.timestamp + 1, block.timestamp + MAX_DELIVERY);
-        if (deal.reviewPeriod > MAX_REVIEW_PERIOD)
-            revert DealEscrowBadReviewPeriod(deal.reviewPeriod, MAX_REVIEW_PERIOD);
-        if (deal.clientAgentId == deal.providerAgentId) revert DealEscrowSelfDeal(deal.clientAgentId);
-        if (deal.topic != 0) {
-            // The ledger's seats hold 32 bits of an agent id.
-            _requireLedgerId(deal.clientAgentId);
-            _requireLedgerId(deal.providerAgentId);
-        }
-        // Nothing else reads the epoch: the event tells its word as it lies.
-        _requireClean(deal.epoch);
-        // INVARIANT 4: a dispute begins before the review ends, and ends in bounded time.
-        bool hasArbiter = deal.arbiter != address(0);
-        uint256 reviewEnd = uint256(deal.submitBy) + deal.reviewPeriod;
-        uint256 min = hasArbiter ? reviewEnd + 1 : 0;
-        uint256 max = hasArbiter ? reviewEnd + MAX_ARBITRATION : 0;
-        if (deal.arbiterDeadline < min || deal.arbiterDeadline > max)
-            revert DealEscrowBadArbiterDeadline(deal.arbiterDeadline, min, max);
-    }
-
-    function _requireAmount(uint256 amounts) private pure {
-        if (amounts > MAX_AMOUNT) revert DealEscrowAmountTooLarge(amounts, MAX_AMOUNT);
-    }
-
-    /// @dev The reading of a calldata field refuses unclean high bits; this only keeps it from being left out.
-    function _requireClean(uint256 field) private pure {
-        // Never reached, and the code has no room for a name.
-        // solhint-disable-next-line gas-custom-errors
-        if (field > type(uint32).max) revert();
-    }
-
-    function _requireLedgerId(uint256 agentId) private pure {
-        if (agentId > type(uint32).max) revert DealEscrowAgentIdTooLarge(agentId, type(uint32).max);
     }
 
     /// @dev INVARIANT 5: the digest binds chain and escrow; INVARIANT 6: and every term.
@@ -659,11 +505,6 @@ contract DealEscrow is IDealEscrow, Credits, EIP712, ReentrancyGuardTransient {
 
     function _requireSpeaker(bytes32 dealId, uint256 agentId) private view {
         if (!Parties.speaksFor(registry, agentId, msg.sender)) revert DealEscrowNotParty(dealId, agentId, msg.sender);
-    }
-
-    /// @dev The account that signed for a side; a key without an account pays by an authorization.
-    function _accountOf(Party calldata party) private pure returns (address) {
-        return party.signer.length == 20 ? address(bytes20(party.signer)) : address(0);
     }
 
     function _payeeOf(Deal calldata deal) private view returns (address) {
