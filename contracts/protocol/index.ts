@@ -6,6 +6,7 @@ export * from "./credentials.ts";
 export * from "./deal-state.ts";
 export * from "./deal.ts";
 export * from "./deployment.ts";
+export * from "./dispute-state.ts";
 export * from "./errors.ts";
 export * from "./generated/abis.ts";
 export * from "./generated/layouts.ts";
