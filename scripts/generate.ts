@@ -37,6 +37,7 @@ const CONTRACTS: Record<string, string[]> = {
   jobEscrowAbi: ["settlement/JobEscrow.sol/JobEscrow"],
   bondCurveAbi: ["settlement/BondCurve.sol/BondCurve", "interfaces/IBondCurve.sol/IBondCurve"],
   evidenceSlasherAbi: ["stake/EvidenceSlasher.sol/EvidenceSlasher"],
+  rulingSlasherAbi: ["stake/RulingSlasher.sol/RulingSlasher"],
   jurorPanelAbi: ["settlement/arbitration/JurorPanel.sol/JurorPanel"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],

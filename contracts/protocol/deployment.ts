@@ -37,6 +37,8 @@ export interface Deployment {
     readonly evidenceSlasher: Address;
     /** The default arbiter: staked jurors, ERC-792. */
     readonly jurorPanel: Address;
+    /** Takes the stake of a provider against which the juror panel rules, and freezes it while an appeal is open. */
+    readonly rulingSlasher: Address;
     readonly structHashes: Address;
     /** ERC-8004's reputation registry, with the deals behind it. */
     readonly feedbackRegistry: Address;
@@ -73,6 +75,7 @@ export const deployedContractNames = [
   "bondCurve",
   "evidenceSlasher",
   "jurorPanel",
+  "rulingSlasher",
   "structHashes",
   "feedbackRegistry",
   "validationRegistry",

@@ -7,6 +7,7 @@ import {
   jurorPanelAbi,
   logEvidenceAbi,
   reputationEpochsAbi,
+  rulingSlasherAbi,
   stakeVaultAbi,
   SuretyError,
   tabEscrowAbi,
@@ -28,6 +29,7 @@ const errorAbi: Abi = [
       evidenceSlasherAbi,
       logEvidenceAbi,
       jurorPanelAbi,
+      rulingSlasherAbi,
       testTokenAbi,
     ]
       .flatMap((abi) => abi.filter((entry) => entry.type === "error"))

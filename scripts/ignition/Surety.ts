@@ -19,7 +19,7 @@ const JUROR_FEE_WEI = 2_000_000_000_000_000n;
 
 /**
  * Every contract but the token, wired once and for all: the ledger takes records from the two escrows only, the vault is locked
- * and slashed by the epochs, the slasher and the panel only, and nobody can name others later.
+ * and slashed by the epochs, the two slashers and the panel only, and nobody can name others later.
  */
 function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const identityRegistry = m.contract("IdentityRegistry");
@@ -61,20 +61,25 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     ...[stakeVault, credentials, m.getParameter("publisherBond")],
     ...[JUROR_FEE_WEI, m.getParameter("epochLength")],
   ]);
+  // A wrong accusation costs what a right one would have: the bond is the penalty.
+  const rulingSlasher = m.contract("RulingSlasher", [
+    ...[stakeVault, dealDisputes, jurorPanel],
+    ...[m.getParameter("publisherBond"), m.getParameter("publisherBond")],
+  ]);
   const structHashes = m.contract("StructHashes");
   const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
   const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
   const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow, tabEscrow]]);
   m.call(trustLedger, "setOperators", [credentials]);
-  m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel]]);
+  m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel, rulingSlasher]]);
   return {
     identityRegistry,
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
     ...{ p256Verifier, webAuthnVerifier },
     ...{ credentials, issuerCredentials, semaphoreCredentials },
     ...{ stakeVault, trustLedger, reputationEpochs, bondCurve, structHashes, token },
-    ...{ dealEscrow, dealDisputes, dealFunding, tabEscrow, evidenceSlasher, jurorPanel },
+    ...{ dealEscrow, dealDisputes, dealFunding, tabEscrow, evidenceSlasher, jurorPanel, rulingSlasher },
     ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }

@@ -292,6 +292,20 @@ describe("an ERC-792 arbitrator", () => {
     expect(await stageOf(dealId)).to.equal("Created");
   });
 
+  it("that ends the deal by both sides' word while it creates is refused: no end is told before its beginning", async () => {
+    const { deal, dealId } = await disputed(arbitrator.address, {}, FEE);
+    const split = { toProvider: 1n, rating: 0, validUntil: deal.arbiterDeadline };
+    const input = s.encode(disputes, "settle", [
+      ...[deal, { dealId, ...split }],
+      ...s.signSplit(deal, split, client, provider),
+    ]);
+    await arbitrator.write.setVice([5, disputes.address, input]);
+    const call = disputes.write.depositFee([deal, true], { ...byProvider, value: FEE });
+    await s.viem.assertions.revertWithCustomError(call, disputes, "DealDisputesWrongStage");
+    expect(await stageOf(dealId)).to.equal("ProviderOwes");
+    await arbitrator.write.setVice([0, zeroAddress, "0x"]);
+  });
+
   it("that re-enters while it creates finds nothing to take", async () => {
     const { deal, dealId } = await disputed(arbitrator.address, {}, FEE);
     const input = s.encode(disputes, "createDispute", [deal]);

@@ -8904,6 +8904,303 @@ export const evidenceSlasherAbi = [
   },
 ] as const;
 
+export const rulingSlasherAbi = [
+  {
+    inputs: [
+      { internalType: "contract IStakeVault", name: "vault", type: "address" },
+      { internalType: "contract IDealDisputes", name: "disputes_", type: "address" },
+      { internalType: "contract IArbitrator", name: "arbitrator_", type: "address" },
+      { internalType: "uint256", name: "penalty_", type: "uint256" },
+      { internalType: "uint256", name: "accuserBond_", type: "uint256" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "token", type: "address" },
+      { internalType: "address", name: "account", type: "address" },
+    ],
+    name: "CreditsNone",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "to", type: "address" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "CreditsTransferFailed",
+    type: "error",
+  },
+  { inputs: [], name: "ReentrancyGuardReentrantCall", type: "error" },
+  {
+    inputs: [
+      { internalType: "uint256", name: "penalty", type: "uint256" },
+      { internalType: "uint256", name: "bond", type: "uint256" },
+    ],
+    name: "RulingSlasherBadTerms",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "enum IArbitrator.DisputeStatus", name: "status", type: "uint8" },
+    ],
+    name: "RulingSlasherNotAppealable",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "arbiter", type: "address" }],
+    name: "RulingSlasherNotArbitrator",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "uint256", name: "until", type: "uint256" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "RulingSlasherNotFinal",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "uint256", name: "ruling", type: "uint256" },
+    ],
+    name: "RulingSlasherOtherRuling",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "expected", type: "uint256" },
+      { internalType: "uint256", name: "received", type: "uint256" },
+    ],
+    name: "RulingSlasherShortfall",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+    ],
+    name: "RulingSlasherUnknownDispute",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "enum Accused", name: "current", type: "uint8" },
+    ],
+    name: "RulingSlasherWrongStage",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint8", name: "bits", type: "uint8" },
+      { internalType: "uint256", name: "value", type: "uint256" },
+    ],
+    name: "SafeCastOverflowedUintDowncast",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "address", name: "token", type: "address" }],
+    name: "SafeERC20FailedOperation",
+    type: "error",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: false, internalType: "enum Accused", name: "outcome", type: "uint8" },
+      { indexed: false, internalType: "uint256", name: "frozen", type: "uint256" },
+      { indexed: false, internalType: "address", name: "bondTo", type: "address" },
+    ],
+    name: "AccusationEnded",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "accuser", type: "address" },
+      { indexed: false, internalType: "uint256", name: "disputeId", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "frozen", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "bond", type: "uint256" },
+    ],
+    name: "AccusationMade",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "token", type: "address" },
+      { indexed: true, internalType: "address", name: "account", type: "address" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "CreditWithdrawn",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "address", name: "token", type: "address" },
+      { indexed: true, internalType: "address", name: "account", type: "address" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "Credited",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
+      { indexed: true, internalType: "address", name: "reporter", type: "address" },
+      { indexed: false, internalType: "uint256", name: "taken", type: "uint256" },
+    ],
+    name: "RulingPunished",
+    type: "event",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
+    name: "accusationOf",
+    outputs: [
+      { internalType: "enum Accused", name: "stage", type: "uint8" },
+      { internalType: "address", name: "accuser", type: "address" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint48", name: "until", type: "uint48" },
+      { internalType: "uint256", name: "frozen", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "clientAgentId", type: "uint256" },
+          { internalType: "uint256", name: "providerAgentId", type: "uint256" },
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "address", name: "token", type: "address" },
+          { internalType: "uint256", name: "price", type: "uint256" },
+          { internalType: "uint256", name: "providerBond", type: "uint256" },
+          { internalType: "uint256", name: "clientBond", type: "uint256" },
+          { internalType: "uint48", name: "submitBy", type: "uint48" },
+          { internalType: "uint32", name: "reviewPeriod", type: "uint32" },
+          { internalType: "address", name: "arbiter", type: "address" },
+          { internalType: "uint48", name: "arbiterDeadline", type: "uint48" },
+          { internalType: "bytes32", name: "mechanismHash", type: "bytes32" },
+          { internalType: "bytes32", name: "certificateHash", type: "bytes32" },
+          { internalType: "bytes32", name: "specHash", type: "bytes32" },
+          { internalType: "bytes32", name: "splitsRoot", type: "bytes32" },
+          { internalType: "uint32", name: "epoch", type: "uint32" },
+          { internalType: "address", name: "hook", type: "address" },
+          { internalType: "uint256", name: "salt", type: "uint256" },
+        ],
+        internalType: "struct Deal",
+        name: "deal",
+        type: "tuple",
+      },
+      { internalType: "uint256", name: "disputeId", type: "uint256" },
+    ],
+    name: "accuse",
+    outputs: [{ internalType: "uint256", name: "frozen", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "accuserBond",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "arbitrator",
+    outputs: [{ internalType: "contract IArbitrator", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
+    name: "conclude",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "token", type: "address" },
+      { internalType: "address", name: "account", type: "address" },
+    ],
+    name: "creditOf",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "disputes",
+    outputs: [{ internalType: "contract IDealDisputes", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "penalty",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint256", name: "clientAgentId", type: "uint256" },
+          { internalType: "uint256", name: "providerAgentId", type: "uint256" },
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "address", name: "token", type: "address" },
+          { internalType: "uint256", name: "price", type: "uint256" },
+          { internalType: "uint256", name: "providerBond", type: "uint256" },
+          { internalType: "uint256", name: "clientBond", type: "uint256" },
+          { internalType: "uint48", name: "submitBy", type: "uint48" },
+          { internalType: "uint32", name: "reviewPeriod", type: "uint32" },
+          { internalType: "address", name: "arbiter", type: "address" },
+          { internalType: "uint48", name: "arbiterDeadline", type: "uint48" },
+          { internalType: "bytes32", name: "mechanismHash", type: "bytes32" },
+          { internalType: "bytes32", name: "certificateHash", type: "bytes32" },
+          { internalType: "bytes32", name: "specHash", type: "bytes32" },
+          { internalType: "bytes32", name: "splitsRoot", type: "bytes32" },
+          { internalType: "uint32", name: "epoch", type: "uint32" },
+          { internalType: "address", name: "hook", type: "address" },
+          { internalType: "uint256", name: "salt", type: "uint256" },
+        ],
+        internalType: "struct Deal",
+        name: "deal",
+        type: "tuple",
+      },
+    ],
+    name: "punish",
+    outputs: [{ internalType: "uint256", name: "taken", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "token", type: "address" },
+      { internalType: "address", name: "to", type: "address" },
+    ],
+    name: "withdrawCredit",
+    outputs: [{ internalType: "uint256", name: "amount", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
 export const jurorPanelAbi = [
   {
     inputs: [
