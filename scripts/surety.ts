@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),
   verify: async () => (await import("./commands/verify.ts")).verifyCommand(),
   audit: async () => (await import("./commands/audit.ts")).auditCommand(),
+  passkey: async () => (await import("./commands/passkey.ts")).passkeyCommand(),
 };
 
 const program = new Command("surety")

@@ -1,4 +1,4 @@
-import type { Address, Hex } from "viem";
+import { zeroHash, type Address, type Hex } from "viem";
 import {
   applyEntry,
   createDeclarations,
@@ -53,6 +53,11 @@ export function createDiscovery({ store, logs, agents, scores, nowMs }: Discover
   const table = createIndexTable(store);
   const folds = new Map<Address, Declarations>();
 
+  function hear({ header: { header }, body }: LogEntry, heardMs: number): void {
+    table.hear(header.log, heardMs);
+    if (body.kind === "attest") table.attest(header.log, header.seq, body.body.commitment);
+  }
+
   function keep(log: Address, { state, changed, dropped }: DeclarationsStep): void {
     folds.delete(log);
     folds.set(log, state);
@@ -71,7 +76,7 @@ export function createDiscovery({ store, logs, agents, scores, nowMs }: Discover
       const step = applyEntry(state, read);
       if (step.dropped) table.remove(step.dropped.id);
       state = step.state;
-      table.hear(log, entry.heardMs);
+      hear(read, entry.heardMs);
     }
     for (const declaration of state.byId.values()) table.put(declaration);
     keep(log, { state });
@@ -83,7 +88,7 @@ export function createDiscovery({ store, logs, agents, scores, nowMs }: Discover
       const state = folds.get(log);
       if (state === undefined) foldStored(log);
       else keep(log, applyEntry(state, entry));
-      table.hear(log, nowMs());
+      hear(entry, nowMs());
     },
     shut: (log) => table.shut(log),
     rebuild() {
@@ -106,7 +111,8 @@ export function createDiscovery({ store, logs, agents, scores, nowMs }: Discover
         .filter((candidate) => candidate !== undefined);
       const genuine = await keepGenuine(found, agents, signal);
       const scored = await addScores(genuine, filter, scores, signal);
-      return bestPerAgent(scored).slice(0, filter.limit ?? DEFAULT_LIMIT);
+      const best = bestPerAgent(scored).slice(0, filter.limit ?? DEFAULT_LIMIT);
+      return Promise.all(best.map((finding) => judgeBound(finding, table.attestedBy(finding.log), agents, signal)));
     },
   };
 }
@@ -159,6 +165,17 @@ async function keepGenuine(found: readonly Unscored[], agents: AgentPort, signal
   const answers = await Promise.all(asked.map((log) => agents.agentOf(log, signal)));
   const agentOf = new Map<Hex, bigint | undefined>(asked.map((log, i) => [log, answers[i]]));
   return found.filter(({ log, agentId }) => agentOf.get(log) === agentId);
+}
+
+/** An entry's mark is a claim: it counts where the log attested the very commitment that the chain holds of its agent now. */
+async function judgeBound(
+  finding: Finding,
+  attested: Hex | undefined,
+  agents: AgentPort,
+  signal: AbortSignal,
+): Promise<Finding> {
+  if (!finding.isBound || attested === undefined || attested === zeroHash) return { ...finding, isBound: false };
+  return { ...finding, isBound: (await agents.commitmentOf(finding.agentId, signal)) === attested };
 }
 
 /** Scores belong to a topic: the one asked for, else the first that the declaration names. */

@@ -31,6 +31,8 @@ const migrations = [
    CREATE VIRTUAL TABLE discovery_text USING fts5 (text, tokenize = 'unicode61 remove_diacritics 0');
    CREATE TABLE discovery_logs (log TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL, is_forked INTEGER NOT NULL DEFAULT 0)
      WITHOUT ROWID, STRICT;`,
+  `CREATE TABLE discovery_attestations (log TEXT PRIMARY KEY, seq INTEGER NOT NULL, commitment TEXT NOT NULL)
+     WITHOUT ROWID, STRICT;`,
 ];
 
 /** A declaration that passes the filters, before it is ranked. */
@@ -49,6 +51,10 @@ export interface IndexTable {
   remove(id: Hex): void;
   /** A log's last sign of life. */
   hear(log: Address, nowMs: number): void;
+  /** What a log attested at this seq; the last one counts, in whatever order bodies come. */
+  attest(log: Address, seq: number, commitment: Hex): void;
+  /** The commitment that a log attested last; undefined = it attested none. */
+  attestedBy(log: Address): Hex | undefined;
   /** Nothing of a log that equivocated is found again. */
   shut(log: Address): void;
   candidates(query: Query, filter: FindFilter, nowMs: number): Candidate[];
@@ -76,6 +82,12 @@ export function createIndexTable(store: Store): IndexTable {
     `INSERT INTO discovery_logs (log, heard_ms, is_forked) VALUES (?, 0, 1)
      ON CONFLICT (log) DO UPDATE SET is_forked = 1`,
   );
+
+  const attest = store.prepare(
+    `INSERT INTO discovery_attestations VALUES (?, ?, ?)
+     ON CONFLICT (log) DO UPDATE SET seq = excluded.seq, commitment = excluded.commitment WHERE excluded.seq >= seq`,
+  );
+  const attested = store.prepare<{ commitment: Hex }>("SELECT commitment FROM discovery_attestations WHERE log = ?");
 
   function remove(id: Hex): void {
     const row = rowOf.get(id);
@@ -108,6 +120,8 @@ export function createIndexTable(store: Store): IndexTable {
     },
     remove: (id) => store.transaction(() => remove(id), "relaxed"),
     hear: (log, nowMs) => store.transaction(() => hear.run(log, nowMs), "relaxed"),
+    attest: (log, seq, commitment) => store.transaction(() => attest.run(log, seq, commitment), "relaxed"),
+    attestedBy: (log) => attested.get(log)?.commitment,
     shut: (log) => store.transaction(() => shut.run(log), "relaxed"),
     candidates(query, filter, nowMs) {
       const { sql, values } = selectOf(query, filter, nowMs);

@@ -12,6 +12,8 @@ export interface ScorePort {
 export interface AgentPort {
   /** @returns undefined if the log's signer speaks for nobody now */
   agentOf(log: Address, signal: AbortSignal): Promise<bigint | undefined>;
+  /** @returns the agent's current commitment to code and config; zero = none */
+  commitmentOf(agentId: bigint, signal: AbortSignal): Promise<Hex>;
 }
 
 export interface FindFilter {
@@ -45,7 +47,10 @@ export interface Finding {
   readonly token: Address;
   readonly peerId: PeerName;
   readonly addresses: readonly string[];
-  /** The author says that it runs what its agent committed to: a claim, until it is audited. */
+  /**
+   * The author's entry says that it runs what its agent committed to, and its log's last attestation names the commitment that the chain
+   * holds now. That this is what runs is still its operator's word.
+   */
   readonly isBound: boolean;
   /** rank = match × (floor + (1 − floor) · score) × liveness; all 0…1. */
   readonly rank: number;

@@ -3,7 +3,9 @@ import { expect } from "chai";
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Hex } from "viem";
 import { root } from "../../scripts/checks/run-tool.ts";
+import { createAuthenticator } from "../fixtures/authenticator.ts";
 import { CommandLine, type Ended } from "../fixtures/cli.ts";
 import { startLocalNetwork, type LocalNetwork } from "../fixtures/local-network.ts";
 
@@ -73,6 +75,16 @@ describe("the guides for binding and verifying an agent", function () {
     expect([checked.status, checked.stdout]).to.deep.equal([1, "app.mjs: FAILED\n"]);
     writeFileSync(join(dir, "code/app.mjs"), "export const createApplication = () => ({ capabilities: [] });");
     execFileSync("sh", ["-c", which], { cwd: join(dir, "code"), stdio: "pipe" });
+  });
+
+  it("bind a passkey by what the page would give, so that it speaks for the agent", async () => {
+    const authenticator = await createAuthenticator(world.deployment.contracts.webAuthnVerifier);
+    writeFileSync(join(dir, "passkey.json"), JSON.stringify(authenticator.created));
+    const { stdout } = await run(blockOf(bind, "ask"));
+    const digest = /the digest (0x[0-9a-f]{64})/.exec(stdout)?.[1] as Hex;
+    writeFileSync(join(dir, "signed.json"), JSON.stringify(await authenticator.sign(digest)));
+    await run(blockOf(bind, "bound"));
+    expect((await run(blockOf(verify, "verify"))).stdout).to.match(/OPERATOR/i);
   });
 
   it("disclose one field, which a stranger checks", async () => {

@@ -16,7 +16,11 @@ class Registry implements IdentityReader {
   failure: Error | undefined;
 
   ownerOf = () => Promise.reject(new Error("not asked"));
-  commitmentOf = () => Promise.reject(new Error("not asked"));
+  readonly commitments = new Map<bigint, Hex>();
+  commitmentOf = (agentId: bigint) => {
+    this.askedCount++;
+    return Promise.resolve(this.commitments.get(agentId) ?? zeroHash);
+  };
   agentOfSigner = () => Promise.reject(new Error("not asked"));
   isSignerValidAt = () => Promise.reject(new Error("not asked"));
 
@@ -55,6 +59,16 @@ describe("what a node remembers of the registry", () => {
     expect(await cache.isSignerValidAt(log(1), 900_000, signal)).to.equal(false);
     expect(await cache.isSignerValidAt(log(1), 500_000, signal)).to.equal(true);
     expect(registry.askedCount).to.equal(1);
+  });
+
+  it("asks once for an agent's commitment, and again after the time for which it is believed", async () => {
+    const commitment = signerHashOf(log(9));
+    registry.commitments.set(7n, commitment);
+    for (let k = 0; k < 5; k++) expect(await cache.commitmentOf(7n, signal)).to.equal(commitment);
+    expect(registry.askedCount).to.equal(1);
+    registry.commitments.clear();
+    nowMs += 15_000;
+    expect(await cache.commitmentOf(7n, signal)).to.equal(zeroHash);
   });
 
   it("says of an unbound key, and of one bound for another purpose, that it speaks for nobody", async () => {

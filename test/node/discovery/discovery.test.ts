@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import type { Address } from "viem";
+import { keccak256, zeroHash, type Address, type Hex } from "viem";
 import { decodeLogHeader, encodeLogHeader, matchBody, verifyLogHeader, type Bodies, type KindName } from "#protocol";
 import { createDiscovery, type Discovery } from "../../../node/discovery/discovery.ts";
 import type { FindFilter } from "../../../node/discovery/port.ts";
@@ -29,11 +29,15 @@ function createWorld(store: Store = openStore(":memory:")) {
   const logs: LogStore = createLogStore(store);
   const agents = new Map<Address, bigint>([0, 1, 2, 3, 4].map((i) => [testSigner(i).address, BigInt(i + 1)]));
   const scores = new Map<bigint, number>();
+  const commitments = new Map<bigint, Hex>();
   const clock = { nowMs: testNowMs };
   const discovery = createDiscovery({
     store,
     logs,
-    agents: { agentOf: async (log) => agents.get(log) },
+    agents: {
+      agentOf: async (log) => agents.get(log),
+      commitmentOf: async (agentId) => commitments.get(agentId) ?? zeroHash,
+    },
     scores: { scoresOf: async (_topic, ids) => new Map([...scores].filter(([id]) => ids.includes(id))) },
     nowMs: () => clock.nowMs,
   });
@@ -49,7 +53,7 @@ function createWorld(store: Store = openStore(":memory:")) {
   }
   const declare = (index: number, fields: Partial<Bodies["declare"]> = {}, ttl?: number) =>
     say(index, "declare", testDeclare({ agentId: BigInt(index + 1), ...fields }), ttl);
-  return { store, logs, agents, scores, clock, discovery, say, declare };
+  return { store, logs, agents, scores, commitments, clock, discovery, say, declare };
 }
 
 const idsOf = async (discovery: Discovery, query: string, filter: FindFilter = {}): Promise<bigint[]> =>
@@ -68,6 +72,35 @@ describe("discovery", function () {
     expect(await idsOf(discovery, "repairs")).to.deep.equal([2n]);
     expect(await idsOf(discovery, "astrology")).to.deep.equal([]);
     expect(await idsOf(discovery, "")).to.have.members([1n, 2n]);
+  });
+
+  it("calls an agent bound while the chain holds what its log attested last, and by its own word alone never", async () => {
+    const { discovery, declare, say, commitments, store } = createWorld();
+    const [first, second] = [keccak256("0x01"), keccak256("0x02")];
+    const attest = (commitment: Hex) => {
+      const reach = { peerId: "x", addresses: [] };
+      say(0, "attest", { agentId: 1n, commitment, codeCommitment: "0x", configDigest: zeroHash, ...reach });
+    };
+    const isBound = async (from: Discovery = discovery) => (await from.find("German", {}, signal))[0]?.isBound;
+    declare(0, legal);
+    commitments.set(1n, first);
+    expect(await isBound(), "nothing attested, though every header says bound").to.equal(false);
+    attest(second);
+    expect(await isBound(), "attested another").to.equal(false);
+    attest(first);
+    expect(await isBound()).to.equal(true);
+    commitments.set(1n, second);
+    expect(await isBound(), "the chain moved on").to.equal(false);
+    attest(second);
+    expect(await isBound()).to.equal(true);
+    commitments.delete(1n);
+    expect(await isBound(), "no commitment").to.equal(false);
+    attest(zeroHash);
+    expect(await isBound(), "attested nothing").to.equal(false);
+    const again = createWorld(store);
+    again.commitments.set(1n, second);
+    again.discovery.rebuild();
+    expect(await isBound(again.discovery), "what a restart knows").to.equal(false);
   });
 
   it("ranks by match, score and liveness, and keeps newcomers", async () => {
@@ -213,7 +246,7 @@ describe("discovery over gossip", function () {
     const discovery = createDiscovery({
       store: b.store,
       logs: b.logs,
-      agents: { agentOf: async () => 7n },
+      agents: { agentOf: async () => 7n, commitmentOf: async () => zeroHash },
       scores: { scoresOf: async () => new Map() },
       nowMs: () => testNowMs,
     });
