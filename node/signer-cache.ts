@@ -1,4 +1,4 @@
-import type { Address, Hex } from "viem";
+import type { Address } from "viem";
 import { isSignerValidAt, purposes, signerHashOf, type BoundSigner } from "#protocol";
 import type { IdentityReader } from "./chain/port.ts";
 import type { AgentPort } from "./discovery/port.ts";
