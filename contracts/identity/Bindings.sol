@@ -54,7 +54,7 @@ abstract contract Bindings is IBindings, EIP712 {
     ) external {
         // INVARIANT: a former owner's operator has no say, even where nobody had seen the agent change hands.
         _observe(agentId);
-        if (!_isValidAt(agentId, keccak256(operator), Signers.OPERATOR, block.timestamp)) {
+        if (!isSignerValidAt(agentId, keccak256(operator), Signers.OPERATOR, block.timestamp)) {
             revert BindingsNotOperator(agentId, keccak256(operator));
         }
         BindingUpdate memory update = _chains[agentId].next(agentId, version, delta, deadline);
@@ -179,21 +179,9 @@ abstract contract Bindings is IBindings, EIP712 {
         bytes32 signerHash,
         bytes32 purpose,
         uint256 time
-    ) external view returns (bool) {
-        return _isValidAt(agentId, signerHash, purpose, time);
-    }
-
-    /// @inheritdoc IBindings
-    function areSignersValidAt(
-        uint256 firstAgentId,
-        bytes32 firstSignerHash,
-        uint256 secondAgentId,
-        bytes32 secondSignerHash,
-        bytes32 purpose,
-        uint256 time
-    ) external view returns (bool isFirstValid, bool isSecondValid) {
-        isFirstValid = _isValidAt(firstAgentId, firstSignerHash, purpose, time);
-        isSecondValid = _isValidAt(secondAgentId, secondSignerHash, purpose, time);
+    ) public view returns (bool) {
+        SignerRecord memory record = _signers[signerHash];
+        return record.isValidAt(agentId, purpose, time, _tenureEndOf(record.agentId, record.tenure));
     }
 
     /// @inheritdoc IBindings
@@ -277,16 +265,6 @@ abstract contract Bindings is IBindings, EIP712 {
     function _revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) private {
         uint24 tenure = _signers.requireOf(agentId, signerHash);
         _signers.revoke(agentId, signerHash, compromisedAt, _tenureEndOf(agentId, tenure));
-    }
-
-    function _isValidAt(
-        uint256 agentId,
-        bytes32 signerHash,
-        bytes32 purpose,
-        uint256 time
-    ) private view returns (bool) {
-        SignerRecord memory record = _signers[signerHash];
-        return record.isValidAt(agentId, purpose, time, _tenureEndOf(record.agentId, record.tenure));
     }
 
     /// @return the second (Unix) at which a tenure ended, or was seen to have; 0 = it lasts

@@ -143,16 +143,6 @@ interface IBindings {
         uint256 time
     ) external view returns (bool);
 
-    /// @notice `isSignerValidAt` of two signers by one call: the sides of a deal.
-    function areSignersValidAt(
-        uint256 firstAgentId,
-        bytes32 firstSignerHash,
-        uint256 secondAgentId,
-        bytes32 secondSignerHash,
-        bytes32 purpose,
-        uint256 time
-    ) external view returns (bool isFirstValid, bool isSecondValid);
-
     /// @notice The seconds (Unix) for which the agent answers for what a signer signed; all zero = never bound. As
     /// `isSignerValidAt`, except that a revocation counts from the second it was recorded: nobody escapes a punishment by
     /// dating a revocation back. `until` is the first second at which an end was on record: expiry, revocation,

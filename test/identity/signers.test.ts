@@ -58,37 +58,6 @@ describe("signers: binding", () => {
     expect(answers).to.deep.equal([false, true, true, true, false, false]);
   });
 
-  it("says of two signers by one call what it says of each, whichever of them is valid", async () => {
-    const [agentId, otherId] = [await chain.registerAgent(), await chain.registerAgent()];
-    const [log, transport] = [chain.newSigner(), chain.newSigner()];
-    const { timestamp } = await chain.mine(chain.bind(log, chain.bindingOf(log, agentId)));
-    const outsider = chain.bindingOf(transport, otherId, { purpose: purposes.transport });
-    const later = (await chain.mine(chain.bind(transport, outsider))).timestamp;
-    const sides = [
-      [agentId, log.signerHash],
-      [otherId, log.signerHash],
-      [otherId, transport.signerHash],
-      [0n, toHex(0, { size: 32 })],
-    ] as const;
-    const seen = new Set<string>();
-    for (const purpose of [purposes.log, purposes.transport])
-      for (const time of [timestamp - 1, timestamp, later])
-        for (const [first, firstHash] of sides)
-          for (const [second, secondHash] of sides) {
-            const expected = [
-              await isValidAt(first, firstHash, time, purpose),
-              await isValidAt(second, secondHash, time, purpose),
-            ];
-            const both = await registry.read.areSignersValidAt([
-              ...([first, firstHash, second, secondHash] as const),
-              ...([purpose, BigInt(time)] as const),
-            ]);
-            expect(both).to.deep.equal(expected);
-            seen.add(both.join());
-          }
-    expect([...seen].sort()).to.deep.equal(["false,false", "false,true", "true,false", "true,true"]);
-  });
-
   it("knows nothing of a signer that was never bound, not even as the signer of agent 0 without purpose", async () => {
     const { signerHash } = chain.newSigner();
     expect(await registry.read.agentOfSigner([signerHash])).to.equal(0n);

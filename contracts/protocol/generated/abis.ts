@@ -366,23 +366,6 @@ export const identityRegistryAbi = [
     type: "function",
   },
   {
-    inputs: [
-      { internalType: "uint256", name: "firstAgentId", type: "uint256" },
-      { internalType: "bytes32", name: "firstSignerHash", type: "bytes32" },
-      { internalType: "uint256", name: "secondAgentId", type: "uint256" },
-      { internalType: "bytes32", name: "secondSignerHash", type: "bytes32" },
-      { internalType: "bytes32", name: "purpose", type: "bytes32" },
-      { internalType: "uint256", name: "time", type: "uint256" },
-    ],
-    name: "areSignersValidAt",
-    outputs: [
-      { internalType: "bool", name: "isFirstValid", type: "bool" },
-      { internalType: "bool", name: "isSecondValid", type: "bool" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
     inputs: [{ internalType: "address", name: "owner", type: "address" }],
     name: "balanceOf",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
@@ -1847,23 +1830,6 @@ export const foreignBindingsAbi = [
       { internalType: "bytes32", name: "purpose", type: "bytes32" },
       { internalType: "uint48", name: "from", type: "uint48" },
       { internalType: "uint48", name: "until", type: "uint48" },
-    ],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      { internalType: "uint256", name: "firstAgentId", type: "uint256" },
-      { internalType: "bytes32", name: "firstSignerHash", type: "bytes32" },
-      { internalType: "uint256", name: "secondAgentId", type: "uint256" },
-      { internalType: "bytes32", name: "secondSignerHash", type: "bytes32" },
-      { internalType: "bytes32", name: "purpose", type: "bytes32" },
-      { internalType: "uint256", name: "time", type: "uint256" },
-    ],
-    name: "areSignersValidAt",
-    outputs: [
-      { internalType: "bool", name: "isFirstValid", type: "bool" },
-      { internalType: "bool", name: "isSecondValid", type: "bool" },
     ],
     stateMutability: "view",
     type: "function",
