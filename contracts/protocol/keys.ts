@@ -51,6 +51,12 @@ export function signerHashOf(signer: Hex): Hex {
  * v in {27, 28}, or the 64 bytes of EIP-2098. A malleated copy is rejected, never a second signature.
  */
 export function recoverSigner(digest: Hex, signature: Hex | Uint8Array): Verdict<Address> {
+  const publicKey = recoverPublicKey(digest, signature);
+  return publicKey.kind === "accept" ? accept(addressOfPublicKey(publicKey.value)) : publicKey;
+}
+
+/** The compressed key that signed a digest, under the same rules: it names the signer's peer id. */
+export function recoverPublicKey(digest: Hex, signature: Hex | Uint8Array): Verdict<Uint8Array> {
   const bytes = typeof signature === "string" ? hexToBytes(signature) : signature;
   const full = bytes.length === 64 ? expandCompactSignature(bytes) : bytes;
   if (full.length !== 65) return reject("SIGNATURE_LENGTH", `${bytes.length} bytes, not 64 or 65`);
@@ -60,7 +66,7 @@ export function recoverSigner(digest: Hex, signature: Hex | Uint8Array): Verdict
     const parsed = secp256k1.Signature.fromBytes(full.subarray(0, 64), "compact");
     if (parsed.hasHighS()) return reject("SIGNATURE_HIGH_S", "s is above half the group order");
     const point = parsed.addRecoveryBit(v - 27).recoverPublicKey(hexToBytes(digest));
-    return accept(addressOfPublicKey(point.toBytes(true)));
+    return accept(point.toBytes(true));
   } catch {
     return reject("SIGNATURE_INVALID", "no point recovers from it");
   }

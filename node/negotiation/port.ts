@@ -64,6 +64,29 @@ export interface Consent {
   readonly signature: Hex;
 }
 
+/** EIP-3009 authorization of a deal's payment; its nonce is the dealId. */
+export interface PaymentAuthorization {
+  readonly payer: Address;
+  readonly validAfter: bigint;
+  readonly validBefore: bigint;
+  readonly signature: Hex;
+}
+
+/** A deal that was bought over HTTP, without a negotiation: its provider opens it by the client's authorization. */
+export interface Purchase {
+  readonly authorization: PaymentAuthorization;
+  /** Client: the request whose answer is the deliverable; asked again, it is answered alike. */
+  readonly request?: {
+    readonly url: string;
+    readonly method: string;
+    readonly body: Uint8Array;
+    /** Value of PAYMENT-SIGNATURE. */
+    readonly payment: string;
+  };
+  /** Client: what an answer is rated that has the submitted hash; undefined leaves it to a person, and to silence. */
+  readonly rating?: number;
+}
+
 /** A deal that both sides signed: everything that settlement needs, whichever side we are. */
 export interface Agreement {
   readonly role: "client" | "provider";
@@ -79,6 +102,8 @@ export interface Agreement {
   readonly agreedAtMs: number;
   /** Leaves behind the deal's splitsRoot, where it has one. */
   readonly shares?: readonly { readonly account: Address; readonly millionths: number }[];
+  /** Set where the deal was bought, not negotiated. The client then has no signature of the provider, which opens it. */
+  readonly purchase?: Purchase;
 }
 
 /** How a call ended for the client. */

@@ -167,12 +167,16 @@ class ViemDealChain implements DealChain {
 
   /**
    * Opens and pays: native value with the call; by allowance where there is one; else by an EIP-3009 authorization, whose
-   * nonce is the dealId; else, for a token without EIP-3009, by an allowance of just this amount.
+   * nonce is the dealId; else, for a token without EIP-3009, by an allowance of just this amount. What was bought over HTTP
+   * its provider opens, by the client's authorization.
    */
   async #open(agreement: Agreement, signal: AbortSignal): Promise<Hex> {
-    const { deal } = agreement;
+    const { deal, purchase } = agreement;
     const escrow = this.#escrow.address;
     const parties = [deal, partyOf(agreement.client), partyOf(agreement.provider)] as const;
+    if (purchase !== undefined) {
+      return await this.#send(this.#escrow, "openWithAuthorization", [...parties, purchase.authorization], signal);
+    }
     const amount = deal.price + deal.clientBond;
     if (deal.token === zeroAddress) return await this.#send(this.#escrow, "open", parties, signal, amount);
     const allowance = await this.#payments.allowanceOf(deal.token, escrow, signal);

@@ -26,6 +26,8 @@ import type { AgreedSplit, ChainStep, Judgement, Share, Sighting, SplitTerms } f
 //              split, or dispute
 //   Disputed   fees, evidence, appeal, resolve: dispute-machine.ts, for both sides alike
 //   ended      take back fees and credit, pay the shares, receipt, forget when deep enough
+// A purchase (x402) is opened by its provider, with the client's authorization; its client waits meanwhile, and then for
+// its person, unless the purchase says how to rate the answer.
 // In any live state: a split or a cancellation that both have signed comes first, then a part that the client releases.
 
 export interface DealRecord {
@@ -38,6 +40,12 @@ export interface DealRecord {
   readonly wasFunded: boolean;
   /** Provider: the bond's allowance was given once; more of it is asked for only when it does not suffice. */
   readonly hasBond?: boolean;
+  /** Provider of a purchase: the transaction that opened it. */
+  readonly openedBy?: Hex;
+  /** Provider of a purchase: the escrow will never open it. */
+  readonly isRefused?: boolean;
+  /** Client of a purchase: hash of the answer that we hold. */
+  readonly receivedHash?: Hex;
   /** Provider: the stored deliverable's. */
   readonly deliverableHash?: Hex;
   /** Provider: the work failed; nothing will be delivered. */
@@ -70,6 +78,9 @@ export type DealMachineEvent =
   | { kind: "sighted"; sighting: Sighting }
   | { kind: "performed"; deliverableHash: Hex }
   | { kind: "workFailed" }
+  | { kind: "opened"; transaction: Hex }
+  | { kind: "openRefused" }
+  | { kind: "received"; deliverableHash: Hex }
   | { kind: "judged"; judgement: Judgement }
   | { kind: "bondBrought" }
   | { kind: "partAsked"; releasedWei: bigint }
@@ -144,6 +155,12 @@ function noted(record: DealRecord, event: Exclude<DealMachineEvent, { kind: "sig
       return { ...record, deliverableHash: event.deliverableHash };
     case "workFailed":
       return { ...record, hasWorkFailed: true };
+    case "opened":
+      return { ...record, openedBy: event.transaction };
+    case "openRefused":
+      return { ...record, isRefused: true };
+    case "received":
+      return { ...record, receivedHash: event.deliverableHash };
     case "judged":
       return record.judgement === undefined ? withJudgement(record, event.judgement) : record;
     case "bondBrought":
@@ -194,7 +211,8 @@ function sighted(
   if (next.isEnded) return [next, []];
   if (!isUnderWay(sighting)) return closing(next, sighting, rules);
   // Block time never falls, so a deal that was not opened by now never will be.
-  if (sighting.state === "Open" && sighting.blockTime >= next.agreement.deal.submitBy) {
+  const isOver = sighting.blockTime >= next.agreement.deal.submitBy || next.isRefused === true;
+  if (sighting.state === "Open" && isOver) {
     return [{ ...next, isEnded: true }, [{ kind: "end", isExpired: true }]];
   }
   const news = newsOf(next, sighting);
@@ -211,8 +229,9 @@ function newsOf({ told }: DealRecord, { state }: Sighting): DealEffect[] {
 }
 
 function liveEffects(record: DealRecord, sighting: Sighting): DealEffect[] {
-  const { role } = record.agreement;
+  const { role, purchase } = record.agreement;
   if (sighting.state === "Open") {
+    if (purchase !== undefined) return [purchaseEffect(record, sighting)];
     return [role === "client" ? openEffect(record, sighting) : offeringEffect(record, sighting)];
   }
   const { split, cancel, wish, wishesCancel = false } = record;
@@ -242,12 +261,23 @@ function openEffect(record: DealRecord, sighting: Sighting): DealEffect {
   return takeIf(record, sighting, { kind: "open" }, event, deal.submitBy);
 }
 
+/** The provider brings its bond, then opens; the client has paid by its signature, and waits. */
+function purchaseEffect(record: DealRecord, sighting: Sighting): DealEffect {
+  const { role, deal } = record.agreement;
+  if (role === "client") return { kind: "wait", until: deal.submitBy };
+  return lacksBond(record, sighting) ? { kind: "take", step: { kind: "approveBond" } } : openEffect(record, sighting);
+}
+
+function lacksBond({ agreement, hasBond }: DealRecord, { bondAllowanceWei = 0n }: Sighting): boolean {
+  const { providerBond } = agreement.deal;
+  return providerBond > 0n && (bondAllowanceWei < providerBond || hasBond !== true);
+}
+
 function offeringEffect(record: DealRecord, sighting: Sighting): DealEffect {
   const { deal } = record.agreement;
   const patience = record.wasFunded ? deal.submitBy : record.fundBy;
   if (!record.wasFunded && sighting.time > patience) return { kind: "take", step: { kind: "withdrawOffer" } };
-  const lacksAllowance = (sighting.bondAllowanceWei ?? 0n) < deal.providerBond || record.hasBond !== true;
-  if (deal.providerBond > 0n && lacksAllowance) return { kind: "take", step: { kind: "approveBond" } };
+  if (lacksBond(record, sighting)) return { kind: "take", step: { kind: "approveBond" } };
   return { kind: "wait", until: patience + 1 };
 }
 
@@ -263,7 +293,9 @@ function clientEffect(record: DealRecord, sighting: Sighting): DealEffect {
   }
   const decideBy = reviewUntil - reviewMarginOf(deal.reviewPeriod);
   if (judgement !== undefined) return judgedEffect(record, judgement, sighting, decideBy);
-  if (deliverableHash === undefined) return { kind: "wait", until: undefined };
+  if (deliverableHash === undefined || record.receivedHash === deliverableHash) {
+    return { kind: "wait", until: undefined };
+  }
   return { kind: "assess", deliverableHash, deadline: decideBy };
 }
 

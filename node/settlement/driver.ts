@@ -1,8 +1,8 @@
 import type { Hex } from "viem";
-import { SuretyError, type DealState, type Receipt } from "#protocol";
+import { contentHashOf, SuretyError, type DealState, type Receipt } from "#protocol";
 import { systemClock, withSignal } from "../chain/clock.ts";
 import type { Clock } from "../chain/port.ts";
-import type { Agreement } from "../negotiation/port.ts";
+import type { Agreement, Consent } from "../negotiation/port.ts";
 import type { Store } from "../store/port.ts";
 import type { Transport } from "../transport/port.ts";
 import { serveConsents } from "./consents.ts";
@@ -19,7 +19,7 @@ import {
 import { DealStore } from "./deal-store.ts";
 import { serveDeliverables, serveEvidence } from "./deliverables.ts";
 import { EvidenceStore, type EvidenceBundle, type EvidenceEntry } from "./evidence.ts";
-import { badJudgement, notPossible, tooManyDeals, unknownDeal } from "./faults.ts";
+import { badJudgement, notDelivered, notPossible, tooManyDeals, unknownDeal } from "./faults.ts";
 import { Performer } from "./performer.ts";
 import type {
   Assessor,
@@ -28,6 +28,8 @@ import type {
   DealOutcome,
   DealStep,
   DealSummary,
+  Delivery,
+  FetchPurchase,
   Judgement,
   Share,
   Sighting,
@@ -57,6 +59,8 @@ export interface SettlementOptions {
   readonly clock?: Clock;
   /** Told of each failure, ours or the chain's; the deal goes on. */
   readonly onFault?: (fault: unknown, dealId: Hex) => void;
+  /** Asks for the answer of a purchase again; without it answers come over the transport alone. */
+  readonly fetchPurchase?: FetchPurchase;
   /** Seconds that a client has to fund before its provider withdraws. */
   readonly fundWithinSeconds?: number;
   /** Blocks on top of an ending before the deal is forgotten. Default 12. */
@@ -73,6 +77,15 @@ export interface Settlement {
   adopt(agreement: Agreement): void;
   /** Resolves when the chain shows the deal ended, or when it can no longer begin. @throws SuretyError DEAL_UNKNOWN */
   whenEnded(dealId: Hex, signal: AbortSignal): Promise<DealOutcome>;
+  /** Whether the deal was adopted, however long ago. */
+  knows(dealId: Hex): boolean;
+  /** Resolves when our work is on disk. @throws SuretyError DEAL_UNKNOWN, DEAL_NOT_DELIVERED (it never will be) */
+  whenDelivered(dealId: Hex, signal: AbortSignal): Promise<Delivery>;
+  /**
+   * Client of a purchase: keeps what was answered, so that it need not be fetched again, and the provider's consent.
+   * @throws SuretyError DEAL_UNKNOWN
+   */
+  keepAnswer(dealId: Hex, body: Uint8Array, provider?: Consent): void;
   deals(): DealSummary[];
   /** A person's judgement of a delivery, unless one was made. @throws SuretyError DEAL_UNKNOWN, DEAL_STEP_IMPOSSIBLE */
   judge(dealId: Hex, judgement: Judgement): void;
@@ -123,6 +136,7 @@ class SettlementDriver implements Settlement {
   readonly #live = new Map<Hex, Live>();
   readonly #underway = new Set<Promise<void>>();
   readonly #outcomes = new Map<Hex, PromiseWithResolvers<DealOutcome>>();
+  readonly #deliveries = new Map<Hex, PromiseWithResolvers<undefined>>();
   #unsubscribe: () => void = () => undefined;
 
   constructor(options: SettlementOptions) {
@@ -133,7 +147,9 @@ class SettlementDriver implements Settlement {
     this.#store = new DealStore(options.store);
     this.#evidence = new EvidenceStore(options.store, () => clock.nowMs());
     const { signal: lifetime } = this.#lifetime;
-    this.#performer = new Performer({ ...options, clock, lifetime, store: this.#store, evidence: this.#evidence });
+    const onPerformed = (dealId: Hex) => this.#deliver(dealId);
+    const stores = { store: this.#store, evidence: this.#evidence };
+    this.#performer = new Performer({ ...options, ...stores, clock, lifetime, onPerformed });
   }
 
   async start(): Promise<void> {
@@ -177,6 +193,34 @@ class SettlementDriver implements Settlement {
     if (record.isEnded || record.receipt !== undefined) return outcomeOf(record);
     const waiting = this.#outcomes.getOrInsertComputed(dealId, () => Promise.withResolvers<DealOutcome>());
     return await withSignal(waiting.promise, AbortSignal.any([signal, this.#lifetime.signal]));
+  }
+
+  async whenDelivered(dealId: Hex, signal: AbortSignal): Promise<Delivery> {
+    for (;;) {
+      const { deliverableHash, openedBy, hasWorkFailed, isEnded } = this.#recordOf(dealId);
+      const body = deliverableHash === undefined ? undefined : this.#store.deliverableOf(dealId);
+      if (body !== undefined) return { body, ...(openedBy === undefined ? {} : { openedBy }) };
+      if (hasWorkFailed) throw notDelivered(dealId, "the work failed");
+      if (isEnded) throw notDelivered(dealId, "the escrow did not open it");
+      const waiting = this.#deliveries.getOrInsertComputed(dealId, () => Promise.withResolvers<undefined>());
+      await withSignal(waiting.promise, AbortSignal.any([signal, this.#lifetime.signal]));
+    }
+  }
+
+  knows(dealId: Hex): boolean {
+    return this.#store.get(dealId) !== undefined;
+  }
+
+  keepAnswer(dealId: Hex, body: Uint8Array, provider?: Consent): void {
+    const record = this.#recordOf(dealId);
+    const agreement = provider === undefined ? record.agreement : { ...record.agreement, provider };
+    this.#store.putWithDeliverable({ ...record, agreement }, contentHashOf(body), body);
+    this.#wake(dealId);
+  }
+
+  #deliver(dealId: Hex): void {
+    this.#deliveries.get(dealId)?.resolve(undefined);
+    this.#deliveries.delete(dealId);
   }
 
   deals(): DealSummary[] {
@@ -364,23 +408,28 @@ class SettlementDriver implements Settlement {
         return false;
       case "end":
         this.#settle({ ...outcomeOf(record), state: effect.isExpired ? "Expired" : sighting.state });
+        this.#deliver(agreement.dealId);
         live.cancelTimer();
         this.#live.delete(agreement.dealId);
         return false;
     }
   }
 
-  /** A split that the chain does not take is given up: what stood in its way is permanent. */
+  /** A split or a payment that the chain does not take is given up: what stood in its way is permanent. */
   async #take(agreement: Agreement, step: Extract<DealEffect, { kind: "take" }>["step"]): Promise<void> {
     const { dealId } = agreement;
     try {
       const transaction = await this.#options.chain.take(step, agreement, this.#lifetime.signal);
       this.#evidence.add(dealId, "transaction", `${step.kind} ${transaction}`);
+      if (agreement.purchase !== undefined && step.kind === "open") {
+        this.#performer.apply(dealId, { kind: "opened", transaction });
+      }
     } catch (fault) {
       const isRefused = fault instanceof SuretyError && fault.code.startsWith("CALL_REVERTED_");
-      if (step.kind !== "settle" || !isRefused) throw fault;
+      const isPurchase = agreement.purchase !== undefined && step.kind === "open";
+      if (!isRefused || (step.kind !== "settle" && !isPurchase)) throw fault;
       this.#options.onFault?.(fault, dealId);
-      this.#performer.apply(dealId, { kind: "splitFailed" });
+      this.#performer.apply(dealId, { kind: isPurchase ? "openRefused" : "splitFailed" });
     }
     if (step.kind === "approveBond") this.#performer.apply(dealId, { kind: "bondBrought" });
   }

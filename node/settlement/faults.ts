@@ -27,6 +27,13 @@ export function badJudgement(dealId: Hex, judgement: Judgement): SuretyError {
   );
 }
 
+export function notDelivered(dealId: Hex, detail: string): SuretyError {
+  return new SuretyError("DEAL_NOT_DELIVERED", `Deal ${dealId} will not be delivered: ${detail}.`, {
+    values: { dealId, detail },
+    next: "Nothing: its money, if it was taken, returns to the client after submitBy.",
+  });
+}
+
 export function undelivered(dealId: Hex, detail: string): SuretyError {
   return new SuretyError("DELIVERABLE_MISSING", `The deliverable could not be fetched in time: ${detail}.`, {
     values: { dealId, detail },

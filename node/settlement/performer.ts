@@ -2,7 +2,7 @@ import type { Hex } from "viem";
 import { accept, contentHashOf, ignore, reject, SuretyError, type SplitProposal, type Verdict } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import type { Clock } from "../chain/port.ts";
-import type { Consent } from "../negotiation/port.ts";
+import type { Agreement, Consent, Purchase } from "../negotiation/port.ts";
 import type { Transport } from "../transport/port.ts";
 import { askConsent, type ConsentRequest } from "./consents.ts";
 import {
@@ -23,7 +23,16 @@ import {
   type EvidenceStore,
 } from "./evidence.ts";
 import { badJudgement, noWorker, tooLong, undelivered } from "./faults.ts";
-import type { Assessor, Counsel, DealChain, DeliverableExchange, Judgement, SplitTerms, Worker } from "./port.ts";
+import type {
+  Assessor,
+  Counsel,
+  DealChain,
+  DeliverableExchange,
+  FetchPurchase,
+  Judgement,
+  SplitTerms,
+  Worker,
+} from "./port.ts";
 
 export interface PerformerOptions {
   readonly chain: DealChain;
@@ -34,6 +43,10 @@ export interface PerformerOptions {
   /** Log entries of either side that bear on a deal. */
   readonly entriesOf?: (record: DealRecord) => readonly EvidenceEntry[];
   readonly onFault?: (fault: unknown, dealId: Hex) => void;
+  /** Fetches the answer of a purchase again, where it was not received or has another hash. */
+  readonly fetchPurchase?: FetchPurchase;
+  /** Told when the work of a deal is on disk, or has failed. */
+  readonly onPerformed?: (dealId: Hex) => void;
   readonly clock: Clock;
   readonly store: DealStore;
   readonly evidence: EvidenceStore;
@@ -80,11 +93,13 @@ export class Performer {
       const hash = contentHashOf(body);
       const [next] = stepDeal(store.get(dealId) as DealRecord, { kind: "performed", deliverableHash: hash });
       store.putWithDeliverable(next, hash, body);
+      this.#options.onPerformed?.(dealId);
     } catch (fault) {
       lifetime.throwIfAborted();
       onFault?.(fault, dealId);
       this.#note(dealId, "fault", `work failed: ${String(fault)}`);
       this.apply(dealId, { kind: "workFailed" });
+      this.#options.onPerformed?.(dealId);
     } finally {
       end();
     }
@@ -93,12 +108,12 @@ export class Performer {
   /** Fetches until it is there or the time for it is over, judges it, and stores both. */
   async assess({ agreement }: DealRecord, deliverableHash: Hex, deadline: number): Promise<void> {
     const { chain, lifetime, store, onFault } = this.#options;
-    const { dealId, peer } = agreement;
+    const { dealId, purchase } = agreement;
     // A client that was away until now has no right to blame the provider for what it did not ask in time.
     const wasInTime = chain.time() < deadline;
     for (;;) {
       const signal = AbortSignal.any([lifetime, AbortSignal.timeout(FETCH_TIMEOUT_MS)]);
-      const fetched = await this.#exchange.fetch(peer, deliverableHash, signal);
+      const fetched = this.#keptOf(dealId, deliverableHash) ?? (await this.#fetch(agreement, deliverableHash, signal));
       lifetime.throwIfAborted();
       // A person may have decided meanwhile.
       const record = store.get(dealId) as DealRecord;
@@ -106,6 +121,7 @@ export class Performer {
       if (fetched.kind === "accept") {
         store.putWithDeliverable(record, deliverableHash, fetched.value);
         this.#note(dealId, "fetched", deliverableHash);
+        if (purchase !== undefined) return this.#receive(dealId, deliverableHash, purchase);
         return this.#judged(dealId, await this.#judge(record, fetched.value, deadline));
       }
       if (chain.time() >= deadline) {
@@ -119,6 +135,25 @@ export class Performer {
       }
       await this.#sleep(FETCH_AGAIN_MS);
     }
+  }
+
+  /** What was answered over HTTP before it was submitted. */
+  #keptOf(dealId: Hex, hash: Hex): Verdict<Uint8Array> | undefined {
+    const body = this.#options.store.deliverableOf(dealId);
+    return body !== undefined && contentHashOf(body) === hash ? accept(body) : undefined;
+  }
+
+  /** Of a purchase from where it was bought, or from the provider's node, if the server is not there any more. */
+  async #fetch({ peer, purchase }: Agreement, hash: Hex, signal: AbortSignal): Promise<Verdict<Uint8Array>> {
+    const bought = purchase && (await this.#options.fetchPurchase?.(purchase, hash, signal));
+    if (bought?.kind === "accept" || peer === "") return bought ?? ignore("PEER_UNKNOWN", "it has no peer");
+    return await this.#exchange.fetch(peer, hash, signal);
+  }
+
+  /** Who buys over HTTP has the answer before its hash is on chain; a person may rate it, silence pays. */
+  #receive(dealId: Hex, deliverableHash: Hex, { rating }: Purchase): void {
+    if (rating === undefined) this.apply(dealId, { kind: "received", deliverableHash });
+    else this.#judged(dealId, { kind: "complete", rating });
   }
 
   #judged(dealId: Hex, judgement: Judgement): void {

@@ -1,6 +1,6 @@
 import type { Address, Hex } from "viem";
 import type { Deal, DealState, Receipt, SplitProposal, Verdict } from "#protocol";
-import type { Agreement, Consent } from "../negotiation/port.ts";
+import type { Agreement, Consent, Purchase } from "../negotiation/port.ts";
 import type { PeerName } from "../transport/port.ts";
 
 /** Does the work of a deal. A throw means that nothing is delivered; the signal aborts when it is too late. */
@@ -50,6 +50,20 @@ export type DealStep =
 /** Fetches deliverables by hash from the other side. What comes back has this hash, or is a verdict. */
 export interface DeliverableExchange {
   fetch(peer: PeerName, deliverableHash: Hex, signal: AbortSignal): Promise<Verdict<Uint8Array>>;
+}
+
+/** Asks for the answer of a purchase again. What comes back has this hash, or is a verdict. */
+export type FetchPurchase = (
+  purchase: Purchase,
+  deliverableHash: Hex,
+  signal: AbortSignal,
+) => Promise<Verdict<Uint8Array>>;
+
+/** What a provider has for who bought over HTTP. */
+export interface Delivery {
+  readonly body: Uint8Array;
+  /** That opened the deal; undefined if somebody else's did. */
+  readonly openedBy?: Hex;
 }
 
 /** How far a dispute's fees and ruling are; as IDealDisputes' FeeStage. */

@@ -59,11 +59,14 @@ export class TabClient {
     const tabId = structHash("Tab", tab);
     const record: ClientTab = {
       ...{ role: "client", tabId, tab, rules, peer: request.peer, signer: signer.address },
+      ...(request.origin === undefined ? {} : { origin: request.origin }),
       ...{ depositWei: request.depositWei, isFlushed: true, wishesClose: false, isEnded: false },
     };
     store.put(record);
     this.#table.track(tabId);
     await this.#table.until(tabId, (sighting) => sighting.state !== "None", signal);
+    // Over HTTP the first request brings the terms.
+    if (request.origin !== undefined) return this.#table.clientTab(tabId);
     const hello = await this.#request(record.peer, { type: "hello", tab, rules }, signal);
     if (hello.kind !== "accept") {
       this.#table.wishClose(tabId);
@@ -78,7 +81,8 @@ export class TabClient {
 
   async #askNow(tabId: Hex, spec: Uint8Array, signal: AbortSignal) {
     const record = this.#table.clientTab(tabId);
-    const { rules, newest, peer, tab } = record;
+    const { rules, newest, peer, tab, origin } = record;
+    if (origin !== undefined) throw refused(tabId, `it is spent over HTTP, at ${origin}`);
     const seq = Number(newest?.voucher.seq ?? 0n) + 1;
     const depositWei = this.#table.sightingOf(tabId)?.depositWei ?? record.depositWei;
     if ((newest?.voucher.paid ?? 0n) + rules.priceWei > depositWei) throw exhausted(tabId, depositWei);
@@ -91,6 +95,39 @@ export class TabClient {
     const signed = this.#sign(nextVoucher(tabId, newest?.voucher, rules.priceWei, rating));
     this.#table.store.put({ ...this.#table.clientTab(tabId), newest: signed, isFlushed: false });
     return { answer: answer.value, rating };
+  }
+
+  askPrepaid(
+    tabId: Hex,
+    spec: Uint8Array,
+    deliver: (paid: SignedVoucher) => Promise<Verdict<Uint8Array>>,
+    signal: AbortSignal,
+  ) {
+    return this.#table.inTurn(tabId, async () => {
+      signal.throwIfAborted();
+      const paid = this.#prepay(tabId);
+      const answer = await deliver(paid);
+      if (answer.kind !== "accept") {
+        throw unanswered(tabId, Number(paid.voucher.seq), `${answer.code}: ${answer.detail}`);
+      }
+      const rating = await this.#rate(this.#table.clientTab(tabId).tab, spec, answer.value);
+      this.#table.store.put({ ...this.#table.clientTab(tabId), isPending: false, heldRating: rating });
+      return { answer: answer.value, rating, paid };
+    });
+  }
+
+  /** The voucher of the next request, on disk; one whose request was not answered is used again. */
+  #prepay(tabId: Hex): SignedVoucher {
+    const record = this.#table.clientTab(tabId);
+    const { rules, newest, heldRating = 0 } = record;
+    if (record.origin === undefined) throw refused(tabId, "it is not spent over HTTP");
+    if (record.wishesClose) throw refused(tabId, "it is being closed");
+    if (record.isPending === true && newest !== undefined) return newest;
+    const depositWei = this.#table.sightingOf(tabId)?.depositWei ?? record.depositWei;
+    if ((newest?.voucher.paid ?? 0n) + rules.priceWei > depositWei) throw exhausted(tabId, depositWei);
+    const signed = this.#sign(nextVoucher(tabId, newest?.voucher, rules.priceWei, heldRating));
+    this.#table.store.put({ ...record, newest: signed, isPending: true, heldRating: 0 });
+    return signed;
   }
 
   async #rate(tab: Tab, spec: Uint8Array, answer: Uint8Array): Promise<number> {

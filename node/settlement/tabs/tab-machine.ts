@@ -42,8 +42,12 @@ export interface ClientTab extends TabCommon {
   readonly depositWei: bigint;
   /** The provider has confirmed the newest voucher. */
   readonly isFlushed: boolean;
-  /** The task under way: asked again under the same number after a restart. */
-  readonly pending?: { readonly seq: number; readonly spec: Uint8Array };
+  /** Set on a tab that is spent over HTTP: the server's origin. Each request then carries the voucher that pays for itself. */
+  readonly origin?: string;
+  /** Of such a tab: the newest voucher's request is not answered yet, and the next one is paid by it. */
+  readonly isPending?: boolean;
+  /** Of such a tab: the rating of the last answer, which the next voucher carries. */
+  readonly heldRating?: number;
 }
 
 export interface ProviderTab extends TabCommon {

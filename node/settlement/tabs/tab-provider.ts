@@ -16,7 +16,7 @@ import {
 } from "#protocol";
 import { withSignal } from "../../chain/clock.ts";
 import type { PeerName } from "../../transport/port.ts";
-import type { ClaimPolicy, ProviderTab, SignedVoucher } from "./tab-machine.ts";
+import type { ClaimPolicy, ProviderTab, SignedVoucher, TabRules } from "./tab-machine.ts";
 import { MAX_TABS, type TabTable } from "./tab-table.ts";
 import { decodeTabMessage, encodeRules, MAX_TAB_ANSWER_BYTES, type TabMessage } from "./tab-wire.ts";
 
@@ -26,8 +26,20 @@ export interface TabWork {
   priceOf(topic: bigint): bigint | undefined;
   /** Provider: does one task. A throw means no answer, and the task costs nothing. */
   answer(tab: Tab, spec: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  /** Provider: answers a request over HTTP, whose price was checked. Absent: there are none. */
+  answerPrepaid?(tab: Tab, spec: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
   /** Client: rates an answer, an integer from -100 to 100; 0 rates nothing. */
   rate(tab: Tab, spec: Uint8Array, answer: Uint8Array): Promise<number>;
+}
+
+/** What comes with a request over HTTP: the terms, and a voucher that pays for all before it and for itself. */
+export interface TabPayment {
+  readonly tab: Tab;
+  /** Of one request here. */
+  readonly priceWei: bigint;
+  /** The tab's key. */
+  readonly signer: Address;
+  readonly paid: SignedVoucher;
 }
 
 export interface TabProviderOptions {
@@ -60,21 +72,59 @@ export class TabProvider {
     const asker = addressOfPeerId(from);
     if (asker.kind !== "accept") return asker;
     const message = decoded.value;
-    if (message.type === "hello") return await this.#greeted(message, from, asker.value, signal);
+    const { work } = this.#options;
+    if (message.type === "hello") {
+      const { tab, rules } = message;
+      const terms = { tab, rules, leastWei: work.priceOf(tab.topic) };
+      return await this.#table.inTurn(structHash("Tab", tab), () => this.#admit(terms, from, asker.value, signal));
+    }
     const tabId = message.type === "task" ? message.tabId : message.paid.voucher.tabId;
     const record = this.#table.store.get(tabId);
-    if (record?.role !== "provider" || record.signer.toLowerCase() !== asker.value.toLowerCase()) {
+    if (record?.role !== "provider" || !isSameAddress(record.signer, asker.value)) {
       return ignore("TAB_UNKNOWN", "no tab of the asker has this id");
     }
     return await this.#table.inTurn(tabId, async () => {
       const paid = message.paid === undefined ? accept(undefined) : this.#takeVoucher(tabId, message.paid);
       if (paid.kind !== "accept") return paid;
-      return message.type === "voucher" ? accept(new Uint8Array()) : await this.#answer(message, signal);
+      return message.type === "voucher"
+        ? accept(new Uint8Array())
+        : await this.#answer(message, work.answer.bind(work), signal);
     });
   }
 
-  async #greeted(
-    { tab, rules }: Extract<TabMessage, { type: "hello" }>,
+  async answerPrepaid(
+    { tab, priceWei, signer, paid }: TabPayment,
+    spec: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Verdict<Uint8Array>> {
+    const tabId = structHash("Tab", tab);
+    const { voucher } = paid;
+    if (voucher.tabId !== tabId) return reject("VOUCHER_TAB", "it is of another tab");
+    if (tab.signerHash !== signerHashOf(signer)) return reject("TAB_TERMS", "its vouchers are somebody else's to sign");
+    // Whoever sees a voucher on its way is no party to the tab, but its bearer may have the answer that it paid for.
+    const signed = recoverSigner(typedDataDigest("Voucher", voucher, this.#options.contracts), paid.signature);
+    if (signed.kind !== "accept" || !isSameAddress(signed.value, signer)) {
+      return reject("VOUCHER_SIGNATURE", "not signed by the tab's key");
+    }
+    const seq = Number(voucher.seq);
+    if (voucher.paid !== voucher.seq * priceWei) {
+      return reject("VOUCHER_AMOUNT", `${voucher.paid} for ${voucher.seq} requests at ${priceWei}`);
+    }
+    return await this.#table.inTurn(tabId, async () => {
+      const admitted = await this.#admit({ tab, rules: { priceWei }, leastWei: priceWei }, "", signer, signal);
+      if (admitted.kind !== "accept") return admitted;
+      const { answered } = this.#table.store.get(tabId) as ProviderTab;
+      if (seq > answered + 1) return ignore("TAB_SEQ", `the next request is ${answered + 1}`);
+      const taken = this.#takeVoucher(tabId, paid);
+      if (taken.kind !== "accept") return taken;
+      const { work } = this.#options;
+      if (work.answerPrepaid === undefined) return ignore("TAB_NO_ANSWER", "nothing is sold over HTTP here");
+      return await this.#answer({ tabId, seq, spec }, work.answerPrepaid.bind(work), signal);
+    });
+  }
+
+  async #admit(
+    { tab, rules, leastWei }: { tab: Tab; rules: TabRules; leastWei: bigint | undefined },
     peer: PeerName,
     asker: Address,
     signal: AbortSignal,
@@ -82,8 +132,14 @@ export class TabProvider {
     const { agentOf } = this.#options;
     const { chain } = this.#table;
     const tabId = structHash("Tab", tab);
-    if (this.#table.store.get(tabId) !== undefined) return accept(new Uint8Array());
-    const fault = this.#faultOfTerms(tab, rules.priceWei, contentHashOf(encodeRules(rules)), asker);
+    const known = this.#table.store.get(tabId);
+    if (known !== undefined) {
+      const isOurs = known.role === "provider" && known.rules.priceWei === rules.priceWei;
+      return isOurs
+        ? accept(new Uint8Array())
+        : reject("TAB_TERMS", `a task on this tab costs ${known.rules.priceWei}`);
+    }
+    const fault = this.#faultOfTerms(tab, rules, leastWei, asker);
     if (fault !== undefined) return reject("TAB_TERMS", fault);
     if ((await agentOf(asker, signal)) !== tab.clientAgentId) return reject("TAB_CLIENT", "the asker is another agent");
     const record: ProviderTab = {
@@ -98,15 +154,14 @@ export class TabProvider {
     return accept(new Uint8Array());
   }
 
-  #faultOfTerms(tab: Tab, priceWei: bigint, rulesHash: Hex, asker: Address): string | undefined {
-    const { agentId, work, policy } = this.#options;
+  #faultOfTerms(tab: Tab, rules: TabRules, least: bigint | undefined, asker: Address): string | undefined {
+    const { agentId, policy } = this.#options;
     const { chain } = this.#table;
-    const least = work.priceOf(tab.topic);
     if (tab.providerAgentId !== agentId) return "it is somebody else's";
-    if (tab.mechanismHash !== rulesHash) return "the rules have another hash";
+    if (tab.mechanismHash !== contentHashOf(encodeRules(rules))) return "the rules have another hash";
     if (tab.signerHash !== signerHashOf(asker)) return "its vouchers are somebody else's to sign";
     if (least === undefined) return "no work on this topic is done on tabs";
-    if (priceWei < least) return `a task costs ${least}`;
+    if (rules.priceWei < least) return `a task costs ${least}`;
     if (tab.challengePeriod < MIN_CHALLENGE_SECONDS) return `the challenge period is under ${MIN_CHALLENGE_SECONDS} s`;
     return tab.expiry <= chain.time() + 2 * policy.marginSeconds ? "it expires too soon" : undefined;
   }
@@ -128,7 +183,7 @@ export class TabProvider {
     if (depositWei !== undefined && voucher.paid > depositWei)
       return reject("VOUCHER_UNCOVERED", `the deposit is ${depositWei}`);
     const signed = recoverSigner(typedDataDigest("Voucher", voucher, contracts), signature);
-    if (signed.kind !== "accept" || signed.value.toLowerCase() !== record.signer.toLowerCase()) {
+    if (signed.kind !== "accept" || !isSameAddress(signed.value, record.signer)) {
       return reject("VOUCHER_SIGNATURE", "not signed by the tab's key");
     }
     const unclaimedSince = record.unclaimedSince ?? chain.time();
@@ -138,7 +193,8 @@ export class TabProvider {
 
   /** Work is done against at most one unpaid task: what was answered before is in the voucher, or nothing more is done. */
   async #answer(
-    { tabId, seq, spec }: Extract<TabMessage, { type: "task" }>,
+    { tabId, seq, spec }: Pick<Extract<TabMessage, { type: "task" }>, "tabId" | "seq" | "spec">,
+    answer: TabWork["answer"],
     signal: AbortSignal,
   ): Promise<Verdict<Uint8Array>> {
     const record = this.#table.store.get(tabId) as ProviderTab;
@@ -154,10 +210,11 @@ export class TabProvider {
       return ignore("TAB_UNPAID", `${record.answered} tasks are answered, ${paid} is paid`);
     const sighting = this.#table.sightingOf(tabId) ?? (await this.#table.chain.sight(record, signal));
     if (sighting.state !== "Open" || record.wishesClose) return ignore("TAB_NOT_OPEN", "it takes no more tasks");
-    if (paid + priceWei > sighting.depositWei) return ignore("TAB_EXHAUSTED", `the deposit is ${sighting.depositWei}`);
+    const owed = BigInt(seq) * priceWei;
+    if (owed > sighting.depositWei) return ignore("TAB_EXHAUSTED", `the deposit is ${sighting.depositWei}`);
     let body: Uint8Array;
     try {
-      body = await withSignal(this.#options.work.answer(record.tab, spec, signal), signal);
+      body = await withSignal(answer(record.tab, spec, signal), signal);
     } catch (fault) {
       this.#options.onFault?.(fault, tabId);
       return ignore("TAB_NO_ANSWER", "the work failed");
@@ -177,3 +234,5 @@ export class TabProvider {
     this.#table.store.put({ ...record, ...age, wishesClaim: false });
   }
 }
+
+const isSameAddress = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();

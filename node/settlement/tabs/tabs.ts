@@ -1,5 +1,5 @@
 import type { Address, Hex } from "viem";
-import { SuretyError, type DomainContracts, type Signer, type Tab } from "#protocol";
+import { SuretyError, type DomainContracts, type Signer, type Tab, type Verdict } from "#protocol";
 import { systemClock, withSignal } from "../../chain/clock.ts";
 import type { Clock } from "../../chain/port.ts";
 import type { Store } from "../../store/port.ts";
@@ -7,13 +7,20 @@ import type { PeerName, Transport } from "../../transport/port.ts";
 import type { TabChain } from "./tab-chain.ts";
 import { REQUEST_TIMEOUT_MS, TabClient } from "./tab-client.ts";
 import { refused, unknownTab } from "./tab-faults.ts";
-import { stepTab, type ClaimPolicy, type ClientTab, type TabRecord, type TabSighting } from "./tab-machine.ts";
-import { TabProvider, type TabWork } from "./tab-provider.ts";
+import {
+  stepTab,
+  type ClaimPolicy,
+  type ClientTab,
+  type SignedVoucher,
+  type TabRecord,
+  type TabSighting,
+} from "./tab-machine.ts";
+import { TabProvider, type TabPayment, type TabWork } from "./tab-provider.ts";
 import { TabStore } from "./tab-store.ts";
 import type { TabTable } from "./tab-table.ts";
 import { MAX_TAB_REQUEST_BYTES, TAB_PROTOCOL } from "./tab-wire.ts";
 
-export type { TabWork };
+export type { TabPayment, TabWork };
 
 export interface TabsOptions {
   readonly agentId: bigint;
@@ -34,7 +41,10 @@ export interface TabsOptions {
 /** What a client wants of a tab. */
 export interface TabRequest {
   readonly providerAgentId: bigint;
+  /** Where the provider is greeted; empty for a tab that is spent over HTTP. */
   readonly peer: PeerName;
+  /** The server on which it is to be spent over HTTP. */
+  readonly origin?: string;
   readonly topic: bigint;
   readonly token: Address;
   readonly priceWei: bigint;
@@ -48,6 +58,8 @@ export interface TabSummary {
   readonly role: TabRecord["role"];
   readonly tab: Tab;
   readonly priceWei: bigint;
+  /** Of a tab that is spent over HTTP. */
+  readonly origin?: string;
   /** As last seen; undefined until the chain has answered. */
   readonly state: TabSighting["state"] | undefined;
   readonly depositWei: bigint;
@@ -57,6 +69,8 @@ export interface TabSummary {
   readonly spentWei: bigint;
   /** Paid out on chain. */
   readonly claimedWei: bigint;
+  /** One side wishes to close it: it takes no more tasks. */
+  readonly isClosing: boolean;
   readonly isEnded: boolean;
 }
 
@@ -72,6 +86,18 @@ export interface Tabs {
     spec: Uint8Array,
     signal: AbortSignal,
   ): Promise<{ readonly answer: Uint8Array; readonly rating: number }>;
+  /**
+   * One request on a tab that is spent over HTTP; `deliver` sends the voucher with it, and gives the answer.
+   * @throws as ask
+   */
+  askPrepaid(
+    tabId: Hex,
+    spec: Uint8Array,
+    deliver: (paid: SignedVoucher) => Promise<Verdict<Uint8Array>>,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: Uint8Array; readonly rating: number; readonly paid: SignedVoucher }>;
+  /** Provider: answers a request that came with its voucher. The same request and voucher again get the same answer. */
+  answerPrepaid(payment: TabPayment, spec: Uint8Array, signal: AbortSignal): Promise<Verdict<Uint8Array>>;
   topUp(tabId: Hex, amountWei: bigint, signal: AbortSignal): Promise<void>;
   /** Provider: claims the newest voucher now. @throws SuretyError TAB_UNKNOWN */
   claim(tabId: Hex): void;
@@ -157,6 +183,14 @@ class TabDriver implements Tabs, TabTable {
     return this.#client.ask(tabId, spec, signal);
   }
 
+  askPrepaid(...args: Parameters<Tabs["askPrepaid"]>) {
+    return this.#client.askPrepaid(...args);
+  }
+
+  answerPrepaid(payment: TabPayment, spec: Uint8Array, signal: AbortSignal): Promise<Verdict<Uint8Array>> {
+    return this.#provider.answerPrepaid(payment, spec, AbortSignal.any([signal, this.#lifetime.signal]));
+  }
+
   topUp(tabId: Hex, amountWei: bigint, signal: AbortSignal): Promise<void> {
     return this.#client.topUp(tabId, amountWei, signal);
   }
@@ -187,9 +221,11 @@ class TabDriver implements Tabs, TabTable {
     const sighting = this.sightingOf(tabId);
     return {
       ...{ tabId, role, tab, priceWei: rules.priceWei, state: sighting?.state, isEnded },
+      ...(record.role === "client" && record.origin !== undefined ? { origin: record.origin } : {}),
       depositWei: sighting?.depositWei ?? (record.role === "client" ? record.depositWei : 0n),
       tasks: Number(newest?.voucher.seq ?? 0n),
       spentWei: newest?.voucher.paid ?? 0n,
+      isClosing: record.wishesClose || sighting?.state === "Closing",
       claimedWei: sighting?.paidWei ?? 0n,
     };
   }
@@ -223,10 +259,13 @@ class TabDriver implements Tabs, TabTable {
 
   async inTurn<T>(tabId: Hex, work: () => Promise<T>): Promise<T> {
     const turn = (this.#turns.get(tabId) ?? Promise.resolve()).then(work);
-    this.#turns.set(
-      tabId,
-      turn.catch(() => undefined),
+    const over = turn.then(
+      () => undefined,
+      () => undefined,
     );
+    this.#turns.set(tabId, over);
+    // Strangers name tabs that do not exist: whose turns are over is forgotten.
+    void over.then(() => this.#turns.get(tabId) === over && this.#turns.delete(tabId));
     return await turn;
   }
 
@@ -245,6 +284,8 @@ class TabDriver implements Tabs, TabTable {
     const running = this.#run(tabId, live).finally(() => {
       live.isRunning = false;
       this.#underway.delete(running);
+      // A wish that came after the last look.
+      if (live.isDue && live.retryAtMs <= this.#clock.nowMs()) this.wake(tabId);
     });
     this.#underway.add(running);
   }
@@ -267,6 +308,7 @@ class TabDriver implements Tabs, TabTable {
       while (live.isDue && !this.#lifetime.signal.aborted) {
         live.isDue = false;
         if (await this.#advance(tabId, live)) live.isDue = true;
+        live.retryAtMs = 0;
       }
     } catch (fault) {
       if (this.#lifetime.signal.aborted) return;
