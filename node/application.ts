@@ -1,8 +1,9 @@
 import type { Call, Deal, Rules, Tab } from "#protocol";
 import type { EvidenceBundle } from "./settlement/evidence.ts";
 import type { DealStep, Judgement, SplitTerms } from "./settlement/port.ts";
+import type { PaidRequest } from "./x402/request.ts";
 
-export type { Judgement, SplitTerms };
+export type { Judgement, PaidRequest, SplitTerms };
 export type StepOf<K extends DealStep["kind"]> = Extract<DealStep, { kind: K }>;
 
 /** What a juror sees of a dispute. */
@@ -61,6 +62,11 @@ export interface Application {
   answerTask?(tab: Tab, spec: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
   /** Rates an answer on a tab, -100..100; 0 rates nothing. Absent: 0. */
   rateAnswer?(tab: Tab, spec: Uint8Array, answer: Uint8Array): Promise<number>;
+  /**
+   * Answers a request over HTTP to one of the `shop`'s resources, once it is paid for by a deal or on a tab. Called again after
+   * a kill before the answer was stored. Absent: this agent sells nothing over HTTP.
+   */
+  serve?(request: PaidRequest, signal: AbortSignal): Promise<Uint8Array>;
   /** Steps of this agent's deals, each told at least once: after a restart or a reorg perhaps again. */
   onFunded?(step: StepOf<"funded">): void | Promise<void>;
   onSubmitted?(step: StepOf<"submitted">): void | Promise<void>;

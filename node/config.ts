@@ -2,7 +2,9 @@ import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { isHex, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { invalid, isRecord, listOf, textOf, weiOf } from "./config-fields.ts";
 import { MAX_RANK } from "./reputation/publisher.ts";
+import { parseShop, type ShopConfig } from "./shop-config.ts";
 
 export const roles = ["publisher", "watcher", "anchorer", "juror"] as const;
 export type Role = (typeof roles)[number];
@@ -43,6 +45,8 @@ export interface AgentConfig {
   readonly clients: readonly ClientConfig[];
   /** Who is told of the steps of this agent's deals. */
   readonly webhooks: readonly WebhookEndpoint[];
+  /** What is sold over HTTP; undefined = nothing. */
+  readonly shop: ShopConfig | undefined;
   /** The most that is deposited with an arbitrator at once, in wei; undefined = the settlement's default. */
   readonly maxArbitrationFeeWei: bigint | undefined;
 }
@@ -165,6 +169,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     apiPort: apiPort as number,
     publicUrl: parsePublicUrl(json["publicUrl"], name, path),
     clients: parseClients(json["clients"] ?? [], name, path, at),
+    shop: json["shop"] === undefined ? undefined : parseShop(json["shop"], name, path),
     webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),
     maxArbitrationFeeWei: weiOf(json, "maxArbitrationFeeWei", path),
   };
@@ -295,23 +300,6 @@ function readJson(path: string, what: string): Record<string, unknown> {
   return json;
 }
 
-function invalid(path: string, detail: string, cause?: unknown): SuretyError {
-  return new SuretyError("USAGE_CONFIG", `The node's configuration is not valid: ${detail}.`, {
-    values: { path, detail },
-    next: `Mend ${path}; node/README.md lists every field.`,
-    cause,
-  });
-}
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-function textOf(json: Record<string, unknown>, field: string, path: string): string {
-  const value = json[field];
-  if (typeof value !== "string" || value === "") throw invalid(path, `${field} is missing or no text`);
-  return value;
-}
-
 /** Zero would have a reorg take back what was called final. */
 function depthOf(json: Record<string, unknown>, path: string): number | undefined {
   const depth = json["finalityDepth"];
@@ -320,19 +308,4 @@ function depthOf(json: Record<string, unknown>, path: string): number | undefine
     return depth as number;
   }
   throw invalid(path, `finalityDepth is not an integer from 1 to ${MAX_FINALITY_DEPTH}`);
-}
-
-/** A text: JSON's numbers end at 2^53. */
-function weiOf(json: Record<string, unknown>, field: string, path: string): bigint | undefined {
-  const value = json[field];
-  if (value === undefined) return undefined;
-  if (typeof value === "string" && /^\d{1,27}$/.test(value)) return BigInt(value);
-  throw invalid(path, `${field} is not wei as a text of 1 to 27 digits`);
-}
-
-function listOf(json: Record<string, unknown>, field: string, path: string): string[] | undefined {
-  const value = json[field];
-  if (value === undefined) return undefined;
-  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
-  throw invalid(path, `${field} is not a list of texts`);
 }

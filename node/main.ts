@@ -55,8 +55,8 @@ async function main(): Promise<void> {
         }),
       );
     }
-    const agents = nodes.map(({ name, agentId, peerId, addresses, apiUrl }) => ({
-      ...{ name, peerId, addresses, apiUrl },
+    const agents = nodes.map(({ name, agentId, peerId, addresses, apiUrl, shopUrl }) => ({
+      ...{ name, peerId, addresses, apiUrl, shopUrl },
       agentId: agentId.toString(),
     }));
     process.stdout.write(`${JSON.stringify({ event: "ready", agents })}\n`);

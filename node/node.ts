@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesToHex, zeroHash, type Address, type Hex } from "viem";
+import { bytesToHex, zeroAddress, zeroHash, type Address, type Hex } from "viem";
 import {
   createSigner,
   dealEscrowAbi,
@@ -55,14 +55,18 @@ import type { Assessor, Counsel, DealStep, Worker } from "./settlement/port.ts";
 import { createSignerCache } from "./signer-cache.ts";
 import type { EvidenceBundle, EvidenceEntry } from "./settlement/evidence.ts";
 import { createJuryReader, Juror } from "./settlement/juror.ts";
+import { Payments } from "./settlement/payments.ts";
 import { ForkReporter } from "./settlement/reporter.ts";
 import { createTabChain } from "./settlement/tabs/tab-chain.ts";
 import { createTabs, type TabWork } from "./settlement/tabs/tabs.ts";
+import { openShop } from "./shop.ts";
 import { openStore } from "./store/sqlite.ts";
 import { decodeSpecification, TaskBoard } from "./tasks.ts";
 import { Webhooks } from "./webhooks.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
 import type { Transport } from "./transport/port.ts";
+import { createBuyer, fetchPurchase } from "./x402/client.ts";
+import { decodePaidRequest } from "./x402/request.ts";
 
 /** The chain, shared by all agents of a process. */
 export interface ChainLink {
@@ -87,6 +91,8 @@ export interface RunningNode {
   readonly peerId: string;
   readonly addresses: readonly string[];
   readonly apiUrl: string;
+  /** Where it sells over HTTP; undefined without a shop. */
+  readonly shopUrl: string | undefined;
   /** Stops every stage, the last one first. Idempotent. */
   stop(): Promise<void>;
 }
@@ -208,7 +214,7 @@ async function compose(
   webhooks.start();
   stops.push(() => webhooks.stop());
   const settlement: Settlement = createSettlement({
-    ...{ store, transport, ...adapt(application), ...depth, onFault: onFault("settlement") },
+    ...{ store, transport, ...adapt(application), ...depth, fetchPurchase, onFault: onFault("settlement") },
     chain: createDealChain({ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) }),
     onReceipt: (receipt) => announcer.receipt(receipt),
     async onStep(step) {
@@ -278,6 +284,14 @@ async function compose(
   });
   await tabs.start();
   stops.push(() => tabs.stop());
+  const trade = { agentId, signer, contracts, settlement, tabs, transport, chainTime };
+  const buyer = createBuyer({ ...trade, token, arbiters: [], random: () => BigInt(randomWord()), nowMs });
+  const shop = agent.shop && {
+    ...{ ...trade, config: agent.shop, application, deployment, client, journal },
+    ...{ payments: new Payments(client, sender), terms: { arbiter: zeroAddress, arbiterSeconds: 0 } },
+  };
+  const shopServer = shop && (await openShop(shop, signal));
+  stops.push(() => shopServer?.stop());
   stops.push(startRoles(options, agentId, sender));
   if (agent.roles.includes("anchorer")) {
     const port: AnchorPort = {
@@ -292,7 +306,7 @@ async function compose(
   const desks = { agents, orders, audit: { client, deployment, identity } };
   const api = await startApi(
     createRoutes({
-      ...{ discovery, tasks, settlement, tabs, token },
+      ...{ discovery, tasks, settlement, tabs, buyer, token },
       faults: () => faultsOf(heads, transport, agent),
       status: async (asked) => ({
         ...{ agentId, name: agent.name, peerId: transport.peerId },
@@ -309,8 +323,9 @@ async function compose(
   );
   stops.push(() => api.stop());
   announcer.declare(application.capabilities);
-  journal.note("ready", { agentId, peerId: transport.peerId, apiUrl: api.url });
-  return { name: agent.name, agentId, peerId: transport.peerId, addresses: transport.addresses(), apiUrl: api.url };
+  const urls = { apiUrl: api.url, shopUrl: shopServer?.url };
+  journal.note("ready", { agentId, peerId: transport.peerId, ...urls });
+  return { name: agent.name, agentId, peerId: transport.peerId, addresses: transport.addresses(), ...urls };
 }
 
 /** @throws SuretyError NODE_UNBOUND, NODE_SIGNER_INVALID */
@@ -371,7 +386,8 @@ function adapt(application: Application): {
       },
     },
     worker: {
-      perform: (deal, spec, signal) => application.perform(deal, readSpecification(spec), signal),
+      perform: (deal, spec, signal) =>
+        serveRequest(application, spec, signal) ?? application.perform(deal, readSpecification(spec), signal),
     },
     assessor: {
       async assess(deal, spec, deliverable, signal) {
@@ -386,6 +402,17 @@ function adapt(application: Application): {
       ...(application.considerAppeal === undefined ? {} : { appeal: application.considerAppeal.bind(application) }),
     },
   };
+}
+
+/** A specification that is a request over HTTP is the shop's to answer; a negotiated one never is. */
+function serveRequest(
+  application: Application,
+  spec: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array> | undefined {
+  const request = decodePaidRequest(spec);
+  if (request.kind !== "accept") return undefined;
+  return application.serve?.(request.value, signal) ?? Promise.reject(new Error("this agent serves no requests"));
 }
 
 /** A juror's own program decides; without one, or without evidence, the juror refuses to arbitrate. */
@@ -407,6 +434,7 @@ function tabWorkOf(application: Application): TabWork {
   return {
     priceOf: (topic) => (application.answerTask === undefined ? undefined : priceOf(topic)),
     answer: (tab, spec, signal) => application.answerTask?.(tab, spec, signal) ?? Promise.reject(nobody),
+    answerPrepaid: (_tab, spec, signal) => serveRequest(application, spec, signal) ?? Promise.reject(nobody),
     rate: (tab, spec, answer) => application.rateAnswer?.(tab, spec, answer) ?? Promise.resolve(0),
   };
 }

@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   mcp: async () => (await import("./commands/mcp.ts")).mcpCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   tab: async () => (await import("./commands/tab.ts")).tabCommand(),
+  pay: async () => (await import("./commands/pay.ts")).payCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),
   reputation: async () => (await import("./commands/reputation.ts")).reputationCommand(),
   verify: async () => (await import("./commands/verify.ts")).verifyCommand(),

@@ -1,10 +1,11 @@
-import { bytesToHex, stringToBytes, type Address, type Hex } from "viem";
+import { bytesToHex, hexToBytes, isHex, stringToBytes, type Address, type Hex } from "viem";
 import { contentHashOf, SuretyError, topicIdOf } from "#protocol";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { FindFilter } from "../discovery/port.ts";
 import type { Settlement } from "../settlement/driver.ts";
 import { encodeEvidence, type EvidenceBundle } from "../settlement/evidence.ts";
 import type { Tabs, TabSummary } from "../settlement/tabs/tabs.ts";
+import type { Buyer, PaidAnswer, PurchaseRequest } from "../x402/client.ts";
 import { DEFAULT_BIDDING_MS, type TaskBoard, type TaskRequest } from "../tasks.ts";
 import type { Answer, Route } from "./server.ts";
 
@@ -28,12 +29,22 @@ export interface RouteOptions {
   readonly tasks: TaskBoard;
   readonly settlement: Settlement;
   readonly tabs: Tabs;
+  readonly buyer: Buyer;
   /** Of new tabs, unless they name another. */
   readonly token: Address;
 }
 
 /** Routes of the local interface; node/api/README.md lists them with their shapes. */
-export function createRoutes({ status, faults, discovery, tasks, settlement, tabs, token }: RouteOptions): Route[] {
+export function createRoutes({
+  status,
+  faults,
+  discovery,
+  tasks,
+  settlement,
+  tabs,
+  buyer,
+  token,
+}: RouteOptions): Route[] {
   return [
     {
       method: "GET",
@@ -73,6 +84,11 @@ export function createRoutes({ status, faults, discovery, tasks, settlement, tab
       },
     },
     { method: "POST", path: "/deals", answer: ({ body }) => ok(changeDeal(settlement, recordOf(body))) },
+    {
+      method: "POST",
+      path: "/pay",
+      answer: async ({ body, signal }) => ok(answerOf(await buyer.buy(readPurchase(recordOf(body)), signal))),
+    },
     { method: "GET", path: "/tabs", answer: () => ok({ tabs: tabs.tabs() }) },
     {
       method: "POST",
@@ -155,6 +171,27 @@ async function openTab(
     },
     signal,
   );
+}
+
+const answerOf = ({ body, ...answer }: PaidAnswer) => ({ ...answer, body: bytesToHex(body) });
+
+function readPurchase(fields: Record<string, unknown>): PurchaseRequest {
+  const { by, depositWei, rating, body } = fields;
+  if (by !== undefined && by !== "deal" && by !== "tab") throw invalid("by", "deal or tab");
+  if (body !== undefined && !isHex(body, { strict: true })) throw invalid("body", "hex");
+  const url = readText(fields["url"], "url");
+  const method = fields["method"] === undefined ? "GET" : readText(fields["method"], "method");
+  const points = rating === undefined ? undefined : readNumber(rating, "rating", -100);
+  if (points !== undefined && (!Number.isInteger(points) || points > 100)) {
+    throw invalid("rating", "an integer from -100 to 100");
+  }
+  return {
+    request: { method, url: URL.parse(url)?.href ?? url, body: hexToBytes(body ?? "0x") },
+    maxWei: readAmount(fields["maxWei"], "maxWei"),
+    ...(by === undefined ? {} : { by }),
+    ...(depositWei === undefined ? {} : { depositWei: readAmount(depositWei, "depositWei") }),
+    ...(points === undefined ? {} : { rating: points }),
+  };
 }
 
 const ok = (body: unknown): Answer => ({ status: 200, body });

@@ -86,3 +86,12 @@ export function parseInteger(min: number): (text: string) => number {
     return value;
   };
 }
+
+/** commander argument parser: an integer from -100 to 100. */
+export function parseRating(text: string): number {
+  const rating = Number(text);
+  if (text.trim() === "" || !Number.isInteger(rating) || Math.abs(rating) > 100) {
+    throw new InvalidArgumentError("Expected an integer from -100 to 100.");
+  }
+  return rating;
+}

@@ -1,12 +1,19 @@
 import { writeFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { Hex } from "viem";
 import { dealEscrowAbi, SuretyError } from "#protocol";
 import { readEvents } from "../audit/logs.ts";
 import { runAction } from "../cli/action.ts";
 import { connect } from "../cli/network.ts";
 import { addNodeOptions, askNode, type NodeOptions } from "../cli/node-api.ts";
-import { addNetworkOptions, jsonOption, parseAmount, parseBytes32, type CommonOptions } from "../cli/options.ts";
+import {
+  addNetworkOptions,
+  jsonOption,
+  parseAmount,
+  parseBytes32,
+  parseRating,
+  type CommonOptions,
+} from "../cli/options.ts";
 
 export function dealCommand(): Command {
   const deal = new Command("deal").description("deals: show any; list, judge, split or cancel those of a running node");
@@ -110,15 +117,6 @@ function lineOf({ dealId, role, state, isEnded, deal, offeredSplit }: DealReport
   const offer =
     offeredSplit && `; offered: ${offeredSplit.toProviderWei} to the provider, rating ${offeredSplit.rating}`;
   return `${dealId} as ${role}: ${state ?? (isEnded ? "ended" : "not seen on chain yet")}, price ${deal.price}${offer ?? ""}`;
-}
-
-/** commander argument parser: an integer from -100 to 100. */
-function parseRating(text: string): number {
-  const rating = Number(text);
-  if (text.trim() === "" || !Number.isInteger(rating) || Math.abs(rating) > 100) {
-    throw new InvalidArgumentError("Expected an integer from -100 to 100.");
-  }
-  return rating;
 }
 
 async function showDeal(dealId: Hex, options: CommonOptions, signal: AbortSignal) {

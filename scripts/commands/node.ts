@@ -27,6 +27,7 @@ interface NodeCommandOptions extends CommonOptions {
   readonly appOptions?: unknown;
   readonly binding?: string;
   readonly unbound: boolean;
+  readonly shop?: unknown;
   readonly apiPort: number;
   readonly graphqlUrl?: string;
 }
@@ -49,6 +50,7 @@ export function nodeCommand(): Command {
     .option("--unbound", "start in spite of a difference, marked as unbound in every entry of the log", false)
     .option("--app <module>", "module that exports createApplication; default: an agent that only buys")
     .option("--app-options <json>", "what that module is started with", parseJson)
+    .option("--shop <json>", "what is sold over HTTP (x402): the field shop of node/README.md", parseJson)
     .option("--api-port <number>", "port of the local interface; 0 = any free one", parseInteger(0), 0)
     .option("--graphql-url <url>", "an indexer to ask for scores; they are believed on proof only")
     .addOption(jsonOption())
@@ -75,7 +77,7 @@ function writeConfig(options: NodeCommandOptions, rpcUrl: string, graphqlUrl: st
   const indexer = options.graphqlUrl ?? graphqlUrl;
   const { name, listen, bootstrap, role, app, appOptions = {}, apiPort, publisherRank, releaseBonds } = options;
   const isTuned = publisherRank !== undefined || releaseBonds;
-  const { binding, unbound } = options;
+  const { binding, unbound, shop } = options;
   const agent = {
     ...{ name, keyFile: resolve(options.keyFile), apiPort },
     ...(listen === undefined ? {} : { listen }),
@@ -84,6 +86,7 @@ function writeConfig(options: NodeCommandOptions, rpcUrl: string, graphqlUrl: st
     ...(isTuned ? { publisher: { rank: publisherRank, isReleasing: releaseBonds } } : {}),
     ...(binding === undefined ? {} : { binding: resolve(binding) }),
     ...(unbound ? { unbound } : {}),
+    ...(shop === undefined ? {} : { shop }),
     ...(app === undefined ? {} : { application: { module: resolve(app), options: appOptions } }),
   };
   const config = {
@@ -137,10 +140,10 @@ function linesOf(stream: NodeJS.ReadableStream | null, onLine: (line: string) =>
   if (stream !== null) createInterface({ input: stream }).on("line", onLine);
 }
 
-function describe({ name, agentId, addresses, apiUrl }: ReadyAgent): string {
-  return [`agent ${agentId}, ${name}, listens on`, ...addresses, `  local interface ${apiUrl}; Ctrl-C ends it`].join(
-    "\n  ",
-  );
+function describe({ name, agentId, addresses, apiUrl, shopUrl }: ReadyAgent): string {
+  const shop = shopUrl === undefined ? "" : `; sells over HTTP at ${shopUrl}`;
+  const local = `  local interface ${apiUrl}${shop}; Ctrl-C ends it`;
+  return [`agent ${agentId}, ${name}, listens on`, ...addresses, local].join("\n  ");
 }
 
 function failureOf(failure: Record<string, unknown> | undefined, config: string, exitCode: number): SuretyError {

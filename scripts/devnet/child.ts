@@ -13,6 +13,8 @@ export interface ReadyAgent {
   readonly peerId: string;
   readonly addresses: readonly string[];
   readonly apiUrl: string;
+  /** Where it sells over HTTP, if it does. */
+  readonly shopUrl?: string;
 }
 
 export interface NodeProcess {

@@ -59,6 +59,7 @@ describe("the node's configuration file", () => {
           isUnbound: false,
           isProvable: true,
           webhooks: [],
+          shop: undefined,
           clients: [],
           publicUrl: undefined,
           maxArbitrationFeeWei: undefined,
@@ -108,6 +109,7 @@ describe("the node's configuration file", () => {
     ];
     const webhooks = [{ url: "https://example.org/deals", secret: new TextEncoder().encode(secret) }];
     const bound = {
+      shop: undefined,
       bindingFile: join(dir, binding),
       isUnbound: unbound,
       isProvable: provable,
@@ -134,6 +136,27 @@ describe("the node's configuration file", () => {
     expect(publisherOf({ publisher: { rank: 2 } })).to.deep.equal({ rank: 2, isReleasing: false });
   });
 
+  it("fills in what a shop leaves out, and takes the rest as it is written", () => {
+    const item = { path: "/describe", topic: "data_analysis", priceWei: "1500" };
+    const shopOf = (shop: object) => read(of({ shop })).agents[0]?.shop;
+    const [plain, full] = [shopOf({ resources: [item] }), { by: ["tab"], bondWei: "7", deliverWithinS: 20 }];
+    const defaults = { description: "", mimeType: "application/json", bondWei: 0n };
+    expect(plain).to.deep.equal({
+      ...{ host: "127.0.0.1", port: 0, publicOrigin: undefined },
+      resources: [
+        { ...item, ...defaults, priceWei: 1_500n, by: ["deal", "tab"], deliverWithinS: 300, reviewPeriodS: 3_600 },
+      ],
+    });
+    const written = { ...item, ...full, description: "Quartiles", mimeType: "text/plain", reviewPeriodS: 0 };
+    const site = { host: "::1", port: 65_535, publicUrl: "https://shop.example/behind?a=b", resources: [written] };
+    expect(shopOf(site)).to.deep.equal({
+      ...{ host: "::1", port: 65_535, publicOrigin: "https://shop.example" },
+      resources: [{ ...written, priceWei: 1_500n, bondWei: 7n }],
+    });
+  });
+
+  const shopOf = (resource: object, more: object = {}) =>
+    of({ shop: { resources: [{ path: "/x", topic: "t", priceWei: "1", ...resource }], ...more } });
   const of = (fields: object) => ({ ...sound, agents: [{ ...agent, ...fields }] });
   const refusals: readonly (readonly [why: string, json: unknown, message: RegExp])[] = [
     ["text that is no JSON", "{", /it is not JSON/],
@@ -217,6 +240,34 @@ describe("the node's configuration file", () => {
     ["an application without a module", of({ application: {} }), /module is missing or no text/],
     ["an apiPort that is no port", of({ apiPort: 65_536 }), /apiPort of seller-1 is not a port/],
     ["an unbound that is a text", of({ unbound: "yes" }), /unbound of seller-1 is neither true nor false/],
+    ["a shop that is no object", of({ shop: [] }), /shop of seller-1 is not an object/],
+    ["a shop that sells nothing", of({ shop: { resources: [] } }), /resources of seller-1's shop are not a list of 1/],
+    ["a shop's port that is none", shopOf({}, { port: -1 }), /port is not an integer from 0 to 65535/],
+    ["a publicUrl of another kind", shopOf({}, { publicUrl: "ftp://x/" }), /publicUrl of seller-1's shop is no http/],
+    ["a resource without a path", shopOf({ path: undefined }), /path is missing or no text/],
+    [
+      "a resource's path with a query",
+      shopOf({ path: "/a?b" }),
+      /the path \/a\?b of seller-1's shop is no absolute path/,
+    ],
+    ["a resource's path that goes up", shopOf({ path: "/a/../b" }), /is no absolute path without a query/],
+    ["a resource that costs nothing", shopOf({ priceWei: "0" }), /\/x of seller-1's shop has no priceWei/],
+    ["a resource without a price", shopOf({ priceWei: undefined }), /\/x of seller-1's shop has no priceWei/],
+    ["a resource paid by cheque", shopOf({ by: ["cheque"] }), /is paid by "deal", "tab" or both/],
+    ["a resource with no time for it", shopOf({ deliverWithinS: 9 }), /deliverWithinS is not an integer from 10/],
+    ["a review without end", shopOf({ reviewPeriodS: 2_592_001 }), /reviewPeriodS is not an integer from 0 to 2592000/],
+    [
+      "two resources of one path",
+      of({
+        shop: {
+          resources: [
+            { path: "/x", topic: "t", priceWei: "1" },
+            { path: "/x", topic: "u", priceWei: "2" },
+          ],
+        },
+      }),
+      /two resources of seller-1's shop have the path \/x/,
+    ],
     ["an apiPort that is a text", of({ apiPort: "8080" }), /apiPort of seller-1 is not a port/],
   ];
   for (const [why, json, message] of refusals) {

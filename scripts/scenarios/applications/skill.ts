@@ -44,7 +44,15 @@ function applicationOf(
       return Promise.resolve(encode({ result: conduct === "careless" ? withoutLastPart(result) : result }));
     },
     assess: (_deal, spec, deliverable) => Promise.resolve(rate(spec.topic, spec.input, deliverable)),
+    serve: ({ body }) => Promise.resolve(serve(skill, body)),
   };
+}
+
+/** Over HTTP the input comes as JSON in the body, and the result goes back as JSON. */
+function serve(skill: Skill | undefined, body: Uint8Array): Uint8Array {
+  if (skill === undefined) throw new Error("this agent sells nothing");
+  const input: unknown = JSON.parse(new TextDecoder().decode(body));
+  return new TextEncoder().encode(`${JSON.stringify(skill.perform(input))}\n`);
 }
 
 /** Everyone can do the work again: a right delivery is worth full marks, a wrong one none. */
