@@ -12,25 +12,11 @@ import {
   type Curve,
   type Deal,
 } from "#protocol";
-import { at, solveHonestly, TrustGraph } from "../reputation-contracts/trust-graph.ts";
-import {
-  commit,
-  deployWorld,
-  errorNameOf,
-  goTo,
-  PUBLISHER_BOND,
-  record,
-  registerAgents,
-  stake,
-  type World,
-} from "../reputation-contracts/world.ts";
+import { at } from "../reputation-contracts/trust-graph.ts";
+import { errorNameOf, goTo, type World } from "../reputation-contracts/world.ts";
+import { CURVE, finalizeFirstEpoch, PRICE, TOPIC } from "./priced-world.ts";
 
 const chain = await network.create();
-const TOPIC = topicIdOf("code_generation");
-const PUBLISHER = 4;
-const PRICE = 1_000_000n;
-/** λ = 1/2, four times the floor at score zero, half of the rest at the uniform share. */
-const CURVE: Curve = { slashShare: 1 << 15, factorAtZero: 4 << 16, halfScore: 1n << 16n };
 const NO_CURVE: Curve = { slashShare: 0, factorAtZero: 0, halfScore: 0n };
 
 const arbitraryCurve: fc.Arbitrary<Curve> = fc.record({
@@ -73,33 +59,6 @@ describe("providerBondFor", () => {
   });
 });
 
-/** Epoch 1 with three agents is final, and epoch 3 runs with a curve that counts. */
-async function finalizeFirstEpoch() {
-  const world = await deployWorld(chain);
-  const { accounts, viem, epochs, ledger, registry } = world;
-  const curve = await viem.deployContract("BondCurve", [
-    epochs.address,
-    ledger.address,
-    registry.address,
-    accounts.rival,
-  ]);
-  await registerAgents(world, accounts.owner, 3);
-  await registerAgents(world, accounts.publisher, 1);
-  await stake(world, 1, 1_000n);
-  await stake(world, PUBLISHER, 4n * PUBLISHER_BOND);
-  const graph = new TrustGraph(TOPIC);
-  for (const rating of [[1, 2, 80, 0] as const, [2, 3, 60, 0] as const, [3, 2, 5, 0] as const]) {
-    await record(world, graph, rating);
-  }
-  await curve.write.setCurve([TOPIC, CURVE], { account: accounts.rival });
-  const epoch = solveHonestly(graph.close((agentId) => (agentId === 1 ? 1_000n : 0n)));
-  await goTo(world, 2n);
-  await commit(world, [epoch], { publisher: PUBLISHER, account: accounts.publisher });
-  await goTo(world, 3n);
-  await epochs.write.finalize([1, [TOPIC]]);
-  return { world, curve, epoch };
-}
-
 function dealOf(world: World, change: Partial<Deal> = {}): Deal {
   return {
     ...{ clientAgentId: 1n, providerAgentId: 2n, topic: TOPIC, token: world.token.address, price: PRICE, epoch: 1 },
@@ -111,7 +70,8 @@ function dealOf(world: World, change: Partial<Deal> = {}): Deal {
 }
 
 describe("BondCurve", () => {
-  const load = () => chain.networkHelpers.loadFixture(finalizeFirstEpoch);
+  const createWorld = () => finalizeFirstEpoch(chain);
+  const load = () => chain.networkHelpers.loadFixture(createWorld);
 
   it("computes what its mirror computes, on any curve, gain and score", async () => {
     const { curve } = await load();

@@ -46,8 +46,17 @@ function authorized(deal: Deal, payer: Signer, side: "client" | "provider") {
   return { kind: kinds.authorization, payer: payer.address, authorization };
 }
 
+/** What an attacker signs or reuses instead. */
+interface PermitFlaw {
+  readonly witness?: Deal;
+  readonly nonce?: bigint;
+  readonly spender?: Address;
+  readonly chainId?: number;
+  readonly token?: Address;
+}
+
 /** A Permit2 signature whose witness is the deal, as a wallet would show it. */
-function permitted(deal: Deal, payer: Signer, amount: bigint, deadline = 2n ** 48n) {
+function permitted(deal: Deal, payer: Signer, amount: bigint, deadline = 2n ** 48n, odd: PermitFlaw = {}) {
   const types = {
     PermitWitnessTransferFrom: [
       { name: "permitted", type: "TokenPermissions" },
@@ -63,10 +72,11 @@ function permitted(deal: Deal, payer: Signer, amount: bigint, deadline = 2n ** 4
     Deal: structTypes.Deal,
   };
   const message = {
-    permitted: { token: deal.token, amount },
-    ...{ spender: funding.address, nonce: BigInt(dealIdOf(deal)), deadline, witness: deal },
+    permitted: { token: odd.token ?? deal.token, amount },
+    ...{ spender: odd.spender ?? funding.address, nonce: odd.nonce ?? BigInt(dealIdOf(deal)) },
+    ...{ deadline, witness: odd.witness ?? deal },
   };
-  const domain = { name: "Permit2", chainId: s.contracts.chainId, verifyingContract: PERMIT2 };
+  const domain = { name: "Permit2", chainId: odd.chainId ?? s.contracts.chainId, verifyingContract: PERMIT2 };
   const signature = payer.sign(
     hashTypedData({ domain, types, primaryType: "PermitWitnessTransferFrom", message } as never),
   );
@@ -150,6 +160,55 @@ describe("DealFunding.openWith", () => {
       permit2,
       "InvalidNonce",
     );
+  });
+});
+
+describe("a Permit2 signature", () => {
+  const LATER = 2n ** 48n;
+
+  it("of another witness, nonce, spender, chain or token moves nothing", async () => {
+    const deal = await s.draftDeal(client, provider);
+    const twin = { ...deal, price: deal.price - 1n };
+    const otherFunding = await s.viem.deployContract("DealFunding", [escrow.address]);
+    const flaws: PermitFlaw[] = [
+      { witness: twin },
+      { nonce: BigInt(dealIdOf(twin)) },
+      { spender: otherFunding.address },
+      { spender: escrow.address },
+      { chainId: 1 },
+      { token: stranger.address },
+    ];
+    for (const flaw of flaws) {
+      const permit = permitted(deal, client.signer, PRICE, LATER, flaw);
+      await s.viem.assertions.revertWithCustomError(
+        funding.write.openWith(
+          [deal, ...s.sign(deal, client, provider), { client: permit, provider: nothing, scoreProof: "0x" }],
+          byStranger,
+        ),
+        permit2,
+        "InvalidSigner",
+      );
+    }
+    expect(await s.stateOf(dealIdOf(deal))).to.equal("Open");
+  });
+
+  it("of a stranger is no payment in the client's name, and of a cancelled deal none at all", async () => {
+    const deal = await s.draftDeal(client, provider);
+    const open = (permit: ReturnType<typeof permitted>) =>
+      funding.write.openWith(
+        [deal, ...s.sign(deal, client, provider), { client: permit, provider: nothing, scoreProof: "0x" }],
+        byStranger,
+      );
+    const forged = { ...permitted(deal, stranger, PRICE), payer: client.account };
+    await s.viem.assertions.revertWithCustomError(open(forged), permit2, "InvalidSigner");
+    await escrow.write.withdrawOffer([deal], byClient);
+    const before = await balanceOf(client.account);
+    await s.viem.assertions.revertWithCustomError(
+      open(permitted(deal, client.signer, PRICE)),
+      escrow,
+      "DealEscrowWrongState",
+    );
+    expect(await balanceOf(client.account)).to.equal(before);
   });
 });
 
@@ -306,5 +365,58 @@ describe("steps by signature", () => {
     const withdrawal = typedDataDigest("OfferWithdrawal", { dealId: dealIdOf(offer) }, s.contracts);
     await escrow.write.withdrawOfferFor([offer, s.consent(provider.signer, withdrawal)], byStranger);
     expect(await s.stateOf(dealIdOf(offer))).to.equal("Cancelled");
+  });
+
+  it("count on no other chain, in no other escrow, for no other struct, and not a second time", async () => {
+    const { deal, dealId } = await s.openDeal();
+    const other = await s.createOtherEscrow();
+    const domains = {
+      otherChain: { ...s.contracts, chainId: 1 },
+      otherEscrow: { ...s.contracts, dealEscrow: other.address },
+    };
+    const submission = { dealId, deliverableHash: DELIVERABLE };
+    const submit = (signature: Hex) =>
+      escrow.write.submitFor([deal, DELIVERABLE, { signer: provider.account, signature }], byStranger);
+    const badOf = (agentId: bigint) => [dealId, agentId];
+    for (const contracts of Object.values(domains)) {
+      const signature = provider.signer.sign(typedDataDigest("DealSubmit", submission, contracts));
+      await s.expectRefusal(submit(signature), "DealEscrowBadSignature", badOf(provider.agentId));
+    }
+    const otherHash = typedDataDigest("DealSubmit", { ...submission, deliverableHash: dealId }, s.contracts);
+    await s.expectRefusal(submit(provider.signer.sign(otherHash)), "DealEscrowBadSignature", badOf(provider.agentId));
+    const good = provider.signer.sign(typedDataDigest("DealSubmit", submission, s.contracts));
+    await submit(good);
+    await s.expectRefusal(submit(good), "DealEscrowWrongState", [dealId, 2, 1]);
+    const complete = (signature: Hex, rating = 9) =>
+      escrow.write.completeFor([deal, rating, { signer: client.account, signature }], byStranger);
+    for (const contracts of Object.values(domains)) {
+      const signature = client.signer.sign(typedDataDigest("DealComplete", { dealId, rating: 9 }, contracts));
+      await s.expectRefusal(complete(signature), "DealEscrowBadSignature", badOf(client.agentId));
+    }
+    // A consent to another step of the same deal is none to this one.
+    const dispute = client.signer.sign(
+      typedDataDigest("DealDispute", { dealId, reasonHash: DELIVERABLE }, s.contracts),
+    );
+    await s.expectRefusal(complete(dispute), "DealEscrowBadSignature", badOf(client.agentId));
+    const consent = client.signer.sign(typedDataDigest("DealComplete", { dealId, rating: 9 }, s.contracts));
+    await s.expectRefusal(complete(consent, 101), "DealEscrowBadRating", [101]);
+    await complete(consent);
+    await s.expectRefusal(complete(consent), "DealEscrowWrongState", [dealId, 3, 2]);
+  });
+
+  it("of another deal's sides, or an empty one that somebody else relays, move nothing", async () => {
+    const { deal, dealId } = await s.openDeal();
+    const second = await s.openDeal();
+    const ofSecond = provider.signer.sign(
+      typedDataDigest("DealSubmit", { dealId: second.dealId, deliverableHash: DELIVERABLE }, s.contracts),
+    );
+    for (const signature of [ofSecond, "0x" as Hex]) {
+      await s.expectRefusal(
+        escrow.write.submitFor([deal, DELIVERABLE, { signer: provider.account, signature }], byStranger),
+        "DealEscrowBadSignature",
+        [dealId, provider.agentId],
+      );
+    }
+    expect(await s.stateOf(dealId)).to.equal("Funded");
   });
 });
