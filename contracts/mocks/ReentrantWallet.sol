@@ -7,7 +7,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {ITokenHooks} from "./HostileToken.sol";
 
 // Calling anything is what this account is for.
-// solhint-disable avoid-low-level-calls
+// solhint-disable avoid-low-level-calls, no-complex-fallback
 
 /// @title An ERC-1271 account that re-enters wherever it is called. TEST ONLY.
 /// @notice Its key's signatures are its own. Each hook makes the planned calls and remembers what became of them.
