@@ -5,10 +5,10 @@ import {IdentityRegistry} from "../../contracts/identity/IdentityRegistry.sol";
 import {SignedBindings} from "../../contracts/identity/SignedBindings.sol";
 import {SignedProfile} from "../../contracts/identity/SignedProfile.sol";
 import {BindingsInvariants} from "./bindings/BindingsModel.sol";
-import {IdentitySteps} from "./bindings/IdentitySteps.sol";
+import {IdentityOrders} from "./bindings/IdentityOrders.sol";
 
 /// @dev The fuzzer finds only contracts of the test's own file.
-contract IdentityHandler is IdentitySteps {}
+contract IdentityHandler is IdentityOrders {}
 
 contract IdentityInvariants is BindingsInvariants {
     IdentityHandler private _handler;
