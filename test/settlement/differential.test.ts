@@ -25,10 +25,10 @@ import {
   type DealProgress,
 } from "#protocol";
 import { createSettlement, DELIVERABLE, MAX_DELIVERY, MAX_REVIEW_PERIOD, PRICE, TOPIC } from "./fixture.ts";
+import { randomRuns } from "./runs.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** About 40 steps a run: some 2,400 in the ordinary profile, 80,000 in the nightly one. */
-const RUN_COUNT = isNightly ? 2_000 : 60;
+const RUNS = randomRuns(60, 2_000);
 /** Above the dearest call with a record, so that no call needs an estimate. */
 const GAS = 900_000n;
 const FEE_BPS = 100n;
@@ -310,7 +310,7 @@ describe("deal life cycle, contract against mirror", () => {
   const codes = new Map<string, number>();
 
   it("agrees in state and in named error on every step", async function () {
-    this.timeout(isNightly ? 3_600_000 : 180_000);
+    this.timeout(RUNS.timeoutMs);
     const scenario = [
       fc.array(termsArbitrary, { minLength: 4, maxLength: 4 }),
       fc.array(stepArbitrary, { minLength: 20, maxLength: 60 }),
@@ -336,8 +336,7 @@ describe("deal life cycle, contract against mirror", () => {
         for (const progress of progresses) settle(progress);
         await expectSameMoney();
       }),
-      // No shrinking: the chain remembers what a failed run has left. The ordinary profile repeats one seed, so that what it reaches can be asserted; the nightly one explores.
-      { numRuns: RUN_COUNT, endOnFailure: true, ...(isNightly ? {} : { seed: 20_261_121 }) },
+      RUNS.parameters,
     );
   });
 
