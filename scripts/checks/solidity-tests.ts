@@ -35,7 +35,7 @@ if (run !== undefined) {
 const calls = new Map<string, bigint>();
 for (const { id, testResults } of run?.suiteResults ?? []) {
   for (const { kind } of testResults)
-    if ("calls" in kind) calls.set(id.name, (calls.get(id.name) ?? 0n) + BigInt(kind.calls as bigint));
+    if ("calls" in kind) calls.set(id.name, (calls.get(id.name) ?? 0n) + (kind.calls as bigint));
 }
 for (const [name, count] of calls) console.log(`calls in ${name}: ${count}`);
 const bindingCalls = [...calls].reduce((sum, [name, count]) => (bindingSuites.includes(name) ? sum + count : sum), 0n);
