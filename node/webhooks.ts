@@ -30,6 +30,7 @@ const MIGRATIONS = [
     attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, PRIMARY KEY (id, url)
   ) STRICT;
   CREATE INDEX webhooks_waiting_next ON webhooks_waiting (next_ms);`,
+  `DROP INDEX webhooks_waiting_next; CREATE INDEX webhooks_waiting_url_next ON webhooks_waiting (url, next_ms);`,
 ];
 
 interface Row {
@@ -39,6 +40,13 @@ interface Row {
   readonly created_ms: number;
   readonly attempts: number;
   readonly next_ms: number;
+}
+
+/** The deliveries to one endpoint, one after another. */
+interface Lane {
+  readonly endpoint: WebhookEndpoint;
+  cancelTimer: () => void;
+  sending: Promise<void> | undefined;
 }
 
 /**
@@ -52,23 +60,28 @@ export class Webhooks {
   readonly #options: WebhooksOptions;
   readonly #lifetime = new AbortController();
   readonly #clock: Clock;
-  #cancelTimer: () => void = () => undefined;
-  #sending: Promise<void> | undefined;
+  /** One an endpoint: a receiver that is away delays nobody else's deliveries. */
+  readonly #lanes: readonly Lane[];
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#lanes = options.endpoints.map((endpoint) => ({ endpoint, cancelTimer: () => undefined, sending: undefined }));
     options.store.migrate("webhooks", MIGRATIONS);
   }
 
   start(): void {
-    if (this.#options.endpoints.length > 0) this.#send();
+    // Taken out of the configuration meanwhile: nobody is to be told any more.
+    const urls = JSON.stringify(this.#options.endpoints.map(({ url }) => url));
+    const dropForgotten = "DELETE FROM webhooks_waiting WHERE url NOT IN (SELECT value FROM json_each(?))";
+    this.#options.store.prepare(dropForgotten).run(urls);
+    for (const lane of this.#lanes) this.#send(lane);
   }
 
   async stop(): Promise<void> {
     this.#lifetime.abort(new Error("the node has stopped"));
-    this.#cancelTimer();
-    await this.#sending;
+    for (const lane of this.#lanes) lane.cancelTimer();
+    await Promise.all(this.#lanes.map(({ sending }) => sending));
   }
 
   /** Puts a step on disk for each endpoint. Idempotent: the id follows from the step. */
@@ -91,7 +104,7 @@ export class Webhooks {
         "WEBHOOKS_FULL",
       );
     });
-    this.#send();
+    for (const lane of this.#lanes) this.#send(lane);
   }
 
   #drop(where: string, code: string): void {
@@ -100,35 +113,35 @@ export class Webhooks {
     if (dropped > 0) onFault(new Error(`${code}: ${dropped} webhook deliveries were given up`));
   }
 
-  #send(): void {
-    this.#cancelTimer();
+  #send(lane: Lane): void {
+    lane.cancelTimer();
     if (this.#lifetime.signal.aborted) return;
-    this.#sending ??= this.#sendDue()
+    lane.sending ??= this.#sendDue(lane)
       .catch((fault: unknown) => this.#options.onFault(fault))
       .finally(() => {
-        this.#sending = undefined;
-        this.#sleep();
+        lane.sending = undefined;
+        this.#sleep(lane);
       });
   }
 
-  #sleep(): void {
+  #sleep(lane: Lane): void {
     if (this.#lifetime.signal.aborted) return;
     const [next] = this.#options.store
-      .prepare<{ next_ms: number }>("SELECT next_ms FROM webhooks_waiting ORDER BY next_ms LIMIT 1")
-      .all();
+      .prepare<{ next_ms: number }>("SELECT next_ms FROM webhooks_waiting WHERE url = ? ORDER BY next_ms LIMIT 1")
+      .all(lane.endpoint.url);
     if (next === undefined) return;
     const delayMs = Math.min(Math.max(next.next_ms - this.#clock.nowMs(), 0), IDLE_MS);
-    this.#cancelTimer = this.#clock.schedule(delayMs, () => this.#send());
+    lane.cancelTimer = this.#clock.schedule(delayMs, () => this.#send(lane));
   }
 
-  async #sendDue(): Promise<void> {
+  async #sendDue({ endpoint }: Lane): Promise<void> {
     const { store } = this.#options;
-    const select = "SELECT * FROM webhooks_waiting WHERE next_ms <= ? ORDER BY next_ms, created_ms LIMIT 1";
+    const select = "SELECT * FROM webhooks_waiting WHERE url = ? AND next_ms <= ? ORDER BY next_ms, created_ms LIMIT 1";
     for (;;) {
       this.#drop(`created_ms < ${this.#clock.nowMs() - GIVE_UP_MS}`, "WEBHOOKS_EXPIRED");
-      const row = store.prepare<Row>(select).get(this.#clock.nowMs());
+      const row = store.prepare<Row>(select).get(endpoint.url, this.#clock.nowMs());
       if (row === undefined || this.#lifetime.signal.aborted) return;
-      const isDelivered = await this.#post(row);
+      const isDelivered = await this.#post(row, endpoint);
       if (this.#lifetime.signal.aborted) return;
       if (isDelivered) store.prepare("DELETE FROM webhooks_waiting WHERE id = ? AND url = ?").run(row.id, row.url);
       else this.#postpone(row);
@@ -143,10 +156,7 @@ export class Webhooks {
       .run(this.#clock.nowMs() + delayMs, id, url);
   }
 
-  async #post({ id, url, body }: Row): Promise<boolean> {
-    const endpoint = this.#options.endpoints.find((each) => each.url === url);
-    // Taken out of the configuration meanwhile: nobody is to be told any more.
-    if (endpoint === undefined) return true;
+  async #post({ id, url, body }: Row, endpoint: WebhookEndpoint): Promise<boolean> {
     const timestamp = String(Math.floor(this.#clock.nowMs() / 1000));
     const headers = {
       "content-type": "application/json",

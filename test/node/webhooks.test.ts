@@ -289,7 +289,6 @@ describe("webhooks", function () {
       { url: otherUrl, secret },
     ]);
     first.add(funded);
-    await failed(1, store);
     await until(() => rowsOf(store).every(({ attempts }) => attempts === 1));
     await first.stop();
     clock.pass(1_000);
@@ -297,6 +296,27 @@ describe("webhooks", function () {
     await until(() => rowsOf(store).length === 0);
     expect(receiver.deliveries).to.have.length(1);
     expect(other.deliveries).to.have.length(2);
+  });
+
+  it("delivers to one endpoint while another takes the connection and never answers", async () => {
+    const store = open();
+    const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    stops.push(() => {
+      silent.closeAllConnections();
+      silent.close();
+    });
+    const silentUrl = `http://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+    const webhooks = start(store, [
+      { url: silentUrl, secret },
+      { url, secret },
+    ]);
+    webhooks.add(funded);
+    webhooks.add({ kind: "disputed", deal: summary });
+    await until(() => receiver.deliveries.length === 2);
+    await until(() => rowsOf(store).every((row) => row.url === silentUrl));
+    // The silent one is being waited for: its first delivery is still under way.
+    expect(rowsOf(store).map(({ attempts }) => attempts)).to.deep.equal([0, 0]);
   });
 
   it("keeps nothing where no endpoint is configured", () => {
