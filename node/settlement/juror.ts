@@ -1,8 +1,18 @@
-import { encodeAbiParameters, keccak256, numberToHex, parseEventLogs, type Abi, type Address, type Hex } from "viem";
+import {
+  encodeAbiParameters,
+  keccak256,
+  numberToHex,
+  parseAbi,
+  parseEventLogs,
+  type Abi,
+  type Address,
+  type Hex,
+} from "viem";
 import { dealDisputesAbi, encodeHeader, jurorPanelAbi, SuretyError, type Deployment } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
 import type { ChainSender, Heads } from "../chain/port.ts";
+import { revertDataOf } from "../chain/revert.ts";
 import type { Store } from "../store/port.ts";
 import type { Transport } from "../transport/port.ts";
 import { fetchEvidence } from "./deliverables.ts";
@@ -29,6 +39,8 @@ export interface JurorOptions {
   readonly onStep?: (step: string, disputeId: bigint) => void;
 }
 
+/** ERC-792: what an arbitrator does to who asked it. */
+const arbitrableAbi = parseAbi(["function rule(uint256 disputeId, uint256 ruling)"]);
 /** IJurorPanel.Stage. */
 const stages = ["None", "Drawing", "Committing", "Revealing", "Appealing", "Due", "Ruled"] as const;
 const MIGRATIONS = [
@@ -39,6 +51,8 @@ const MIGRATIONS = [
 /** Seconds before the end of committing at which a vote without evidence is better than none. */
 const DECIDE_MARGIN_SECONDS = 30;
 const FETCH_TIMEOUT_MS = 10_000;
+/** A ruling that was refused for so long is not taken any more: by then every deal has had its default. */
+const DELIVERY_PATIENCE_SECONDS = 30 * 86_400;
 
 interface VoteRow {
   readonly choice: number;
@@ -153,7 +167,33 @@ export class Juror {
       if (!isSettled) await this.#send("settle", [id, round], id);
     }
     await this.#withdraw(id);
+    if (await this.#awaitsDelivery(id, rounds - 1n)) return;
     store.transaction(() => store.prepare("INSERT OR IGNORE INTO juror_ended VALUES (?)").run(id.toString()));
+  }
+
+  /** Delivers a ruling that the arbitrable had refused, as soon as it would take it: trying is free, a refusal is not. */
+  async #awaitsDelivery(id: bigint, lastRound: bigint): Promise<boolean> {
+    const { client, chainTime } = this.#options;
+    const read = { ...this.#panel, args: [id] } as const;
+    const [arbitrable, , , ruling, isDelivered] = await this.#ask(
+      client.readContract({ ...read, functionName: "disputeOf" }),
+    );
+    if (isDelivered) return false;
+    const rule = { address: arbitrable, abi: arbitrableAbi, functionName: "rule", args: [id, ruling] } as const;
+    const trial = client.simulateContract({ ...rule, account: this.#panel.address }).then(
+      () => true,
+      (cause: unknown) => {
+        if (revertDataOf(cause) === undefined) throw cause;
+        return false;
+      },
+    );
+    if (await this.#ask(trial)) {
+      await this.#send("deliver", [id], id);
+      return false;
+    }
+    const reading = client.readContract({ ...this.#panel, functionName: "roundOf", args: [id, lastRound] });
+    const [, , , , appealUntil] = await this.#ask(reading);
+    return chainTime() < appealUntil + DELIVERY_PATIENCE_SECONDS;
   }
 
   /** Fees and bonds that the panel owes to our account. */
@@ -227,7 +267,8 @@ export class Juror {
       onStep?.(functionName, id);
     } catch (fault) {
       const isOvertaken =
-        fault instanceof SuretyError && /^CALL_REVERTED_JUROR_PANEL_(WRONG_STAGE|SETTLED|VOTED)/.test(fault.code);
+        fault instanceof SuretyError &&
+        /^CALL_REVERTED_JUROR_PANEL_(WRONG_STAGE|SETTLED|VOTED|DELIVERED)/.test(fault.code);
       if (!isOvertaken) throw fault;
     }
     await heads.refresh(this.#lifetime.signal);

@@ -25,12 +25,23 @@ const MIGRATIONS = [
   `CREATE TABLE reporter_fork (
     log TEXT PRIMARY KEY, call TEXT NOT NULL, salt TEXT NOT NULL, is_reserved INTEGER NOT NULL, is_done INTEGER NOT NULL
   ) WITHOUT ROWID, STRICT`,
+  // Each sequence number that a log has twice is an offence of its own; those of before have one each.
+  `CREATE TABLE reporter_offence (
+    log TEXT NOT NULL, seq INTEGER NOT NULL, call TEXT NOT NULL, salt TEXT NOT NULL, is_reserved INTEGER NOT NULL,
+    is_done INTEGER NOT NULL, PRIMARY KEY (log, seq)
+  ) WITHOUT ROWID, STRICT;
+  INSERT INTO reporter_offence SELECT log, -1, call, salt, is_reserved, is_done FROM reporter_fork;
+  DROP TABLE reporter_fork`,
 ];
 /** Forks that wait to be reported; a flood of them is somebody's attack, and the first ones are as good as any. */
 const MAX_WAITING = 1_024;
+/** Of one log: who forks it at every entry must not take the places of all others. */
+const MAX_WAITING_OF_LOG = 16;
 
 interface Row {
   readonly log: Hex;
+  /** -1: of a store before offences were told apart. */
+  readonly seq: number;
   readonly call: Hex;
   readonly salt: Hex;
   readonly is_reserved: number;
@@ -71,9 +82,11 @@ export class ForkReporter {
     const args = [signedOf(first), signedOf(second)] as const;
     const call = encodeFunctionData({ abi: evidenceSlasherAbi, functionName: "reportEquivocation", args });
     const insert = store.prepare(
-      `INSERT OR IGNORE INTO reporter_fork SELECT ?, ?, ?, 0, 0 WHERE (SELECT count(*) FROM reporter_fork WHERE is_done = 0) < ${MAX_WAITING}`,
+      `INSERT OR IGNORE INTO reporter_offence SELECT ?1, ?2, ?3, ?4, 0, 0
+       WHERE (SELECT count(*) FROM reporter_offence WHERE is_done = 0) < ${MAX_WAITING}
+       AND (SELECT count(*) FROM reporter_offence WHERE is_done = 0 AND log = ?1) < ${MAX_WAITING_OF_LOG}`,
     );
-    store.transaction(() => insert.run(first.header.log, call, random()));
+    store.transaction(() => insert.run(first.header.log, first.header.seq, call, random()));
     this.#wake();
   }
 
@@ -89,22 +102,30 @@ export class ForkReporter {
   }
 
   async #run(): Promise<void> {
-    const rows = this.#options.store.prepare<Row>("SELECT * FROM reporter_fork WHERE is_done = 0").all();
+    const rows = this.#options.store.prepare<Row>("SELECT * FROM reporter_offence WHERE is_done = 0").all();
     for (const row of rows) {
-      if (row.is_reserved === 0) await this.#reserve(row);
-      await this.#report(row);
+      try {
+        if (row.is_reserved === 0) await this.#reserve(row);
+        await this.#report(row);
+      } catch (fault) {
+        // One that has to wait for a block holds up no other; the next head wakes it again.
+        if (this.#lifetime.signal.aborted) throw fault;
+        this.#options.onFault(fault);
+      }
     }
   }
 
-  async #reserve({ log, call, salt }: Row): Promise<void> {
+  async #reserve(row: Row): Promise<void> {
+    const { call, salt } = row;
     const { sender, deployment } = this.#options;
     const module = deployment.contracts.evidenceSlasher;
     const commitment = reportCommitmentOf({ reporter: sender.address, module, call, salt });
     await this.#send("reserve", [commitment]);
-    this.#mark(log, "is_reserved");
+    this.#mark(row, "is_reserved");
   }
 
-  async #report({ log, call, salt }: Row): Promise<void> {
+  async #report(row: Row): Promise<void> {
+    const { log, call, salt } = row;
     const { deployment, onFault, onReported } = this.#options;
     try {
       const hash = await this.#send("report", [deployment.contracts.evidenceSlasher, call, salt]);
@@ -113,18 +134,20 @@ export class ForkReporter {
       if (!(fault instanceof SuretyError) || !fault.code.startsWith("CALL_REVERTED_")) throw fault;
       if (fault.code.endsWith("NOT_RESERVED")) {
         // Too early is a matter of a block. No reservation at all: a reorg took it, or a report before a restart used it.
-        if (fault.values["reservedAt"] === 0n) this.#mark(log, "is_reserved", 0);
+        if (fault.values["reservedAt"] === 0n) this.#mark(row, "is_reserved", 0);
         throw fault;
       }
       // The slasher refuses it for ever, as a fork that was paid for.
       onFault(fault);
     }
-    this.#mark(log, "is_done");
+    this.#mark(row, "is_done");
   }
 
-  #mark(log: Hex, column: "is_reserved" | "is_done", value: 0 | 1 = 1): void {
+  #mark({ log, seq }: Row, column: "is_reserved" | "is_done", value: 0 | 1 = 1): void {
     const { store } = this.#options;
-    store.transaction(() => store.prepare(`UPDATE reporter_fork SET ${column} = ? WHERE log = ?`).run(value, log));
+    store.transaction(() =>
+      store.prepare(`UPDATE reporter_offence SET ${column} = ? WHERE log = ? AND seq = ?`).run(value, log, seq),
+    );
   }
 
   async #send(functionName: string, args: readonly unknown[]): Promise<Hex> {

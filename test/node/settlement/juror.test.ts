@@ -191,4 +191,31 @@ describe("a jury of nodes", function () {
       expect(seats.flatMap(({ steps }) => steps).filter((took) => took === step)).to.have.length(1);
     }
   });
+
+  it("delivers a ruling that was refused, once it is taken, and asks in vain nowhere", async () => {
+    const { viem } = world.chain;
+    const taker = await viem.deployContract("RulingTaker", [panel.address]);
+    const [jury] = await Promise.all([seat(JURORS[0], [], () => Promise.resolve(0))]);
+    await taker.write.ask([2n, "0x"], { value: 3n * JUROR_FEE });
+    await taker.write.setRefusing([true]);
+    const stage = async () => Number(await panel.read.stageOf([DISPUTE]));
+    await world.networkHelpers.mine(Number((await round()).seedBlock - (await world.client.getBlockNumber())) + 1);
+    await world.heads.refresh(never);
+    await until(async () => (await stage()) === 2);
+    // Nobody has evidence, and nobody votes in time: the first round leaves "refused to arbitrate".
+    await passTo((await round()).appealUntil);
+    await until(() => jury.steps.includes("settle"));
+    for (let k = 0; k < 3; k++) {
+      await world.networkHelpers.mine();
+      await world.heads.refresh(never);
+    }
+    expect((await panel.read.disputeOf([DISPUTE]))[4]).to.equal(false);
+    expect(jury.steps).to.not.include("deliver");
+    await taker.write.setRefusing([false]);
+    await world.heads.refresh(never);
+    await until(async () => (await panel.read.disputeOf([DISPUTE]))[4]);
+    expect(await taker.read.rulingOf([DISPUTE])).to.equal(1n);
+    await until(() => jury.steps.includes("deliver"));
+    expect(jury.faults).to.deep.equal([]);
+  });
 });

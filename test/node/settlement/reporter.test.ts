@@ -69,8 +69,8 @@ describe("a watcher's fork reporter", function () {
     const fields = { seq, prev: keccak256(toHex("the entry before")), bodyHash: keccak256(toHex(body)), timeMs };
     return signLogHeader(headerOf(offender.signer, fields), offender.signer, world.contracts);
   }
-  const forkOf = async (first: string, second: string): Promise<Fork> => ({
-    ...{ kind: "same-seq", first: await entryOf(first), second: await entryOf(second) },
+  const forkOf = async (first: string, second: string, seq = SEQ): Promise<Fork> => ({
+    ...{ kind: "same-seq", first: await entryOf(first, seq), second: await entryOf(second, seq) },
   });
 
   /** @param wrap what stands between the reporter and its sender */
@@ -88,7 +88,7 @@ describe("a watcher's fork reporter", function () {
     stops.push(() => reporter.stop());
     return reporter;
   }
-  const isDone = () => store.prepare("SELECT 1 FROM reporter_fork WHERE is_done = 1").get() !== undefined;
+  const isDone = () => store.prepare("SELECT 1 FROM reporter_offence WHERE is_done = 1").get() !== undefined;
   const reach = (condition: () => boolean) =>
     until(async () => {
       await world.networkHelpers.mine();
@@ -112,6 +112,15 @@ describe("a watcher's fork reporter", function () {
     reporter.add(fork);
     await reach(() => true);
     expect(await stakeOfOffender()).to.equal(STAKE - PENALTY);
+  });
+
+  it("reports each sequence number that a log has twice: each is an offence", async () => {
+    const reporter = start();
+    for (const seq of [SEQ, SEQ + 3]) reporter.add(await forkOf("this", "that", seq));
+    const done = "SELECT count(*) AS done FROM reporter_offence WHERE is_done = 1";
+    await reach(() => store.prepare<{ done: number }>(done).get()?.done === 2);
+    expect(reported).to.deep.equal([offender.signer.address, offender.signer.address]);
+    expect(await stakeOfOffender()).to.equal(STAKE - 2n * PENALTY);
   });
 
   it("takes a fork up again that was on disk when the node stopped between reservation and report", async () => {
@@ -147,7 +156,7 @@ describe("a watcher's fork reporter", function () {
     first.add(await forkOf("this", "that"));
     await reach(isDone);
     await first.stop();
-    store.transaction(() => store.prepare("UPDATE reporter_fork SET is_done = 0").run());
+    store.transaction(() => store.prepare("UPDATE reporter_offence SET is_done = 0").run());
     start();
     await reach(isDone);
     expect(await stakeOfOffender()).to.equal(STAKE - PENALTY);
@@ -168,6 +177,6 @@ describe("a watcher's fork reporter", function () {
   it("reports no broken link: a gap of the signer's disk is no second history", async () => {
     const reporter = start();
     reporter.add({ kind: "broken-link", first: await entryOf("this"), second: await entryOf("that", SEQ + 1) });
-    expect(store.prepare("SELECT 1 FROM reporter_fork").get()).to.equal(undefined);
+    expect(store.prepare("SELECT 1 FROM reporter_offence").get()).to.equal(undefined);
   });
 });
