@@ -1,4 +1,11 @@
-import { contentHashOf, MAX_TTL_SECONDS, type Bodies, type KindName } from "#protocol";
+import {
+  contentHashOf,
+  MAX_TTL_SECONDS,
+  mechanismHashOf,
+  type Bodies,
+  type KindName,
+  type MechanismDocument,
+} from "#protocol";
 import { encode } from "@ipld/dag-cbor";
 import type { Hex } from "viem";
 import type { Capability } from "./application.ts";
@@ -17,11 +24,15 @@ const RECEIPT_TTL_S = 16_000_000;
 /** An announcement that nobody has answered an hour after its bidding is history. */
 const INTENT_TTL_S = 3_600;
 
+/** Rules stay of use as long as a deal under them: the longest ttl. */
+const RULES_TTL_S = MAX_TTL_SECONDS;
+
 /** What was started stays of use as long as what it signed: the longest ttl. */
 const ATTEST_TTL_S = MAX_TTL_SECONDS;
 
 const migrations = [
   "CREATE TABLE announcer_declared (topic TEXT PRIMARY KEY, target TEXT NOT NULL, content TEXT NOT NULL) STRICT",
+  "CREATE TABLE announcer_rules (hash TEXT PRIMARY KEY, entry TEXT NOT NULL) STRICT",
 ];
 
 export interface AnnouncerOptions {
@@ -68,6 +79,15 @@ export class Announcer {
 
   receipt(receipt: Bodies["receipt"]): void {
     this.#append("receipt", receipt, RECEIPT_TTL_S);
+  }
+
+  /** The body of the entry is the document itself: its hash is the mechanismHash of every deal under it. */
+  publishRules(rules: MechanismDocument): void {
+    const { store } = this.#options;
+    const hash = mechanismHashOf(rules);
+    if (store.prepare("SELECT 1 FROM announcer_rules WHERE hash = ?").get(hash) !== undefined) return;
+    const { digest } = this.#append("mechanism", rules, RULES_TTL_S);
+    store.prepare("INSERT INTO announcer_rules (hash, entry) VALUES (?, ?)").run(hash, digest);
   }
 
   stop(): void {

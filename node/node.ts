@@ -4,15 +4,19 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesToHex, zeroAddress, zeroHash, type Address, type Hex } from "viem";
 import {
+  bondOf,
   createSigner,
   dealEscrowAbi,
   encodeLogHeader,
+  isDocument,
   kinds,
+  postedPriceOf,
   purposes,
   signerHashOf,
   SuretyError,
   topicIdOf,
   type LogRange,
+  type Rules,
   type Signer,
 } from "#protocol";
 import { createToolMounts } from "./api/mcp/mounts.ts";
@@ -61,6 +65,8 @@ import { createTabChain } from "./settlement/tabs/tab-chain.ts";
 import { createTabs, type TabWork } from "./settlement/tabs/tabs.ts";
 import { openShop } from "./shop.ts";
 import { openStore } from "./store/sqlite.ts";
+import { GraphBoard } from "./graphs/board.ts";
+import { JOINT_REWARD_TOPIC, rewardDeliverableOf } from "./graphs/reward.ts";
 import { decodeSpecification, TaskBoard } from "./tasks.ts";
 import { Webhooks } from "./webhooks.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
@@ -234,6 +240,7 @@ async function compose(
   const negotiator = createNegotiator({
     ...{ agentId, signer, contracts, transport, identity, store, chainTime, ...adapt(application) },
     random: () => BigInt(bytesToHex(randomBytes(32))),
+    standing: scores,
     onAgreed(agreement) {
       settlement.adopt(agreement);
       journal.note("agreed", { dealId: agreement.dealId, role: agreement.role, price: agreement.deal.price });
@@ -245,6 +252,7 @@ async function compose(
   const tasks = new TaskBoard({
     ...{ agentId, token, store, discovery, transport, negotiator, settlement, chainTime, nowMs },
     announce: (task, bidByMs) => announcer.announce(task, bidByMs),
+    publishRules: (rules) => announcer.publishRules(rules),
     createId: () => randomBytes(16).toString("hex"),
     onFault: onFault("tasks"),
   });
@@ -253,8 +261,14 @@ async function compose(
   await negotiator.start();
   stops.push(() => negotiator.stop());
   stops.push(tasks.onChange(() => bell.ring()));
+  const graphs = new GraphBoard({
+    ...{ store, tasks, settlement, onFault: onFault("graphs") },
+    createId: () => randomBytes(16).toString("hex"),
+  });
   tasks.start();
   stops.push(() => tasks.stop());
+  graphs.start();
+  stops.push(() => graphs.stop());
   const randomWord = () => bytesToHex(randomBytes(32));
   if (agent.roles.includes("watcher")) {
     const reporter = new ForkReporter({
@@ -306,7 +320,7 @@ async function compose(
   const desks = { agents, orders, audit: { client, deployment, identity } };
   const api = await startApi(
     createRoutes({
-      ...{ discovery, tasks, settlement, tabs, buyer, token },
+      ...{ discovery, tasks, graphs, settlement, tabs, buyer, token },
       faults: () => faultsOf(heads, transport, agent),
       status: async (asked) => ({
         ...{ agentId, name: agent.name, peerId: transport.peerId },
@@ -381,16 +395,22 @@ function adapt(application: Application): {
       async consider({ call, mechanism, spec }) {
         const decoded = decodeSpecification(spec);
         if (decoded.kind !== "accept") return undefined;
+        // A reward for what was delivered before: there is nothing to weigh, and no bond to lose.
+        if (decoded.value.topic === JOINT_REWARD_TOPIC)
+          return isPlainReward(mechanism) ? { price: 0n, quality: 0n } : undefined;
         const quote = await application.quote(call, mechanism, decoded.value);
         return quote === undefined ? undefined : { price: quote.priceWei, quality: quote.quality };
       },
     },
     worker: {
-      perform: (deal, spec, signal) =>
-        serveRequest(application, spec, signal) ?? application.perform(deal, readSpecification(spec), signal),
+      perform(deal, spec, signal) {
+        if (deal.topic === topicIdOf(JOINT_REWARD_TOPIC)) return Promise.resolve(rewardDeliverableOf(spec));
+        return serveRequest(application, spec, signal) ?? application.perform(deal, readSpecification(spec), signal);
+      },
     },
     assessor: {
       async assess(deal, spec, deliverable, signal) {
+        if (deal.topic === topicIdOf(JOINT_REWARD_TOPIC)) return { kind: "complete", rating: 0 };
         const judged = await application.assess(deal, readSpecification(spec), deliverable, signal);
         return typeof judged === "number" ? { kind: "complete", rating: judged } : judged;
       },
@@ -414,6 +434,9 @@ function serveRequest(
   if (request.kind !== "accept") return undefined;
   return application.serve?.(request.value, signal) ?? Promise.reject(new Error("this agent serves no requests"));
 }
+
+const isPlainReward = (rules: Rules): boolean =>
+  isDocument(rules) && rules.award.rule === "posted-price" && bondOf(rules, postedPriceOf(rules) ?? 0n, 0n) === 0n;
 
 /** A juror's own program decides; without one, or without evidence, the juror refuses to arbitrate. */
 async function voteOf(

@@ -3,12 +3,17 @@ import type { Hex } from "viem";
 import {
   contentHashOf,
   decodeCanonical,
+  draftMechanism,
+  postedPriceOf,
+  readMechanismDocument,
   reject,
   accept,
   MAX_SPEC_BYTES,
+  storedMechanismOf,
   SuretyError,
   topicIdOf,
   type Call,
+  type MechanismDocument,
   type Verdict,
 } from "#protocol";
 import type { Specification } from "./application.ts";
@@ -35,6 +40,12 @@ export interface TaskRequest {
   readonly minScore: number;
   /** How long a delivery can be judged; without it a minute, which is enough for a program. */
   readonly reviewPeriodS?: number;
+  /** Rules of the call; absent: a sealed second price that asks for no bond. Its price, weights and times take the place of the above. */
+  readonly mechanism?: MechanismDocument;
+  /** Agents that are not invited, whatever they offer: who has failed this task before. */
+  readonly excludedAgentIds?: readonly bigint[];
+  /** Only these agents are invited, whatever topics they offer. */
+  readonly invitedAgentIds?: readonly bigint[];
 }
 
 export type TaskState = "searching" | "negotiating" | "settling" | "settled" | "refunded" | "cancelled" | "failed";
@@ -60,6 +71,8 @@ export interface TaskBoardOptions {
   readonly settlement: Settlement;
   /** Appends an INTENT to the log and gossips it. */
   readonly announce: (task: Task, bidByMs: number) => void;
+  /** Appends rules to the log, once, so that whoever holds the deal finds them. */
+  readonly publishRules: (rules: MechanismDocument) => void;
   /** Unix seconds of the chain. */
   readonly chainTime: () => number;
   readonly nowMs: () => number;
@@ -233,11 +246,15 @@ export class TaskBoard {
 
   async #invite(task: Task, signal: AbortSignal): Promise<void> {
     const { agentId, discovery, transport, announce, nowMs } = this.#options;
-    const { spec, query, minScore, maxInvited, biddingMs } = task.request;
-    announce(task, nowMs() + biddingMs);
-    const limit = Math.min(maxInvited + 1, 100);
-    const found = await discovery.find(query, { topic: spec.topic, minScore, limit }, signal);
-    const others = found.filter((finding) => finding.agentId !== agentId).slice(0, maxInvited);
+    const { spec, query, minScore, maxInvited, excludedAgentIds = [], invitedAgentIds } = task.request;
+    announce(task, nowMs() + timesOf(task.request).biddingMs);
+    const excluded = new Set([agentId, ...excludedAgentIds]);
+    const limit = Math.min(maxInvited + excluded.size, 100);
+    const filter = invitedAgentIds === undefined ? { topic: spec.topic, minScore, limit } : { limit: 100 };
+    const isInvited = (id: bigint) =>
+      !excluded.has(id) && (invitedAgentIds === undefined || invitedAgentIds.includes(id));
+    const found = await discovery.find(query, filter, signal);
+    const others = found.filter((finding) => isInvited(finding.agentId)).slice(0, maxInvited);
     for (const { peerId, addresses } of others) await transport.learnAddresses(peerId, addresses);
     signal.throwIfAborted();
     if (others.length === 0) return this.#end(task.id, "failed", "NOBODY_FOUND");
@@ -250,28 +267,30 @@ export class TaskBoard {
     invitees: readonly { agentId: bigint; peer: string }[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { negotiator, token, chainTime } = this.#options;
-    const { spec, reservePriceWei, valuePerQuality, submitWithinS, biddingMs } = task.request;
-    const { reviewPeriodS: reviewPeriod = REVIEW_PERIOD_S } = task.request;
+    const { negotiator, token, chainTime, publishRules } = this.#options;
+    const { spec } = task.request;
+    const rules = rulesOf(task.request);
+    const { biddingMs, submitWithinS } = timesOf(task.request);
+    const posted = rules.award.rule === "posted-price" ? postedPriceOf(rules) : undefined;
     this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);
     this.#changed();
+    publishRules(rules);
     // How it ends is told to onAgreed or onFailed, as for a call that a restart interrupted.
-    await negotiator.callForBids(
+    const calling = negotiator.callForBids(
       {
         topic: topicIdOf(spec.topic),
         spec: encodeSpecification(spec, task.id),
-        mechanism: {
-          kind: "scored-second-price",
-          version: 1,
-          valuePerQuality,
-          minQuality: 0n,
-          maxQuality: MAX_QUALITY,
-        },
-        ...{ token, invitees, reservePrice: reservePriceWei, biddingMs, reviewPeriod },
+        mechanism: rules,
+        ...{ token, invitees, biddingMs, reviewPeriod: rules.review.periodS },
+        reservePrice: posted ?? task.request.reservePriceWei,
         submitBy: chainTime() + submitWithinS,
       },
       signal,
     );
+    await calling.catch((fault: unknown) => {
+      if (!(fault instanceof SuretyError) || fault.code !== "CALL_INVALID") throw fault;
+      this.#end(task.id, "failed", `CALL_INVALID: ${fault.message}`);
+    });
   }
 
   /** The negotiator resumes calls of before the restart and tells how they end; one that never reached its disk is lost. */
@@ -349,12 +368,57 @@ export function decodeSpecification(bytes: Uint8Array): Verdict<Specification> {
   return accept({ topic, title, input });
 }
 
-function encodeRequest(request: TaskRequest): string {
-  return JSON.stringify(request, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+/** When bids and delivery are due: by the rules, or as the task says, with room to open sealed bids before the work begins. */
+function timesOf({ mechanism, biddingMs, submitWithinS }: TaskRequest): { biddingMs: number; submitWithinS: number } {
+  if (mechanism === undefined) return { biddingMs: Math.min(biddingMs, submitWithinS * 500), submitWithinS };
+  return { biddingMs: mechanism.deadlines.bidWithinMs, submitWithinS: mechanism.deadlines.submitWithinS };
 }
 
+/** The rules of a task that brings none: a sealed second price. Equal tasks share one document. */
+function rulesOf(request: TaskRequest): MechanismDocument {
+  if (request.mechanism !== undefined) return request.mechanism;
+  const { spec, valuePerQuality, reviewPeriodS = REVIEW_PERIOD_S } = request;
+  const { biddingMs, submitWithinS } = timesOf(request);
+  const draft = draftMechanism({
+    ...{ name: `Tasks on ${spec.topic}`, topics: [spec.topic], rule: "scored-second-price", valuePerQuality },
+  });
+  return {
+    ...draft,
+    award: { ...draft.award, maxQuality: MAX_QUALITY },
+    review: { ...draft.review, periodS: reviewPeriodS },
+    deadlines: {
+      ...draft.deadlines,
+      bidWithinMs: biddingMs,
+      revealWithinMs: Math.min(biddingMs, submitWithinS * 250),
+      submitWithinS,
+    },
+  };
+}
+
+function encodeRequest({ mechanism, ...request }: TaskRequest): string {
+  const stored = mechanism === undefined ? {} : { mechanism: storedMechanismOf(mechanism) };
+  return JSON.stringify({ ...request, ...stored }, (_, value: unknown) =>
+    typeof value === "bigint" ? value.toString() : value,
+  );
+}
+
+/** A request as JSON holds it: amounts are text. */
+type StoredRequest = Omit<TaskRequest, "mechanism" | "reservePriceWei" | "valuePerQuality" | AgentLists> & {
+  readonly reservePriceWei: string;
+  readonly valuePerQuality: string;
+  readonly mechanism?: unknown;
+} & { readonly [K in AgentLists]?: readonly string[] };
+type AgentLists = "excludedAgentIds" | "invitedAgentIds";
+
 function decodeRequest(text: string): TaskRequest {
-  const request = JSON.parse(text) as TaskRequest & { reservePriceWei: string; valuePerQuality: string };
-  const { reservePriceWei, valuePerQuality } = request;
-  return { ...request, reservePriceWei: BigInt(reservePriceWei), valuePerQuality: BigInt(valuePerQuality) };
+  const { mechanism, excludedAgentIds, invitedAgentIds, ...request } = JSON.parse(text) as StoredRequest;
+  const rules = mechanism === undefined ? undefined : readMechanismDocument(mechanism);
+  if (rules !== undefined && rules.kind !== "accept") throw new Error(`a stored task's rules: ${rules.detail}`);
+  return {
+    ...request,
+    ...{ reservePriceWei: BigInt(request.reservePriceWei), valuePerQuality: BigInt(request.valuePerQuality) },
+    ...(rules === undefined ? {} : { mechanism: rules.value }),
+    ...(excludedAgentIds === undefined ? {} : { excludedAgentIds: excludedAgentIds.map(BigInt) }),
+    ...(invitedAgentIds === undefined ? {} : { invitedAgentIds: invitedAgentIds.map(BigInt) }),
+  };
 }

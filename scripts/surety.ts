@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   proof: async () => (await import("./commands/proof.ts")).proofCommand(),
   mechanism: async () => (await import("./commands/mechanism.ts")).mechanismCommand(),
   mcp: async () => (await import("./commands/mcp.ts")).mcpCommand(),
+  task: async () => (await import("./commands/task.ts")).taskCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   tab: async () => (await import("./commands/tab.ts")).tabCommand(),
   pay: async () => (await import("./commands/pay.ts")).payCommand(),

@@ -1,11 +1,13 @@
 import { bytesToHex, hexToBytes, isHex, stringToBytes, type Address, type Hex } from "viem";
-import { contentHashOf, SuretyError, topicIdOf } from "#protocol";
+import { contentHashOf, readMechanismDocument, SuretyError, topicIdOf, type MechanismDocument } from "#protocol";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { FindFilter } from "../discovery/port.ts";
 import type { Settlement } from "../settlement/driver.ts";
 import { encodeEvidence, type EvidenceBundle } from "../settlement/evidence.ts";
 import type { Tabs, TabSummary } from "../settlement/tabs/tabs.ts";
 import type { Buyer, PaidAnswer, PurchaseRequest } from "../x402/client.ts";
+import type { GraphBoard } from "../graphs/board.ts";
+import type { GraphRequest, SubtaskRequest } from "../graphs/port.ts";
 import { DEFAULT_BIDDING_MS, type TaskBoard, type TaskRequest } from "../tasks.ts";
 import type { Answer, Route } from "./server.ts";
 
@@ -27,6 +29,7 @@ export interface RouteOptions {
   readonly faults: () => readonly string[];
   readonly discovery: Discovery;
   readonly tasks: TaskBoard;
+  readonly graphs: GraphBoard;
   readonly settlement: Settlement;
   readonly tabs: Tabs;
   readonly buyer: Buyer;
@@ -40,6 +43,7 @@ export function createRoutes({
   faults,
   discovery,
   tasks,
+  graphs,
   settlement,
   tabs,
   buyer,
@@ -72,6 +76,15 @@ export function createRoutes({
       answer({ url }) {
         const task = tasks.get(url.pathname.slice("/tasks/".length));
         return task === undefined ? { status: 404, body: { error: { code: "TASK_UNKNOWN" } } } : ok(task);
+      },
+    },
+    { method: "POST", path: "/graphs", answer: ({ body }) => ({ status: 201, body: graphs.add(readGraph(body)) }) },
+    {
+      method: "GET",
+      path: "/graphs/",
+      answer({ url }) {
+        const graph = graphs.get(url.pathname.slice("/graphs/".length));
+        return graph === undefined ? { status: 404, body: { error: { code: "GRAPH_UNKNOWN" } } } : ok(graph);
       },
     },
     { method: "GET", path: "/deals", answer: () => ok({ deals: settlement.deals() }) },
@@ -236,8 +249,48 @@ function readTask(body: unknown): TaskRequest {
     biddingMs: readNumber(fields["biddingMs"] ?? DEFAULT_BIDDING_MS, "biddingMs", 1),
     maxInvited: readNumber(fields["maxInvited"] ?? 8, "maxInvited", 1),
     minScore: readNumber(fields["minScore"] ?? 0, "minScore"),
+    ...(fields["mechanism"] === undefined ? {} : { mechanism: readRules(fields["mechanism"]) }),
+    ...(fields["excludedAgentIds"] === undefined ? {} : { excludedAgentIds: readIds(fields["excludedAgentIds"]) }),
   };
 }
+
+/** A graph as `surety task run` posts it; whether it is one is for the board to say. */
+function readGraph(body: unknown): GraphRequest {
+  const { subtasks, maxAttempts, rewardWei } = recordOf(body);
+  if (!Array.isArray(subtasks)) throw invalid("subtasks", "a list");
+  return {
+    subtasks: subtasks.map((subtask: unknown, i) => readSubtask(recordOf(subtask), `subtasks[${i}]`)),
+    maxAttempts: readNumber(maxAttempts ?? 3, "maxAttempts", 1),
+    rewardWei: readAmount(rewardWei ?? "0", "rewardWei"),
+  };
+}
+
+function readSubtask({ name, needs, worth, ...task }: Record<string, unknown>, field: string): SubtaskRequest {
+  const named = needs ?? [];
+  if (!Array.isArray(named) || !named.every((need) => typeof need === "string")) {
+    throw invalid(`${field}.needs`, "a list of names");
+  }
+  return {
+    ...{ name: readText(name, `${field}.name`), needs: named, task: readTask(task) },
+    ...(worth === undefined ? {} : { worth: readAmount(worth, `${field}.worth`) }),
+  };
+}
+
+/** A mechanism document as its file holds it. */
+function readRules(value: unknown): MechanismDocument {
+  const verdict = readMechanismDocument(value);
+  if (verdict.kind === "accept") return verdict.value;
+  throw invalid("mechanism", `a mechanism document (${verdict.detail})`);
+}
+
+function readIds(value: unknown): bigint[] {
+  if (!Array.isArray(value) || value.length > MAX_EXCLUDED)
+    throw invalid("excludedAgentIds", `at most ${MAX_EXCLUDED} agent ids`);
+  return value.map((id, i) => readAmount(id, `excludedAgentIds[${i}]`));
+}
+
+/** An exclusion list is grown by failures; beyond this, nobody is left to invite. */
+const MAX_EXCLUDED = 64;
 
 function readText(value: unknown, field: string): string {
   if (typeof value !== "string" || value === "") throw invalid(field, "a text");

@@ -44,7 +44,7 @@ import {
   MAX_OPEN_SESSIONS,
   MAX_OPEN_SESSIONS_PER_CLIENT,
 } from "./limits.ts";
-import type { Agreement, Bidder, CallFailure, CallOutcome, CallRequest, StandingPort } from "./port.ts";
+import type { Agreement, Bidder, CallFailure, CallOutcome, CallRequest, StandingPort, Standings } from "./port.ts";
 import {
   checkCall,
   checkOffer,
@@ -54,7 +54,7 @@ import {
   type ProviderEvent,
   type ProviderSession,
 } from "./provider.ts";
-import { clientAgreementOf, faultOfRequest, proveRules, providerAgreementOf, rulesRefused } from "./request.ts";
+import { clientAgreementOf, faultOfRequest, groundSession, providerAgreementOf, rulesRefused } from "./request.ts";
 import { SessionStore, type Session } from "./session-store.ts";
 
 export interface NegotiatorOptions {
@@ -164,8 +164,11 @@ class NegotiationDriver implements Negotiator {
 
   async callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome> {
     signal.throwIfAborted();
+    const standings = isDocument(request.mechanism) ? await this.#standingsOf(request, signal) : undefined;
+    signal.throwIfAborted();
+    // From here on the bidding runs.
     const created = this.#createSession(request);
-    const session = isDocument(request.mechanism) ? await this.#groundSession(created, request, signal) : created;
+    const session = standings === undefined ? created : groundSession(created, request, standings);
     const { promise, resolve } = Promise.withResolvers<CallOutcome>();
     this.#outcomes.set(session.callId, resolve);
     const onAbort = () => {
@@ -203,23 +206,10 @@ class NegotiationDriver implements Negotiator {
     return { role: "client", phase: "called", callId, call, mechanism, spec, signature, invitees, ...blank };
   }
 
-  /** What a certificate under a document will show: scores and epoch as they are now, and the proof of the payments. */
-  async #groundSession(session: ClientSession, request: CallRequest, signal: AbortSignal): Promise<ClientSession> {
-    const { topic, invitees, mechanism, proof } = request;
+  async #standingsOf({ topic, invitees }: CallRequest, signal: AbortSignal): Promise<Standings> {
     const agentIds = invitees.map(({ agentId }) => agentId);
-    const { epoch, scores } = await this.#standingsOf(topic, agentIds, signal);
-    const standings = [...scores]
-      .map(([agentId, relativeScore]) => ({ agentId, relativeScore }))
-      .filter(({ relativeScore }) => relativeScore > 0n)
-      .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
-    const dual = proveRules(session, mechanism, proof);
-    return { ...session, grounds: { standings, epoch, proof: dual } };
-  }
-
-  async #standingsOf(topic: bigint, agentIds: readonly bigint[], signal: AbortSignal) {
-    const { standing } = this.#options;
-    if (standing === undefined) return { epoch: 0, scores: new Map<bigint, bigint>() };
-    return await standing.standingsOf(topic, agentIds, signal);
+    const none = { epoch: 0, scores: new Map<bigint, bigint>() };
+    return (await this.#options.standing?.standingsOf(topic, agentIds, signal)) ?? none;
   }
 
   // ---- what arrives ----------------------------------------------------------------------------------------------

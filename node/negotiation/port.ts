@@ -36,14 +36,15 @@ export interface Invitation {
   readonly spec: Uint8Array;
 }
 
+/** The last finalized epoch (0 = none), and `relativeScoreOf` of each agent that has one. */
+export interface Standings {
+  readonly epoch: number;
+  readonly scores: ReadonlyMap<bigint, bigint>;
+}
+
 /** Relative scores of the last finalized epoch; the reputation stage comes later, so node.ts supplies it. */
 export interface StandingPort {
-  /** @returns the epoch (0 = none is finalized), and `relativeScoreOf` of each agent that has one */
-  standingsOf(
-    topic: bigint,
-    agentIds: readonly bigint[],
-    signal: AbortSignal,
-  ): Promise<{ readonly epoch: number; readonly scores: ReadonlyMap<bigint, bigint> }>;
+  standingsOf(topic: bigint, agentIds: readonly bigint[], signal: AbortSignal): Promise<Standings>;
 }
 
 /** Price: the least that the provider would accept; under a second price that is the best bid. */

@@ -1,5 +1,6 @@
 import {
   checkMechanismProof,
+  decodeRules,
   isDocument,
   MAX_BIDS,
   MAX_SPEC_BYTES,
@@ -13,13 +14,26 @@ import {
 import type { PeerName } from "../transport/port.ts";
 import type { ClientSession } from "./client.ts";
 import { MAX_BIDDING_MS } from "./limits.ts";
-import type { Agreement, CallRequest, Invitee } from "./port.ts";
+import type { Agreement, CallRequest, Invitee, Standings } from "./port.ts";
 import type { ProviderSession } from "./provider.ts";
 
 // What goes into a session and what comes out of it: the judgement of our own request, and the agreement of either side.
 
+/** A session with what its certificates will show: scores and epoch as they are now, and the proof of the payments. */
+export function groundSession(
+  session: ClientSession,
+  { mechanism, proof }: CallRequest,
+  { epoch, scores }: Standings,
+): ClientSession {
+  const standings = [...scores]
+    .map(([agentId, relativeScore]) => ({ agentId, relativeScore }))
+    .filter(({ relativeScore }) => relativeScore > 0n)
+    .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+  return { ...session, grounds: { standings, epoch, proof: proveRules(session, mechanism, proof) } };
+}
+
 /** The proof of a document's payments at the bond of a newcomer: what every offer under it carries. */
-export function proveRules({ call }: ClientSession, rules: Rules, given: Dual | undefined): Dual | null {
+function proveRules({ call }: ClientSession, rules: Rules, given: Dual | undefined): Dual | null {
   if (!isDocument(rules) || rules.agency === null) return null;
   const solved = given === undefined ? solveMechanism(rules, rules.agency.target) : undefined;
   const dual = given ?? (solved?.kind === "accept" ? solved.value.dual : undefined);
@@ -46,7 +60,8 @@ export function clientAgreementOf(session: ClientSession, signer: Signer): Agree
   const { deal, dealId, signature } = offer;
   const client = { signer: signer.address, signature };
   const provider = { signer: acceptance.signer, signature: acceptance.signature };
-  return { role: "client", callId, dealId, deal, client, provider, peer, spec, agreedAtMs: acceptance.atMs };
+  const shares = sharesOf(session.mechanism);
+  return { role: "client", callId, dealId, deal, client, provider, peer, spec, agreedAtMs: acceptance.atMs, ...shares };
 }
 
 /** The same, on the other side. */
@@ -55,7 +70,16 @@ export function providerAgreementOf(session: ProviderSession, peer: PeerName, si
   if (!deal || !dealId || !client || !acceptance || acceptedAtMs === undefined)
     throw new Error("no agreement to speak of");
   const provider = { signer: signer.address, signature: acceptance };
-  return { role: "provider", callId, dealId, deal, client, provider, peer, spec, agreedAtMs: acceptedAtMs };
+  const shares = sharesOf(session.mechanism);
+  return { role: "provider", callId, dealId, deal, client, provider, peer, spec, agreedAtMs: acceptedAtMs, ...shares };
+}
+
+/** The leaves behind the deal's splitsRoot, as the rules name them. */
+function sharesOf(mechanism: Uint8Array): Pick<Agreement, "shares"> {
+  const rules = decodeRules(mechanism);
+  if (rules.kind !== "accept" || !isDocument(rules.value)) return {};
+  const { rule, shares } = rules.value.split;
+  return rule === "fixed" ? { shares } : {};
 }
 
 /** What keeps our own request from being a call; undefined if nothing does. */

@@ -1,6 +1,14 @@
 import { gql, GraphQLClient } from "graphql-request";
 import type { Hex } from "viem";
-import { packScoreQuery, reputationEpochsAbi, topicIdOf, unpackLeaf, verifyProof, type Deployment } from "#protocol";
+import {
+  packScoreQuery,
+  reputationEpochsAbi,
+  topicIdOf,
+  relativeScoreOf,
+  unpackLeaf,
+  verifyProof,
+  type Deployment,
+} from "#protocol";
 import type { ReputationClient } from "./chain.ts";
 
 interface ScoreAnswer {
@@ -90,6 +98,24 @@ export class ScoreReader {
     const finalized = await this.#finalized(topicIdOf(topic));
     if (finalized === undefined || this.#graphql === undefined) return undefined;
     return await this.#provenScore(this.#graphql, finalized, agentId, signal);
+  }
+
+  /** @returns the last finalized epoch (0 = none), and each agent's score as a multiple of the uniform share, in 1/2^16 */
+  async standingsOf(
+    topic: bigint,
+    agentIds: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<{ readonly epoch: number; readonly scores: ReadonlyMap<bigint, bigint> }> {
+    const graphql = this.#graphql;
+    const finalized = graphql === undefined ? undefined : await this.#finalized(topic);
+    if (graphql === undefined || finalized === undefined) return { epoch: 0, scores: new Map() };
+    const scores = new Map<bigint, bigint>();
+    const asked = agentIds.slice(0, MAX_AGENTS).map(async (agentId) => {
+      const proven = await this.#provenScore(graphql, finalized, agentId, signal);
+      if (proven !== undefined) scores.set(agentId, relativeScoreOf(proven.score, finalized.leafCount));
+    });
+    await Promise.all(asked);
+    return { epoch: finalized.epoch, scores };
   }
 
   async #finalized(topic: bigint): Promise<FinalizedTopic | undefined> {

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { draftMechanism, storedMechanismOf } from "#protocol";
 import type { Scenario, ScenarioAgent, ScenarioTask } from "./scenario.ts";
 import { skills } from "./skills.ts";
 
@@ -16,9 +17,31 @@ const RESERVE = 10n * TOKEN;
 /** Every other task weighs quality so much that no undercutting wins it. */
 const VALUE_PER_QUALITY = [TOKEN / 100n, TOKEN] as const;
 /** Long enough for a busy machine, short enough that nobody waits long for the silent one's refund. */
-const SUBMIT_WITHIN_S = 12;
+const SUBMIT_WITHIN_S = 20;
+const BID_WITHIN_MS = 12_000;
+const OPEN_WITHIN_MS = 6_000;
+const REVIEW_S = 60;
+/** The price again as a bond at the best score, twice of it without one, half of the difference gone at the uniform share. */
+const BOND_CURVE = { slashShare: 65_536, factorAtZero: 131_072, halfScore: 65_536n };
 /** In the second round: half of the best score found. What stake alone gives the careless and the silent one is less. */
 const MIN_SCORE = 0.5;
+
+/** The rules of every task: a sealed second price, with bonds by the provider's finalized score. */
+function rulesOf(topic: string, valuePerQuality: bigint): unknown {
+  const draft = draftMechanism({
+    name: `Tasks on ${topic}`,
+    topics: [topic],
+    rule: "scored-second-price",
+    valuePerQuality,
+  });
+  const times = { bidWithinMs: BID_WITHIN_MS, revealWithinMs: OPEN_WITHIN_MS, submitWithinS: SUBMIT_WITHIN_S };
+  return storedMechanismOf({
+    ...draft,
+    bond: { ...draft.bond, curve: BOND_CURVE },
+    deadlines: { ...draft.deadlines, ...times },
+    review: { ...draft.review, periodS: REVIEW_S },
+  });
+}
 
 type Conduct = "honest" | "careless" | "silent";
 
@@ -31,7 +54,7 @@ function provider(
 ): ScenarioAgent {
   const options = { topic, priceWei: (priceTokens * TOKEN).toString(), quality, conduct };
   const stake = roles.includes("publisher") ? PUBLISHER_STAKE : STAKE;
-  return { name, process, application: { module, options }, roles, tokens: 0n, stake };
+  return { name, process, application: { module, options }, roles, tokens: PURSE, stake };
 }
 
 const buyer = (process: number, name: string): ScenarioAgent => ({
@@ -68,6 +91,7 @@ function tasksOf(by: string, minScore: number): ScenarioTask[] {
       minScore,
       reservePriceWei: RESERVE,
       valuePerQuality: VALUE_PER_QUALITY[index % 2 === 0 ? 0 : 1],
+      mechanism: rulesOf(topic, VALUE_PER_QUALITY[index % 2 === 0 ? 0 : 1]),
       submitWithinS: SUBMIT_WITHIN_S,
       maxInvited: 8,
     })),

@@ -29,6 +29,8 @@ export interface ScenarioTask {
   /** Seconds from the call until the delivery is due. */
   readonly submitWithinS: number;
   readonly maxInvited: number;
+  /** Rules of the call as a stored mechanism document; default: the node's. */
+  readonly mechanism?: unknown;
   /** Least score of an invited agent, a fraction of the best one found; 0 invites agents without a score. */
   readonly minScore: number;
 }
