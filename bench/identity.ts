@@ -3,10 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keccak256, toHex } from "viem";
 import {
+  CHECKPOINT_INTERVAL,
   configDigestFromProof,
   configDigestOf,
   manifestCommitment,
   proveField,
+  stateHeadAfter,
   topicIdOf,
   type Config,
 } from "#protocol";
@@ -121,7 +123,17 @@ async function measureMaterial(rounds: number): Promise<Result[]> {
     const checking = await timesOf(rounds, () => {
       if (configDigestFromProof(proof) !== digest) throw new Error("bench: the proof does not hold");
     });
+    const entries = Array.from({ length: CHECKPOINT_INTERVAL }, (_, seq) => ({
+      ...{ seq, digest: keccak256(toHex(seq)), spend: BigInt(seq) },
+    }));
+    const hashing = await timesOf(Math.min(rounds, 20), () => stateHeadAfter(digest, entries));
     return [
+      figure(
+        "Poseidon head of a checkpoint",
+        hashing,
+        null,
+        `${CHECKPOINT_INTERVAL} entries, on the node's only thread`,
+      ),
       figure("manifest of a folder", manifest, null, `${FILES} files of ${FILE_BYTES} B, in the page cache`),
       figure("config field: prove", proving, null, "five fields, salts derived anew"),
       figure("config field: check", checking, null, `${proof.siblings.length} siblings`),
