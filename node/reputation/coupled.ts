@@ -63,17 +63,14 @@ export interface ContractionBound {
  */
 export function coupledPriors(topics: readonly ScoredTopic[], coupling: Coupling): Float64Array[] {
   boundContraction(topics, coupling);
-  const standing = topics.map((topic) => relativeScores(topic, coupling));
-  return topics.map(({ graph }) => {
+  const { count, indices } = indexAgents(topics);
+  const standing = topics.map((topic, k) => relativeScores(topic, indices[k] as Uint32Array, count, coupling));
+  return topics.map(({ graph }, k) => {
+    const omegas = topics.map((other, h) => (h === k ? 0 : coupling.similarity(graph.topic, other.graph.topic)));
     const priors = new Float64Array(graph.seatCount);
     for (let seat = 1; seat < graph.seatCount; seat++) {
-      priors[seat] = priorFor(
-        graph,
-        graph.agentIds[seat] as number,
-        stakeOf(graph, seat, coupling),
-        standing,
-        coupling,
-      );
+      const agent = (indices[k] as Uint32Array)[seat] as number;
+      priors[seat] = priorFor(agent, stakeOf(graph, seat, coupling), omegas, standing, coupling);
     }
     return priors;
   });
@@ -137,26 +134,49 @@ function lipschitzOf({ graph }: ScoredTopic, topics: readonly ScoredTopic[], cou
   return ((slope > 0 ? 2 : 1.5) * moved) / safeMass;
 }
 
-interface Standing {
-  readonly topic: bigint;
-  /** r by agent, Q16. */
-  readonly relative: ReadonlyMap<number, number>;
-  /** Agents whose r may count elsewhere. */
-  readonly bridging: ReadonlySet<number>;
+/** Numbers the agents of all topics from 0 on. @returns by topic, the number of the agent in each seat */
+function indexAgents(topics: readonly ScoredTopic[]): { count: number; indices: Uint32Array[] } {
+  const numberOf = new Map<number, number>();
+  const indices = topics.map(({ graph }) =>
+    graph.agentIds.map((agentId) => {
+      const known = numberOf.get(agentId);
+      if (known !== undefined) return known;
+      numberOf.set(agentId, numberOf.size);
+      return numberOf.size - 1;
+    }),
+  );
+  return { count: numberOf.size, indices };
 }
 
-function relativeScores({ graph, lastScores }: ScoredTopic, coupling: Coupling): Standing {
-  const relative = new Map<number, number>();
-  const bridging = new Set<number>();
+/** An agent that has no score in a topic. */
+const NO_SCORE = -1;
+
+/** By agent's number. */
+interface Standing {
+  /** r, Q16, or NO_SCORE. */
+  readonly relative: Float64Array;
+  /** 1 where r may count elsewhere. */
+  readonly isBridging: Uint8Array;
+}
+
+function relativeScores(
+  { graph, lastScores }: ScoredTopic,
+  indices: Uint32Array,
+  count: number,
+  coupling: Coupling,
+): Standing {
+  const relative = new Float64Array(count).fill(NO_SCORE);
+  const isBridging = new Uint8Array(count);
   const staked = BigInt(countStaked(graph, coupling));
   // Seats taken since then have no score yet.
   for (let seat = 1; seat < Math.min(lastScores?.length ?? 0, graph.seatCount); seat++) {
-    const agentId = graph.agentIds[seat] as number;
+    const agent = indices[seat] as number;
     const value = ((lastScores?.[seat] ?? 0n) * staked) >> RELATIVE_SHIFT;
-    relative.set(agentId, value < BigInt(MAX_RELATIVE) ? Number(value) : MAX_RELATIVE);
-    if (countClients(graph, seat) >= coupling.minClients && !coupling.isFraudulent(agentId)) bridging.add(agentId);
+    relative[agent] = value < BigInt(MAX_RELATIVE) ? Number(value) : MAX_RELATIVE;
+    const isFraudulent = coupling.isFraudulent(graph.agentIds[seat] as number);
+    if (!isFraudulent && countClients(graph, seat) >= coupling.minClients) isBridging[agent] = 1;
   }
-  return { topic: graph.topic, relative, bridging };
+  return { relative, isBridging };
 }
 
 function countClients({ inStart, inWeights }: TopicGraph, seat: number): number {
@@ -180,22 +200,30 @@ function stakeOf({ priors }: TopicGraph, seat: number, { stakeUnitWei }: Couplin
   return units > MAX_PRIOR >> 1n ? Number(MAX_PRIOR >> 1n) : Number(units);
 }
 
+/** Below this stake the whole bracket is an integer below 2^53, and doubles compute it exactly, ten times as fast. */
+const SMALL_STAKE = 2 ** 36;
+
 function priorFor(
-  { topic }: TopicGraph,
-  agentId: number,
+  agent: number,
   stake: number,
+  omegas: readonly number[],
   standing: readonly Standing[],
   coupling: Coupling,
 ): number {
-  const { stakeShare, similarity, penalty, floor } = coupling;
-  let bridged = 0n;
-  for (const other of standing) {
-    if (other.topic === topic || !other.bridging.has(agentId)) continue;
-    bridged += (BigInt(similarity(topic, other.topic)) * BigInt(other.relative.get(agentId) ?? 0)) >> 16n;
+  const { stakeShare, penalty, floor } = coupling;
+  let bridged = 0;
+  for (let other = 0; other < standing.length; other++) {
+    const { relative, isBridging } = standing[other] as Standing;
+    // Below 2^16 · 2^22.
+    if (isBridging[agent] === 1) bridged += Math.floor(((omegas[other] as number) * (relative[agent] as number)) / Q16);
+  }
+  if (penalty === undefined && stake < SMALL_STAKE) {
+    const value = Math.floor((stakeShare * stake + (Q16 - stakeShare) * bridged) / Q16);
+    return Math.min(value + floor, Number(MAX_PRIOR));
   }
   const staked = BigInt(stakeShare) * BigInt(stake);
-  const earned = BigInt(Q16 - stakeShare) * bridged;
-  const factor = penalty === undefined ? ONE_Q32 : penaltyFactor(agentId, standing, penalty);
+  const earned = BigInt(Q16 - stakeShare) * BigInt(bridged);
+  const factor = penalty === undefined ? ONE_Q32 : penaltyFactor(agent, standing, penalty);
   const value =
     penalty?.covers === "bridges"
       ? (staked >> 16n) + (((earned >> 16n) * factor) >> 32n)
@@ -206,10 +234,10 @@ function priorFor(
 const ONE_Q32 = 1n << 32n;
 
 /** exp(-β·Var) in Q32, over the topics in which the agent has a score. */
-function penaltyFactor(agentId: number, standing: readonly Standing[], { betaLog2, of }: VariancePenalty): bigint {
+function penaltyFactor(agent: number, standing: readonly Standing[], { betaLog2, of }: VariancePenalty): bigint {
   const values = standing.flatMap(({ relative }) => {
-    const r = relative.get(agentId);
-    return r === undefined ? [] : [BigInt(of === "log2" ? log2Q16(Q16 + r) : r)];
+    const r = relative[agent] as number;
+    return r === NO_SCORE ? [] : [BigInt(of === "log2" ? log2Q16(Q16 + r) : r)];
   });
   const count = BigInt(values.length);
   if (count < 2n) return ONE_Q32;

@@ -67,6 +67,22 @@ describe("coupled priors", () => {
     expect([...(priors as Float64Array)]).to.deep.equal([0, 0.75 * Q16, expected]);
   });
 
+  it("are the same by doubles and by bigints, on both sides of where doubles end", () => {
+    const graph = pair([[1, 2, 1]]);
+    const lastScores = sharesOf(0, 0.3, 0.7);
+    for (const stake of [2 ** 36 - 1, 2 ** 36, 2 ** 36 + 1, 2 ** 46]) {
+      const parts = [
+        { graph: { ...staked, priors: Float64Array.of(0, 1, stake) }, lastScores: undefined },
+        { graph: { ...graph, priors: Float64Array.of(0, 2 ** 40, 2 ** 40) }, lastScores },
+      ];
+      const [priors] = coupledPriors(parts, { ...coupling, stakeUnitWei: BigInt(Q16) });
+      const [omega, r] = [BigInt(Math.floor(0.8 * Q16)), ((lastScores[2] as bigint) * 2n) >> 46n];
+      const share = BigInt(coupling.stakeShare);
+      const expected = (share * BigInt(stake) + (65_536n - share) * ((omega * r) >> 16n)) >> 16n;
+      expect(priors?.[2], `${stake}`).to.equal(Number(expected));
+    }
+  });
+
   it("count no bridge of a proven fraud, of too few clients, or of a topic without scores yet", () => {
     const graph = pair([[1, 2, 1]]);
     const lastScores = sharesOf(0, 0.25, 0.75);
