@@ -41,14 +41,17 @@ export function findBranches(ast: unknown, source: string, statements: readonly 
     return Array.isArray(inner) ? hitsOf(inner[0]) : hitsByStart.get(startOf(node));
   };
   const branches: Branch[] = [];
-  const visit = (node: AstNode, next: AstNode | undefined) => {
+  const visit = (node: AstNode, next: AstNode | undefined, isInConstructor: boolean) => {
+    const isCreating = isInConstructor || node["kind"] === "constructor";
     for (const [what, isTaken] of armsOf(node, next, hitsOf)) {
-      branches.push({ line: source.slice(0, startOf(node)).split("\n").length, what, isTaken });
+      // Hardhat counts nothing of a transaction that creates a contract: an arm of a constructor shows only where it failed.
+      const known = isCreating && isTaken === false ? undefined : isTaken;
+      branches.push({ line: source.slice(0, startOf(node)).split("\n").length, what, isTaken: known });
     }
     const block = Array.isArray(node["statements"]) ? (node["statements"] as AstNode[]) : [];
-    for (const child of childrenOf(node)) visit(child, block[block.indexOf(child) + 1]);
+    for (const child of childrenOf(node)) visit(child, block[block.indexOf(child) + 1], isCreating);
   };
-  if (isNode(ast)) visit(ast, undefined);
+  if (isNode(ast)) visit(ast, undefined, false);
   return branches;
 }
 

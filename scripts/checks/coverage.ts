@@ -95,6 +95,12 @@ function report(): void {
   );
 }
 
+/** From mocha's list of failures on: Hardhat's own table of coverage follows it. */
+function failuresIn(output: string): string {
+  const from = output.search(/^\s+\d+ failing/m);
+  return from === -1 ? output.slice(-4_000) : output.slice(from, from + 8_000);
+}
+
 const given = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const listTests = (folder: string) =>
   readdirSync(join(root, "test", folder), { recursive: true, encoding: "utf8" })
@@ -108,7 +114,7 @@ if (!process.argv.includes("--report-only")) {
   const { exitCode, output } = await runTool("hardhat", ["test", "mocha", "--coverage", ...files], {
     isStreamed: false,
   });
-  if (exitCode !== 0) console.error(output.slice(-4_000));
+  if (exitCode !== 0) console.error(failuresIn(output));
   process.exitCode = exitCode;
 }
 report();

@@ -408,3 +408,28 @@ async function bindLogSigner({ registry, accounts, viem, client, networkHelpers 
     account: accounts.publisher,
   });
 }
+
+describe("ReputationEpochs: what it never heard of", () => {
+  const load = () => chain.networkHelpers.loadFixture(closeFirstEpoch);
+
+  it("is answered with zeros, struck by nobody, and no part of a row", async () => {
+    const { world, first } = await load();
+    const unknown = (99n << 32n) + 1n;
+    const { topic } = first.snapshot;
+    expect(await world.epochs.read.candidateOf([unknown])).to.deep.equal([0, 0, 0, 0, false, 0]);
+    expect(await world.epochs.read.topicOf([unknown, topic])).to.deep.equal([zeroHash, 0n, 0, 0, 0]);
+    const candidateId = await commit(world, [first], { publisher: PUBLISHER, account: world.accounts.publisher });
+    const addNothing = world.epochs.simulate.addRowPart([candidateId, topic, 1, [], "0x", []]);
+    expect(await addNothing.then(() => "added", errorNameOf)).to.equal("ReputationEpochsBadChallenge");
+  });
+
+  it("is not built for publishers without a bond", async () => {
+    const { world } = await load();
+    const args = [world.ledger.address, world.vault.address, world.registry.address, 0n] as const;
+    await world.viem.assertions.revertWithCustomError(
+      world.viem.deployContract("ReputationEpochs", args),
+      world.epochs,
+      "ReputationEpochsZeroBond",
+    );
+  });
+});

@@ -139,6 +139,8 @@ describe("BondCurve", () => {
     const declare = (account: Hex, amount: bigint) =>
       curve.write.declareExposure([1n, TOPIC, token.address, amount], { account });
     expect(await declare(accounts.stranger, 1n).catch(errorNameOf)).to.equal("BondCurveNotAuthorized");
+    const inNoTopic = curve.write.declareExposure([1n, 0n, token.address, 1n], { account: accounts.owner });
+    expect(await inNoTopic.catch(errorNameOf)).to.equal("BondCurveZeroTopic");
     await declare(accounts.owner, exposure);
     expect(await curve.read.exposureOf([1n, TOPIC, token.address])).to.deep.equal([0n, exposure, 5n]);
     await goTo(world, 4n, 11n);

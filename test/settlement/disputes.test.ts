@@ -425,3 +425,17 @@ describe("evidence", () => {
     );
   });
 });
+
+describe("an arbitrator that charges", () => {
+  it("rules through its dispute alone, not as a plain account beside it", async () => {
+    const { deal, dealId } = await disputed(arbitrator.address, {}, FEE);
+    await networkHelpers.setBalance(arbitrator.address, parseEther("1"));
+    await networkHelpers.impersonateAccount(arbitrator.address);
+    await s.viem.assertions.revertWithCustomError(
+      disputes.write.ruleAsArbiter([deal, 1n], { account: arbitrator.address }),
+      disputes,
+      "DealDisputesWrongStage",
+    );
+    expect(await stageOf(dealId)).to.equal("ProviderOwes");
+  });
+});

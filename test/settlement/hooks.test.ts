@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { parseEventLogs, type Address } from "viem";
+import { getAddress, parseEventLogs, type Address } from "viem";
 import { createSettlement, DELIVERABLE, PRICE } from "./fixture.ts";
 
 const s = await createSettlement();
@@ -103,5 +103,46 @@ describe("FeedbackHook", () => {
     expect(index).to.equal(1n);
     const [value] = await feedback.read.readFeedback([provider.agentId, clientAddress, index]);
     expect(value).to.equal(41n);
+  });
+});
+
+describe("the shipped hooks", () => {
+  it("leave a budget alone where the provider earned all, and where the deal ended on another day", async () => {
+    const token: Address = s.token.address;
+    await budget.write.setLimit([token, 50n * PRICE], byClient);
+    const remaining = () => budget.read.remainingOf([client.account, token]);
+    const earned = await s.submitDeal({ hook: budget.address });
+    const before = await remaining();
+    await escrow.write.complete([earned.deal, 0], byClient);
+    expect(await remaining()).to.equal(before);
+    const late = await s.openDeal({ hook: budget.address });
+    await s.networkHelpers.time.increase(2 * 86_400);
+    await escrow.write.refund([late.deal], byClient);
+    expect(await remaining()).to.equal(50n * PRICE);
+  });
+
+  it("count a day's sum up to 128 bits and no further; without a limit all may be spent", async () => {
+    const rich = await s.viem.deployContract("HostileToken");
+    await rich.write.mint([client.account, 2n ** 130n]);
+    await rich.write.approve([escrow.address, 2n ** 256n - 1n], byClient);
+    const price = 2n ** 128n - 1n;
+    for (const time of ["first", "second"]) {
+      await s.openDeal({ hook: budget.address, token: getAddress(rich.address), price });
+      const [spent] = await budget.getEvents.Spent();
+      expect(spent?.args.spent, time).to.equal(price);
+    }
+    expect(await budget.read.remainingOf([client.account, rich.address])).to.equal(2n ** 256n - 1n);
+  });
+
+  it("make no opinion of silence, and take no call but the escrow's", async () => {
+    const { deal, dealId } = await s.submitDeal({ hook: feedbackHook.address });
+    await s.networkHelpers.time.increase(deal.reviewPeriod + 1);
+    await escrow.write.release([deal], byClient);
+    expect((await feedback.read.feedbackOfDeal([dealId]))[1]).to.equal(0n);
+    await s.viem.assertions.revertWithCustomError(
+      feedbackHook.write.onSettled([dealId, deal, 3, PRICE, 5], byClient),
+      feedbackHook,
+      "FeedbackHookNotEscrow",
+    );
   });
 });

@@ -231,3 +231,33 @@ describe("JobEscrow: ERC-8183", () => {
     expect(await statusOf(id)).to.equal("Completed");
   });
 });
+
+describe("JobEscrow, step by step", () => {
+  const byStep = { client: { account: client }, provider: { account: provider } } as const;
+
+  it("is built on a contract, and names who may say who works", async () => {
+    await s.viem.assertions.revertWithCustomError(
+      s.viem.deployContract("JobEscrow", [stranger]),
+      escrow,
+      "JobEscrowBadToken",
+    );
+    const { id } = await createJob(zeroAddress);
+    const set = (by: Address, account: Address) => escrow.write.setProvider([id, by], { account });
+    await refuses(set(provider, stranger), "JobEscrowUnauthorized", [id, stranger]);
+    await refuses(set(zeroAddress, client), "JobEscrowZeroProvider", [id]);
+    await refuses(set(evaluator, client), "JobEscrowProviderIsEvaluator", [evaluator]);
+    await escrow.write.setBudget([id, BUDGET, "0x"], byStep.client);
+    await refuses(escrow.write.fund([id, BUDGET, "0x"], byStep.client), "JobEscrowZeroProvider", [id]);
+  });
+
+  it("takes no money for a job that has expired, and no empty delivery", async () => {
+    const { id, expiredAt } = await createJob();
+    await escrow.write.setBudget([id, BUDGET, "0x"], byStep.provider);
+    const funded = await fundedJob();
+    await refuses(escrow.write.submit([funded.id, zeroHash, "0x"], byStep.provider), "JobEscrowZeroDeliverable", [
+      funded.id,
+    ]);
+    await s.atSecond(Number(expiredAt));
+    await refuses(escrow.write.fund([id, BUDGET, "0x"], byStep.client), "JobEscrowTooLate", [id, expiredAt, expiredAt]);
+  });
+});

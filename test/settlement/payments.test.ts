@@ -1,5 +1,14 @@
 import { expect } from "chai";
-import { encodeAbiParameters, hashTypedData, parseEther, zeroAddress, zeroHash, type Address, type Hex } from "viem";
+import {
+  encodeAbiParameters,
+  getAddress,
+  hashTypedData,
+  parseEther,
+  zeroAddress,
+  zeroHash,
+  type Address,
+  type Hex,
+} from "viem";
 import {
   bondPaymentDigestOf,
   dealIdOf,
@@ -418,5 +427,78 @@ describe("steps by signature", () => {
       );
     }
     expect(await s.stateOf(dealId)).to.equal("Funded");
+  });
+});
+
+describe("DealFunding", () => {
+  const direct = (payer: Address) => ({ kind: kinds.direct, payer, authorization: "0x" as Hex });
+  const open = (deal: Deal, ofClient: Address, account: Address, value = 0n) =>
+    funding.write.openWith(
+      [
+        ...[deal, ...s.sign(deal, client, provider)],
+        { client: direct(ofClient), provider: direct(provider.account), scoreProof: "0x" },
+      ] as never,
+      { account, value },
+    );
+  type FundingError = "DealFundingBadPayer" | "DealFundingWrongValue" | "DealFundingShortfall";
+  const refuses = (call: Promise<Hex>, name: FundingError, args: unknown[]) =>
+    s.viem.assertions.revertWithCustomErrorWithArgs(call, funding, name, args as never);
+
+  it("takes native value from its caller alone, for both sides, to the wei", async () => {
+    const deal = await s.draftDeal(client, provider, {
+      token: zeroAddress,
+      price: 90n,
+      providerBond: 7n,
+      clientBond: 3n,
+    });
+    await refuses(open(deal, client.account, stranger.address, 100n), "DealFundingBadPayer", [client.account]);
+    await refuses(open(deal, stranger.address, stranger.address, 99n), "DealFundingWrongValue", [100n, 99n]);
+    await open(deal, stranger.address, stranger.address, 100n);
+    expect((await escrow.read.dealOf([dealIdOf(deal)]))[1].toLowerCase()).to.equal(stranger.address.toLowerCase());
+    const inToken = await s.draftDeal(client, provider);
+    await refuses(open(inToken, client.account, client.account, 1n), "DealFundingWrongValue", [0n, 1n]);
+  });
+
+  it("lets anybody pay from its own pocket, and is refused by a token that keeps a part", async () => {
+    const paidByStranger = await s.draftDeal(client, provider);
+    await open(paidByStranger, stranger.address, stranger.address);
+    expect((await escrow.read.dealOf([dealIdOf(paidByStranger)]))[1].toLowerCase()).to.equal(
+      stranger.address.toLowerCase(),
+    );
+    const keeping = await s.viem.deployContract("HostileToken");
+    await keeping.write.mint([client.account, PRICE]);
+    await keeping.write.approve([funding.address, PRICE], byClient);
+    await keeping.write.setFee([100n]);
+    const deal = await s.draftDeal(client, provider, { token: getAddress(keeping.address) });
+    await refuses(open(deal, client.account, client.account), "DealFundingShortfall", [
+      getAddress(keeping.address),
+      PRICE,
+      PRICE - PRICE / 100n,
+    ]);
+  });
+});
+
+describe("what the escrow bounds", () => {
+  it("is a list of shares: 128 are paid, 129 are refused before they are hashed", async () => {
+    const listOf = (count: number): Share[] =>
+      Array.from({ length: count }, (_, k) => ({ account: signerAt(15).address, millionths: k }));
+    for (const count of [128, 129]) {
+      const { deal } = await s.submitDeal({ splitsRoot: rootOfShares(listOf(count)) });
+      await escrow.write.complete([deal, 1], byClient);
+      const call = escrow.write.distribute([deal, listOf(count)], { ...byStranger, gas: 12_000_000n });
+      if (count === 129) await s.expectRefusal(call, "DealEscrowTooManyShares", [129n, 128n]);
+      else await call;
+    }
+  });
+
+  it("is who withdraws an offer: either side, and nobody for an agent that does not exist", async () => {
+    const offer = await s.draftDeal(client, provider);
+    const digest = typedDataDigest("OfferWithdrawal", { dealId: dealIdOf(offer) }, s.contracts);
+    await escrow.write.withdrawOfferFor([offer, s.consent(client.signer, digest)], byStranger);
+    expect(await s.stateOf(dealIdOf(offer))).to.equal("Cancelled");
+    const ofNobody = await s.draftDeal(client, provider, { clientAgentId: 998n, providerAgentId: 999n });
+    await s.expectRefusal(escrow.write.withdrawOffer([ofNobody], byStranger), "DealEscrowNotParty", [
+      ...[dealIdOf(ofNobody), 998n, getAddress(stranger.address)],
+    ]);
   });
 });

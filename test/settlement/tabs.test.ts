@@ -395,3 +395,25 @@ async function refusalOf(call: Promise<Hex>): Promise<string | undefined> {
     return tabErrorCodeOf(name);
   }
 }
+
+describe("TabEscrow, where others fail", () => {
+  it("pays though the ledger refuses the record, and says so", async () => {
+    const unknown = await s.viem.deployContract("TabEscrow", [s.registry.address, ledger.address]);
+    await token.write.approve([unknown.address, DEPOSIT], byClient);
+    const tab = await draftTab();
+    await unknown.write.open([tab, DEPOSIT], byClient);
+    const voucher: Voucher = { tabId: tabIdOf(tab), seq: 1n, paid: 9n, satisfied: 50, unsatisfied: 0 };
+    const digest = typedDataDigest("Voucher", voucher, { ...s.contracts, tabEscrow: unknown.address });
+    const before = await balanceOf(provider.account);
+    await unknown.write.claim([tab, voucher, client.account, client.signer.sign(digest), false], byProvider);
+    expect(await unknown.getEvents.LocalTrustSkipped()).to.have.length(1);
+    expect((await balanceOf(provider.account)) - before).to.equal(9n);
+  });
+
+  it("names a signer that does not speak for the side whose word it gives", async () => {
+    const tab = await openTab();
+    const closing = typedDataDigest("TabClosing", { tabId: tabIdOf(tab) }, s.contracts);
+    await refuses(tabs.write.closeFor([tab, consentTo(stranger, closing)], byStranger), "TabEscrowInvalidSigner");
+    await refuses(tabs.write.startCloseFor([tab, consentTo(stranger, closing)], byStranger), "TabEscrowInvalidSigner");
+  });
+});

@@ -166,4 +166,11 @@ describe("Reports", () => {
     expect(await onToken.then(() => "done", errorNameOf)).to.equal("StakeVaultNotModule");
     expect(BigInt(await vault.read.reporter())).to.equal(0n);
   });
+
+  it("reach modules alone", async () => {
+    const { world, call } = await load();
+    const { accounts, vault, token } = world;
+    const outcome = vault.simulate.report([token.address, call, SALT], by(accounts.challenger));
+    expect(await outcome.then(() => "struck", errorNameOf)).to.equal("StakeVaultNotModule");
+  });
 });
