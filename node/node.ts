@@ -321,6 +321,7 @@ async function compose(
   const api = await startApi(
     createRoutes({
       ...{ discovery, tasks, graphs, settlement, tabs, buyer, token },
+      awardOf: (callId) => negotiator.awardOf(callId),
       faults: () => faultsOf(heads, transport, agent),
       status: async (asked) => ({
         ...{ agentId, name: agent.name, peerId: transport.peerId },

@@ -1,5 +1,13 @@
-import { bytesToHex, hexToBytes, isHex, stringToBytes, type Address, type Hex } from "viem";
-import { contentHashOf, readMechanismDocument, SuretyError, topicIdOf, type MechanismDocument } from "#protocol";
+import { bytesToHex, hexToBytes, isHex, numberToHex, stringToBytes, type Address, type Hex } from "viem";
+import {
+  contentHashOf,
+  readMechanismDocument,
+  SuretyError,
+  topicIdOf,
+  writeAwardEvidence,
+  type AwardEvidence,
+  type MechanismDocument,
+} from "#protocol";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { FindFilter } from "../discovery/port.ts";
 import type { Settlement } from "../settlement/driver.ts";
@@ -31,6 +39,8 @@ export interface RouteOptions {
   readonly tasks: TaskBoard;
   readonly graphs: GraphBoard;
   readonly settlement: Settlement;
+  /** What shows that the deal of a call was its award. */
+  readonly awardOf: (callId: Hex) => AwardEvidence | undefined;
   readonly tabs: Tabs;
   readonly buyer: Buyer;
   /** Of new tabs, unless they name another. */
@@ -45,6 +55,7 @@ export function createRoutes({
   tasks,
   graphs,
   settlement,
+  awardOf,
   tabs,
   buyer,
   token,
@@ -85,6 +96,16 @@ export function createRoutes({
       answer({ url }) {
         const graph = graphs.get(url.pathname.slice("/graphs/".length));
         return graph === undefined ? { status: 404, body: { error: { code: "GRAPH_UNKNOWN" } } } : ok(graph);
+      },
+    },
+    {
+      method: "GET",
+      path: "/awards/",
+      answer({ url }) {
+        const { deal } = settlement.evidenceOf(url.pathname.slice("/awards/".length) as Hex);
+        const evidence = awardOf(numberToHex(deal.salt, { size: 32 }));
+        if (evidence === undefined) return { status: 404, body: { error: { code: "AWARD_UNKNOWN" } } };
+        return ok(JSON.parse(writeAwardEvidence(evidence)));
       },
     },
     { method: "GET", path: "/deals", answer: () => ok({ deals: settlement.deals() }) },

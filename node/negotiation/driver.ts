@@ -18,6 +18,7 @@ import {
   structHashDigest,
   SuretyError,
   typedDataDigest,
+  type AwardEvidence,
   type Call,
   type Certificate,
   type DomainContracts,
@@ -97,6 +98,8 @@ export interface Negotiator {
   callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome>;
   /** How many calls of others we have open. */
   openSessions(): number;
+  /** What shows that a deal of this call was its award, on whichever side we were; undefined once it is forgotten. */
+  awardOf(callId: Hex): AwardEvidence | undefined;
 }
 
 /**
@@ -160,6 +163,13 @@ class NegotiationDriver implements Negotiator {
 
   openSessions(): number {
     return this.#sessions.countOpen();
+  }
+
+  awardOf(callId: Hex): AwardEvidence | undefined {
+    const own = this.#sessions.get(callId, "client")?.session;
+    const session = own ?? this.#sessions.get(callId, "provider")?.session;
+    const certificate = session?.role === "client" ? session.offer?.certificate : session?.certificate;
+    return session && certificate && { call: session.call, mechanism: session.mechanism, certificate };
   }
 
   async callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome> {

@@ -48,6 +48,8 @@ export interface ProviderSession {
   readonly dealId?: Hex;
   readonly client?: Consent;
   readonly acceptance?: Hex;
+  /** Of the deal that we signed: what shows an auditor that it was the award. */
+  readonly certificate?: Uint8Array;
   readonly acceptedAtMs?: number;
 }
 
@@ -155,7 +157,7 @@ function answerOffer(
   const next: ProviderSession = {
     ...session,
     phase: "accepted",
-    ...{ deal, dealId, client: consent, acceptance, acceptedAtMs: context.nowMs },
+    ...{ deal, dealId, certificate, client: consent, acceptance, acceptedAtMs: context.nowMs },
   };
   return [next, [{ kind: "agreed" }, ...acceptancesOf(next)]];
 }

@@ -1,5 +1,6 @@
 import { decodeFunctionData, type Hex, type PublicClient } from "viem";
 import {
+  checkAwardEvidence,
   dealEscrowAbi,
   identityRegistryAbi,
   purposes,
@@ -7,6 +8,7 @@ import {
   signerHashOf,
   structHash,
   typedDataDigest,
+  type AwardEvidence,
   type Deal,
   type Deployment,
 } from "#protocol";
@@ -31,6 +33,7 @@ export async function* auditDeal(
   client: PublicClient,
   deployment: Deployment,
   dealId: Hex,
+  award?: AwardEvidence,
 ): AsyncGenerator<Check, void, void> {
   const escrow = { abi: dealEscrowAbi, address: deployment.contracts.dealEscrow } as const;
   const toBlock = await client.getBlockNumber();
@@ -42,6 +45,7 @@ export async function* auditDeal(
   yield holds("funded", `block ${funded.blockNumber}, transaction ${funded.transactionHash}, paid by ${payer}`);
   yield check("terms", structHash("Deal", deal) === dealId, `the terms hash to ${structHash("Deal", deal)}`);
   yield* auditSignatures(client, deployment, deal, funded.transactionHash, block.timestamp);
+  if (award !== undefined) yield* auditAward(client, deployment, deal, award, block.timestamp);
 
   const [stateIndex] = await client.readContract({
     ...escrow,
@@ -115,6 +119,32 @@ async function* auditSignatures(
       args: [agentId, signerHashOf(party.signer), purposes.log, openedAt],
     });
     yield check(`${role} signature`, isValid, `${party.signer} for agent ${agentId} at ${openedAt}`);
+  }
+}
+
+/** The rules, the bids and the proof behind the hashes of a deal: its award, made again, and every bidder's key at the time. */
+async function* auditAward(
+  client: PublicClient,
+  deployment: Deployment,
+  deal: Deal,
+  evidence: AwardEvidence,
+  openedAt: bigint,
+): AsyncGenerator<Check, void, void> {
+  const checked = checkAwardEvidence(evidence, deal, { chainId: deployment.chainId, ...deployment.contracts });
+  if (checked.kind !== "accept") return yield fails("award", `${checked.code}: ${checked.detail}`);
+  const { award, bidders } = checked.value;
+  yield holds(
+    "award",
+    `${award.payment} to agent ${award.winner.bid.providerAgentId} among ${bidders.length} bids, by ${deal.mechanismHash}`,
+  );
+  for (const { agentId, signer } of bidders) {
+    const isValid = await client.readContract({
+      abi: identityRegistryAbi,
+      address: deployment.contracts.identityRegistry,
+      functionName: "isSignerValidAt",
+      args: [agentId, signerHashOf(signer), purposes.log, openedAt],
+    });
+    yield check(`bid of agent ${agentId}`, isValid, `${signer} at ${openedAt}`);
   }
 }
 

@@ -65,6 +65,20 @@ export function dealCommand(): Command {
         return { result: evidence, lines: [`evidence of the ${role}, ${hash}`, ...diary] };
       }),
     );
+  addNodeOptions(deal.command("award"))
+    .description("why a deal is the award of its call: rules, bids and proof, for `surety verify deal --award`")
+    .argument("<dealId>", "the deal's id", parseBytes32)
+    .option("--out <file>", "write it to a file as JSON")
+    .action((dealId: Hex, options: NodeOptions & { readonly out?: string }) =>
+      runAction(options.json, async ({ signal }) => {
+        const award = await askNode<Record<string, string>>(`/awards/${dealId}`, options, signal);
+        if (options.out !== undefined) writeFileSync(options.out, `${JSON.stringify(award, null, 2)}\n`);
+        const lines = [
+          options.out === undefined ? JSON.stringify(award, null, 2) : `award of ${dealId}: ${options.out}`,
+        ];
+        return { result: award, lines };
+      }),
+    );
   return deal;
 }
 

@@ -1,7 +1,14 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Hex } from "viem";
-import { readDisclosure, SuretyError, topicIdOf, type Disclosure } from "#protocol";
+import {
+  readAwardEvidence,
+  readDisclosure,
+  SuretyError,
+  topicIdOf,
+  type AwardEvidence,
+  type Disclosure,
+} from "#protocol";
 import { auditAgent } from "../audit/agent.ts";
 import { runChecks, type Check, type Verdict } from "../audit/checks.ts";
 import { auditDeal } from "../audit/deal.ts";
@@ -47,6 +54,24 @@ function readDisclosureFile(file: string): Disclosure {
   return read.value;
 }
 
+function readAwardFile(file: string): AwardEvidence {
+  const invalid = (detail: string, cause?: unknown) =>
+    new SuretyError("USAGE_AWARD", `${file} shows no award: ${detail}.`, {
+      values: { file },
+      next: "Name a file that `surety deal award DEALID --out FILE` wrote, unchanged.",
+      cause,
+    });
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw invalid("it cannot be read", cause);
+  }
+  const read = readAwardEvidence(text);
+  if (read.kind !== "accept") throw invalid(read.detail);
+  return read.value;
+}
+
 async function verify(
   options: CommonOptions,
   subject: string,
@@ -74,9 +99,12 @@ export function verifyCommand(): Command {
   addNetworkOptions(verifyAll.command("deal"))
     .description("terms, both signatures, state and payout of a deal")
     .argument("<dealId>", "the deal's id", parseBytes32)
+    .option("--award <file>", "check the award behind the deal's hashes, too: rules, bids, proof (`surety deal award`)")
     .addOption(jsonOption())
-    .action((dealId: Hex, options: CommonOptions) => {
-      return verify(options, `deal ${dealId}`, ({ client, deployment }) => auditDeal(client, deployment, dealId));
+    .action((dealId: Hex, options: CommonOptions & { award?: string }) => {
+      return verify(options, `deal ${dealId}`, ({ client, deployment }) =>
+        auditDeal(client, deployment, dealId, options.award === undefined ? undefined : readAwardFile(options.award)),
+      );
     });
   addNetworkOptions(verifyAll.command("score"))
     .description("an agent's score in the last finalized epoch: root, leaf, row and the contract's own answer")

@@ -1,4 +1,5 @@
 export * from "./award.ts";
+export * from "./award-evidence.ts";
 export * from "./certificate.ts";
 export * from "./limits.ts";
 export * from "./mechanism.ts";

@@ -1,6 +1,21 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { certifyAward, checkBid, checkCertificate, chooseAward, scoreOf, structHash, type Deal } from "#protocol";
+import {
+  certifyAward,
+  checkAwardEvidence,
+  checkBid,
+  checkCertificate,
+  chooseAward,
+  draftMechanism,
+  encodeMechanismDocument,
+  mechanismHashOf,
+  readAwardEvidence,
+  scoreOf,
+  structHash,
+  writeAwardEvidence,
+  type AwardEvidence,
+  type Deal,
+} from "#protocol";
 import { bidOf, callOf, contracts, mechanism, rivals, signBid, signerOf, unsigned } from "./fixtures.ts";
 
 const call = callOf();
@@ -160,5 +175,54 @@ describe("certificate", () => {
     expect(codeOf(mixed?.certificate as Uint8Array, mixed?.deal as Deal)).to.equal("BID_OTHER_CALL");
     const ghost = certifyAward(call, mechanism, { bids, passed: [foreign.bidId] });
     expect(codeOf(ghost?.certificate as Uint8Array, ghost?.deal as Deal)).to.equal("CERTIFICATE_PASSED");
+  });
+});
+
+describe("the evidence of an award", () => {
+  const draft = draftMechanism({ name: "Pages", topics: ["translation"], rule: "scored-second-price", bondWei: 9n });
+  const rules = { ...draft, award: { ...draft.award, isSealed: false }, review: { ...draft.review, periodS: 300 } };
+  const call = callOf({ mechanismHash: mechanismHashOf(rules) });
+  const bids = [bidOf(call, 2n, { price: 100n }), bidOf(call, 3n, { price: 250n })].map(signBid);
+  const certified = certifyAward(call, rules, {
+    bids,
+    passed: [],
+    grounds: { seals: [], standings: [], epoch: 0, proof: null },
+  });
+  if (certified === undefined) throw new Error("no award");
+  const { deal, certificate } = certified;
+  const evidence = { call, mechanism: encodeMechanismDocument(rules), certificate };
+  const codeOf = (given: AwardEvidence, of = deal) => {
+    const verdict = checkAwardEvidence(given, of, contracts);
+    return verdict.kind === "accept" ? "accept" : verdict.code;
+  };
+
+  it("convinces anybody who holds the deal, from a file", () => {
+    const read = readAwardEvidence(writeAwardEvidence(evidence));
+    expect(read).to.deep.equal({ kind: "accept", value: evidence });
+    expect(codeOf(evidence)).to.equal("accept");
+    expect(deal).to.include({ price: 250n, providerBond: 9n });
+  });
+
+  it("names what does not belong to the deal: call, rules, certificate, or the deal itself", () => {
+    expect(codeOf({ ...evidence, call: callOf({ mechanismHash: call.mechanismHash, salt: 8n }) })).to.equal(
+      "AWARD_OTHER_CALL",
+    );
+    const others = { ...rules, name: "Other" };
+    expect(codeOf({ ...evidence, mechanism: encodeMechanismDocument(others) })).to.equal("AWARD_OTHER_RULES");
+    expect(codeOf({ ...evidence, certificate: certificate.slice(1) })).to.equal("CERTIFICATE_HASH");
+    expect(codeOf(evidence, { ...deal, price: 249n })).to.equal("CERTIFICATE_OTHER_DEAL");
+    expect(codeOf(evidence, { ...deal, providerBond: 8n })).to.equal("CERTIFICATE_OTHER_DEAL");
+  });
+
+  it("is refused as a file when it is none", () => {
+    for (const text of [
+      "",
+      "null",
+      "[]",
+      "{}",
+      '{"format":"surety-award/1","call":"0x0","mechanism":"0x","certificate":"0x"}',
+    ]) {
+      expect(readAwardEvidence(text).kind, text).to.equal("reject");
+    }
   });
 });
