@@ -8,6 +8,7 @@ import {
   createSigner,
   dealEscrowAbi,
   encodeLogHeader,
+  encodeScoreProof,
   isDocument,
   kinds,
   postedPriceOf,
@@ -15,6 +16,7 @@ import {
   signerHashOf,
   SuretyError,
   topicIdOf,
+  type Deal,
   type LogRange,
   type Rules,
   type Signer,
@@ -221,7 +223,10 @@ async function compose(
   stops.push(() => webhooks.stop());
   const settlement: Settlement = createSettlement({
     ...{ store, transport, ...adapt(application), ...depth, fetchPurchase, onFault: onFault("settlement") },
-    chain: createDealChain({ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) }),
+    chain: createDealChain({
+      ...{ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) },
+      scoreProofOf: (deal, asked) => scoreProofOf(scores, deal, asked),
+    }),
     onReceipt: (receipt) => announcer.receipt(receipt),
     async onStep(step) {
       bell.ring();
@@ -379,6 +384,11 @@ function startAnchoring(anchorer: Anchorer, journal: Journal): () => Promise<voi
     stopping.abort();
     await running;
   };
+}
+
+async function scoreProofOf(scores: ScoreReader, deal: Deal, signal: AbortSignal): Promise<Hex> {
+  const proven = await scores.provenScoreOf(deal.topic, deal.providerAgentId, signal);
+  return proven?.epoch === deal.epoch ? encodeScoreProof(proven.index, proven.leaf, proven.proof) : "0x";
 }
 
 const feeCapOf = ({ maxArbitrationFeeWei }: AgentConfig) =>

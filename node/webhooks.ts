@@ -46,7 +46,8 @@ interface Row {
 interface Lane {
   readonly endpoint: WebhookEndpoint;
   cancelTimer: () => void;
-  sending: Promise<void> | undefined;
+  sending: Promise<void>;
+  isSending: boolean;
 }
 
 /**
@@ -66,7 +67,12 @@ export class Webhooks {
   constructor(options: WebhooksOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#lanes = options.endpoints.map((endpoint) => ({ endpoint, cancelTimer: () => undefined, sending: undefined }));
+    this.#lanes = options.endpoints.map((endpoint) => ({
+      endpoint,
+      cancelTimer: () => undefined,
+      sending: Promise.resolve(),
+      isSending: false,
+    }));
     options.store.migrate("webhooks", MIGRATIONS);
   }
 
@@ -116,10 +122,12 @@ export class Webhooks {
   #send(lane: Lane): void {
     lane.cancelTimer();
     if (this.#lifetime.signal.aborted) return;
-    lane.sending ??= this.#sendDue(lane)
+    if (lane.isSending) return;
+    lane.isSending = true;
+    lane.sending = this.#sendDue(lane)
       .catch((fault: unknown) => this.#options.onFault(fault))
       .finally(() => {
-        lane.sending = undefined;
+        lane.isSending = false;
         this.#sleep(lane);
       });
   }

@@ -1,4 +1,4 @@
-import type { Abi, Address, Hex, Log, TransactionReceipt } from "viem";
+import type { Abi, Address, ContractFunctionArgs, ContractFunctionName, Hex, Log, TransactionReceipt } from "viem";
 import type { BoundSigner } from "#protocol";
 
 /** Time and timers, injected so that tests own them. */
@@ -30,6 +30,11 @@ export interface Heads {
   /** Ends timers and sockets. Idempotent. */
   stop(): void;
 }
+
+/** Names and arguments of what changes a contract, by its generated ABI: who calls by them breaks when a signature changes. */
+export type WriteName<A extends Abi> = ContractFunctionName<A, "nonpayable" | "payable">;
+export type WriteArgs<A extends Abi, F extends WriteName<A>> = readonly unknown[] &
+  ContractFunctionArgs<A, "nonpayable" | "payable", F>;
 
 /** One call of a contract that changes it. */
 export interface ContractCall {

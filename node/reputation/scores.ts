@@ -94,8 +94,8 @@ export class ScoreReader {
   }
 
   /** One agent's score with its proof; undefined: none is finalized, or none is known that the chain's root proves. */
-  async provenScoreOf(topic: string, agentId: bigint, signal: AbortSignal): Promise<ProvenScore | undefined> {
-    const finalized = await this.#finalized(topicIdOf(topic));
+  async provenScoreOf(topic: string | bigint, agentId: bigint, signal: AbortSignal): Promise<ProvenScore | undefined> {
+    const finalized = await this.#finalized(typeof topic === "bigint" ? topic : topicIdOf(topic));
     if (finalized === undefined || this.#graphql === undefined) return undefined;
     return await this.#provenScore(this.#graphql, finalized, agentId, signal);
   }

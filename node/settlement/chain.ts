@@ -15,7 +15,7 @@ import {
 } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
-import type { ChainSender, Heads } from "../chain/port.ts";
+import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts";
 import type { Agreement, Consent } from "../negotiation/port.ts";
 import { Payments } from "./payments.ts";
 import type { ChainStep, DealChain, Sighting } from "./port.ts";
@@ -32,6 +32,8 @@ export interface DealChainOptions {
   readonly chainTime: () => number;
   /** The most that is deposited with an arbitrator at once, in native value; more should be a person's decision. */
   readonly maxArbitrationFeeWei?: bigint;
+  /** Proof of the provider's score in the deal's epoch, by which its bond is priced; "0x" or absent = score zero. */
+  readonly scoreProofOf?: (deal: Deal, signal: AbortSignal) => Promise<Hex>;
 }
 
 /** 0.1 of the native coin: above what courts on mainnet ask for a first round. */
@@ -42,18 +44,20 @@ export function createDealChain(options: DealChainOptions): DealChain {
   return new ViemDealChain(options);
 }
 
-interface Target {
+interface Target<A extends Abi> {
   readonly address: Address;
-  readonly abi: Abi;
+  readonly abi: A;
 }
+type Escrow = Target<typeof dealEscrowAbi>;
+type Disputes = Target<typeof dealDisputesAbi>;
 
 class ViemDealChain implements DealChain {
   readonly #options: DealChainOptions;
   readonly #contracts: DomainContracts;
   readonly #payments: Payments;
-  readonly #escrow: Target;
+  readonly #escrow: Escrow;
   /** The escrow made it; asked for once. */
-  #bound: Promise<{ readonly disputes: Target; readonly sight: DealSight }> | undefined;
+  #bound: Promise<{ readonly disputes: Disputes; readonly sight: DealSight }> | undefined;
 
   constructor(options: DealChainOptions) {
     const { deployment, client, sender } = options;
@@ -178,23 +182,24 @@ class ViemDealChain implements DealChain {
       return await this.#send(this.#escrow, "openWithAuthorization", [...parties, purchase.authorization], signal);
     }
     const amount = deal.price + deal.clientBond;
-    if (deal.token === zeroAddress) return await this.#send(this.#escrow, "open", parties, signal, amount);
+    const proof = deal.epoch === 0 ? "0x" : ((await this.#options.scoreProofOf?.(deal, signal)) ?? "0x");
+    const open = (valueWei?: bigint) =>
+      proof === "0x"
+        ? this.#send(this.#escrow, "open", parties, signal, valueWei)
+        : this.#send(this.#escrow, "openWithProof", [...parties, proof], signal, valueWei);
+    if (deal.token === zeroAddress) return await open(amount);
     const allowance = await this.#payments.allowanceOf(deal.token, escrow, signal);
-    if (allowance >= amount) return await this.#send(this.#escrow, "open", parties, signal);
-    const domain = await this.#payments.authorizationDomainOf(deal.token, signal);
+    if (allowance >= amount) return await open();
+    // The escrow takes a proof with an allowance, or with DealFunding's Permit2, and not with an authorization.
+    const domain = proof === "0x" ? await this.#payments.authorizationDomainOf(deal.token, signal) : undefined;
     if (domain !== undefined) {
-      const args = [...parties, this.#authorize(deal, domain)];
+      const args = [...parties, this.#authorize(deal, domain)] as const;
       return await this.#send(this.#escrow, "openWithAuthorization", args, signal);
     }
     let transaction: Hex = "0x";
-    const open = async () => {
-      transaction = await this.#send(this.#escrow, "open", parties, signal);
-    };
-    await this.#payments.withAllowance(
-      { token: deal.token, spender: escrow, amount: amount - allowance },
-      open,
-      signal,
-    );
+    const pay = async () => void (transaction = await open());
+    const lacking = { token: deal.token, spender: escrow, amount: amount - allowance };
+    await this.#payments.withAllowance(lacking, pay, signal);
     return transaction;
   }
 
@@ -232,10 +237,10 @@ class ViemDealChain implements DealChain {
     );
   }
 
-  async #send(
-    target: Target,
-    functionName: string,
-    args: readonly unknown[],
+  async #send<const A extends Abi, F extends WriteName<A>>(
+    target: Target<A>,
+    functionName: F,
+    args: WriteArgs<A, F>,
     signal: AbortSignal,
     valueWei = 0n,
   ): Promise<Hex> {

@@ -1,17 +1,8 @@
-import {
-  encodeAbiParameters,
-  keccak256,
-  numberToHex,
-  parseAbi,
-  parseEventLogs,
-  type Abi,
-  type Address,
-  type Hex,
-} from "viem";
+import { encodeAbiParameters, keccak256, numberToHex, parseAbi, parseEventLogs, type Address, type Hex } from "viem";
 import { dealDisputesAbi, encodeHeader, jurorPanelAbi, SuretyError, type Deployment } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
-import type { ChainSender, Heads } from "../chain/port.ts";
+import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts";
 import { revertDataOf } from "../chain/revert.ts";
 import type { Store } from "../store/port.ts";
 import type { Transport } from "../transport/port.ts";
@@ -259,9 +250,13 @@ export class Juror {
   }
 
   /** What another juror did first is no fault. */
-  async #send(functionName: string, args: readonly unknown[], id: bigint): Promise<void> {
+  async #send<F extends WriteName<typeof jurorPanelAbi>>(
+    functionName: F,
+    args: WriteArgs<typeof jurorPanelAbi, F>,
+    id: bigint,
+  ): Promise<void> {
     const { sender, heads, onStep } = this.#options;
-    const call = { address: this.#panel.address, abi: jurorPanelAbi as Abi, functionName, args, isOnce: true };
+    const call = { ...this.#panel, functionName, args, isOnce: true };
     try {
       await sender.send(call, this.#lifetime.signal);
       onStep?.(functionName, id);

@@ -1,4 +1,4 @@
-import { encodeFunctionData, type Abi, type Hex } from "viem";
+import { encodeFunctionData, type Hex } from "viem";
 import {
   evidenceSlasherAbi,
   reportCommitmentOf,
@@ -8,7 +8,7 @@ import {
   type Fork,
   type VerifiedHeader,
 } from "#protocol";
-import type { ChainSender, Heads } from "../chain/port.ts";
+import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts";
 import type { Store } from "../store/port.ts";
 
 export interface ReporterOptions {
@@ -150,16 +150,13 @@ export class ForkReporter {
     );
   }
 
-  async #send(functionName: string, args: readonly unknown[]): Promise<Hex> {
+  async #send<F extends WriteName<typeof stakeVaultAbi>>(
+    functionName: F,
+    args: WriteArgs<typeof stakeVaultAbi, F>,
+  ): Promise<Hex> {
     const { sender, deployment } = this.#options;
-    const call = {
-      address: deployment.contracts.stakeVault,
-      abi: stakeVaultAbi as Abi,
-      functionName,
-      args,
-      isOnce: true,
-    };
-    return (await sender.send(call, this.#lifetime.signal)).hash;
+    const vault = { address: deployment.contracts.stakeVault, abi: stakeVaultAbi };
+    return (await sender.send({ ...vault, functionName, args, isOnce: true }, this.#lifetime.signal)).hash;
   }
 }
 

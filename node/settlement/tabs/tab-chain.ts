@@ -1,8 +1,8 @@
-import { zeroAddress, type Abi, type Address, type Hex } from "viem";
+import { zeroAddress, type Address, type Hex } from "viem";
 import { tabEscrowAbi, tabStates, type Deployment } from "#protocol";
 import { withSignal } from "../../chain/clock.ts";
 import { unreachable, type ChainClient } from "../../chain/connect.ts";
-import type { ChainSender, Heads } from "../../chain/port.ts";
+import type { ChainSender, Heads, WriteArgs, WriteName } from "../../chain/port.ts";
 import { Payments } from "../payments.ts";
 import type { TabRecord, TabSighting, TabStep } from "./tab-machine.ts";
 
@@ -37,14 +37,24 @@ export function createTabChain({ client, heads, sender, deployment, chainTime }:
       throw unreachable(cause);
     }
   };
-  const send = async (functionName: string, args: readonly unknown[], signal: AbortSignal, valueWei = 0n) => {
-    const call = { address, abi: tabEscrowAbi as Abi, functionName, args, valueWei, isOnce: true };
+  const send = async <F extends WriteName<typeof tabEscrowAbi>>(
+    functionName: F,
+    args: WriteArgs<typeof tabEscrowAbi, F>,
+    signal: AbortSignal,
+    valueWei = 0n,
+  ) => {
+    const call = { ...escrow, functionName, args, valueWei, isOnce: true };
     const { hash } = await sender.send(call, signal);
     await heads.refresh(signal);
     return hash;
   };
   /** In native value with the call, else by an allowance of just this amount. */
-  const pay = async (functionName: string, { tab }: TabRecord, amount: bigint, signal: AbortSignal): Promise<Hex> => {
+  const pay = async (
+    functionName: "open" | "topUp",
+    { tab }: TabRecord,
+    amount: bigint,
+    signal: AbortSignal,
+  ): Promise<Hex> => {
     if (tab.token === zeroAddress) return await send(functionName, [tab, amount], signal, amount);
     let transaction: Hex = "0x";
     const use = async () => {

@@ -198,7 +198,7 @@ describe("a jury of nodes", function () {
     const [jury] = await Promise.all([seat(JURORS[0], [], () => Promise.resolve(0))]);
     await taker.write.ask([2n, "0x"], { value: 3n * JUROR_FEE });
     await taker.write.setRefusing([true]);
-    const stage = async () => Number(await panel.read.stageOf([DISPUTE]));
+    const stage = () => panel.read.stageOf([DISPUTE]);
     await world.networkHelpers.mine(Number((await round()).seedBlock - (await world.client.getBlockNumber())) + 1);
     await world.heads.refresh(never);
     await until(async () => (await stage()) === 2);
