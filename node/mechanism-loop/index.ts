@@ -1,0 +1,17 @@
+export * from "./archive.ts";
+export * from "./attack.ts";
+export { createCounterfactualAttributor } from "./attributor.ts";
+export * from "./clauses.ts";
+export * from "./document.ts";
+export * from "./evaluate.ts";
+export { createSearchExplorer, defaultEffort, surveyFamilies, type SearchEffort } from "./explorer.ts";
+export { createSolverGenerator } from "./generator.ts";
+export * from "./judge.ts";
+export * from "./loop.ts";
+export { simulate, type MarketOutcome } from "./market.ts";
+export * from "./plot.ts";
+export * from "./ports.ts";
+export * from "./report.ts";
+export * from "./scenario.ts";
+export * from "./scenarios/index.ts";
+export * from "./state-file.ts";

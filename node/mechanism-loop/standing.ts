@@ -1,0 +1,113 @@
+import { adoptLaw, createPosterior, observeOutcome, relativeScoreOf, SCORE_SUM, type Posterior } from "#protocol";
+import { PowerIteration } from "../reputation/power.ts";
+import { LAW_UNIT, type Outcome } from "./scenario.ts";
+
+/** Sweeps of the power iteration: 0.85^40 < 0.2 %, below one rung of any clause. */
+const SWEEPS = 40;
+/** Confidence at which a law is adopted: learning.ts. */
+const ERROR_CHANCE = 0.05;
+/** A score committed for epoch e − 1 is final, and visible, two epochs later. */
+const EPOCHS_UNTIL_FINAL = 2;
+
+interface Pair {
+  satisfied: number;
+  unsatisfied: number;
+}
+
+/**
+ * What receipts say of everybody: local trust and scores by the ledger's and MG-EigenTrust's rules, posteriors of outcomes
+ * by learning.ts. Agents are numbered from 1, as seats are.
+ */
+export class Standing {
+  readonly #stakes: number[] = [0];
+  readonly #posteriors: Posterior[] = [createPosterior(3)];
+  /** By provider: pairs by client. */
+  readonly #pairs: Map<number, Pair>[] = [new Map<number, Pair>()];
+  /** By epoch of their computation, relative scores by agent. */
+  readonly #history: (readonly bigint[])[] = [];
+  readonly #versions: number[] = [0];
+  #isChanged = true;
+
+  /** @returns the number of the new agent */
+  admit(stakeWei: bigint): number {
+    this.#stakes.push(Number(stakeWei));
+    this.#posteriors.push(createPosterior(3));
+    this.#pairs.push(new Map());
+    this.#versions.push(0);
+    this.#isChanged = true;
+    return this.#stakes.length - 1;
+  }
+
+  get count(): number {
+    return this.#stakes.length - 1;
+  }
+
+  /** One record of the ledger, as the deal's or the tab's machine made it. */
+  record(client: number, provider: number, trust: { readonly satisfied: number; readonly unsatisfied: number }): void {
+    const row = this.#pairs[provider] as Map<number, Pair>;
+    const pair = row.get(client) ?? { satisfied: 0, unsatisfied: 0 };
+    row.set(client, {
+      satisfied: pair.satisfied + trust.satisfied,
+      unsatisfied: pair.unsatisfied + trust.unsatisfied,
+    });
+    this.#isChanged = true;
+  }
+
+  /** One receipt with an outcome that somebody saw. */
+  observe(provider: number, outcome: Outcome, priceWei: bigint, fullPriceWei: bigint): void {
+    const posterior = this.#posteriors[provider] as Posterior;
+    this.#posteriors[provider] = observeOutcome(posterior, outcome, priceWei, fullPriceWei);
+    this.#versions[provider] = (this.#versions[provider] as number) + 1;
+  }
+
+  posteriorOf(agent: number): Posterior {
+    return this.#posteriors[agent] as Posterior;
+  }
+
+  /** The law that a leader reckons with for a deal at a price; `learning.ts` says when that is the worst. */
+  adoptedLaw(provider: number, priceWei: bigint, priceFactor: bigint): readonly bigint[] {
+    return adoptLaw(this.posteriorOf(provider), priceWei, LAW_UNIT, { errorChance: ERROR_CHANCE, priceFactor });
+  }
+
+  /** Changes with everything that is known of an agent. */
+  versionOf(agent: number): number {
+    return (this.#versions[agent] as number) + this.#history.length * 1_000_000;
+  }
+
+  closeEpoch(): void {
+    const last = this.#history.at(-1);
+    this.#history.push(last !== undefined && !this.#isChanged ? last : this.#scores());
+    this.#isChanged = false;
+  }
+
+  /** Score in 1/2^16 of the uniform share, of the last final epoch; 0 for who has none. */
+  relativeScore(agent: number): bigint {
+    return this.#history[this.#history.length - EPOCHS_UNTIL_FINAL]?.[agent] ?? 0n;
+  }
+
+  #scores(): readonly bigint[] {
+    const seatCount = this.#stakes.length;
+    const inStart = new Uint32Array(seatCount + 1);
+    const rowSums = new Uint32Array(seatCount);
+    const edges: [client: number, weight: number][] = [];
+    for (let seat = 0; seat < seatCount; seat++) {
+      for (const [client, { satisfied, unsatisfied }] of this.#pairs[seat] as Map<number, Pair>) {
+        const weight = Math.max(0, satisfied - unsatisfied);
+        edges.push([client, weight]);
+        rowSums[client] = (rowSums[client] as number) + weight;
+      }
+      inStart[seat + 1] = edges.length;
+    }
+    const priors = Float64Array.from(this.#stakes);
+    if (!priors.some((prior) => prior > 0)) return priors.length === 0 ? [] : Array.from(priors, () => 0n);
+    const power = new PowerIteration({
+      ...{ topic: 1n, seatCount, inStart, rowSums, priors },
+      agentIds: Uint32Array.from(this.#stakes, (_, seat) => seat),
+      inSeats: Uint32Array.from(edges, ([client]) => client),
+      inWeights: Uint32Array.from(edges, ([, weight]) => weight),
+    });
+    for (let sweep = 0; sweep < SWEEPS; sweep++) power.sweep();
+    const unit = SCORE_SUM >> 53n;
+    return Array.from(power.scores, (score) => relativeScoreOf(BigInt(Math.floor(score * 2 ** 53)) * unit, seatCount));
+  }
+}
