@@ -1,9 +1,18 @@
-import { adoptLaw, createPosterior, observeOutcome, relativeScoreOf, SCORE_SUM, type Posterior } from "#protocol";
-import { PowerIteration } from "../reputation/power.ts";
+import {
+  adoptLaw,
+  ALPHA,
+  createPosterior,
+  observeOutcome,
+  relativeScoreOf,
+  SCORE_SUM,
+  type Posterior,
+} from "#protocol";
 import { LAW_UNIT, type Outcome } from "./scenario.ts";
 
 /** Sweeps of the power iteration: 0.85^40 < 0.2 %, below one rung of any clause. */
 const SWEEPS = 40;
+/** 1 - α. */
+const PASSED_ON = 1 - Number(ALPHA) / 65_536;
 /** Confidence at which a law is adopted: learning.ts. */
 const ERROR_CHANCE = 0.05;
 /** A score committed for epoch e − 1 is final, and visible, two epochs later. */
@@ -85,29 +94,33 @@ export class Standing {
     return this.#history[this.#history.length - EPOCHS_UNTIL_FINAL]?.[agent] ?? 0n;
   }
 
+  /** MG-EigenTrust by sweeps x ← (1-α)·Cᵀx + λ·p̃, λ such that the scores sum to 1; a row without trust gives to the prior. */
   #scores(): readonly bigint[] {
-    const seatCount = this.#stakes.length;
-    const inStart = new Uint32Array(seatCount + 1);
-    const rowSums = new Uint32Array(seatCount);
-    const edges: [client: number, weight: number][] = [];
-    for (let seat = 0; seat < seatCount; seat++) {
-      for (const [client, { satisfied, unsatisfied }] of this.#pairs[seat] as Map<number, Pair>) {
-        const weight = Math.max(0, satisfied - unsatisfied);
-        edges.push([client, weight]);
-        rowSums[client] = (rowSums[client] as number) + weight;
+    const priorSum = this.#stakes.reduce((sum, stake) => sum + stake, 0);
+    if (priorSum === 0) return this.#stakes.map(() => 0n);
+    const edges = this.#edges();
+    const rowSums = this.#stakes.map(() => 0);
+    for (const { client, weight } of edges) rowSums[client] = (rowSums[client] as number) + weight;
+    let scores = this.#stakes.map((stake) => stake / priorSum);
+    for (let sweep = 0; sweep < SWEEPS; sweep++) {
+      const next = scores.map(() => 0);
+      for (const { client, provider, weight } of edges) {
+        const gift = (PASSED_ON * (scores[client] as number) * weight) / (rowSums[client] as number);
+        next[provider] = (next[provider] as number) + gift;
       }
-      inStart[seat + 1] = edges.length;
+      const lambda = (1 - next.reduce((sum, score) => sum + score, 0)) / priorSum;
+      scores = next.map((score, seat) => score + lambda * (this.#stakes[seat] as number));
     }
-    const priors = Float64Array.from(this.#stakes);
-    if (!priors.some((prior) => prior > 0)) return priors.length === 0 ? [] : Array.from(priors, () => 0n);
-    const power = new PowerIteration({
-      ...{ topic: 1n, seatCount, inStart, rowSums, priors },
-      agentIds: Uint32Array.from(this.#stakes, (_, seat) => seat),
-      inSeats: Uint32Array.from(edges, ([client]) => client),
-      inWeights: Uint32Array.from(edges, ([, weight]) => weight),
-    });
-    for (let sweep = 0; sweep < SWEEPS; sweep++) power.sweep();
     const unit = SCORE_SUM >> 53n;
-    return Array.from(power.scores, (score) => relativeScoreOf(BigInt(Math.floor(score * 2 ** 53)) * unit, seatCount));
+    return scores.map((score) => relativeScoreOf(BigInt(Math.floor(score * 2 ** 53)) * unit, scores.length));
+  }
+
+  /** Pairs with local trust above 0, as the ledger keeps them. */
+  #edges(): { client: number; provider: number; weight: number }[] {
+    return this.#pairs.flatMap((row, provider) =>
+      [...row]
+        .map(([client, { satisfied, unsatisfied }]) => ({ client, provider, weight: satisfied - unsatisfied }))
+        .filter(({ weight }) => weight > 0),
+    );
   }
 }
