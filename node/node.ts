@@ -21,7 +21,7 @@ import {
   type Rules,
   type Signer,
 } from "#protocol";
-import { createToolMounts } from "./api/mcp/mounts.ts";
+import { createFront } from "./api/front.ts";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
 import { Announcer } from "./announcer.ts";
@@ -323,6 +323,13 @@ async function compose(
   const orders = new Desk({ token, tasks, settlement, commissions, reviews, bell });
   const agents = new AgentDesk({ client, deployment, heads, identity, logs, discovery, scores });
   const desks = { agents, orders, audit: { client, deployment, identity } };
+  const front = new AbortController();
+  let apiUrl = "";
+  const self = {
+    ...{ agentId, name: agent.name, chainId: deployment.chainId, address: signer.address, token },
+    ...{ identityRegistry: deployment.contracts.identityRegistry, capabilities: application.capabilities },
+    ...{ peerId: transport.peerId, addresses: transport.addresses(), origin: () => agent.publicUrl ?? apiUrl },
+  };
   const api = await startApi(
     createRoutes({
       ...{ discovery, tasks, graphs, settlement, tabs, buyer, token },
@@ -338,10 +345,14 @@ async function compose(
     {
       ...{ token: config.apiToken ?? createToken(dir), port: agent.apiPort },
       ...{ clients: agent.clients, publicUrl: agent.publicUrl },
-      mounts: createToolMounts(desks, onFault("mcp")),
+      mounts: createFront({
+        ...{ self, desks, signer, key: agent.key, store, stopping: front.signal, onFault: onFault("front") },
+      }),
     },
   );
+  apiUrl = api.url;
   stops.push(() => api.stop());
+  stops.push(() => front.abort(new DOMException("the node stops", "AbortError")));
   announcer.declare(application.capabilities);
   const urls = { apiUrl: api.url, shopUrl: shopServer?.url };
   journal.note("ready", { agentId, peerId: transport.peerId, ...urls });

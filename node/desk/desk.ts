@@ -111,22 +111,26 @@ export class Desk {
 
   /** Waits until the task ends, its review opens, or the signal aborts. */
   async wait(taskId: string, caller: Caller, signal: AbortSignal) {
+    const { bell } = this.#options;
     for (;;) {
+      const { count } = bell;
       const seen = this.view(taskId, caller);
       if (seen.isEnded || seen.isReviewOpen || signal.aborted) return seen;
-      await this.#options.bell.heard(signal);
+      await bell.heardSince(count, signal);
     }
   }
 
   /** Each state of the task from now on, the first one at once, the last one when it has ended or the signal aborts. */
   async *follow(taskId: string, caller: Caller, signal: AbortSignal) {
+    const { bell } = this.#options;
     for (let last = ""; ;) {
+      const { count } = bell;
       const seen = this.view(taskId, caller);
       const mark = `${seen.state} ${seen.dealState} ${seen.isReviewOpen} ${seen.delivery !== null}`;
       if (mark !== last) yield seen;
       last = mark;
       if (seen.isEnded || signal.aborted) return;
-      await this.#options.bell.heard(signal);
+      await bell.heardSince(count, signal);
     }
   }
 
