@@ -63,12 +63,14 @@ function linesOf(summary: DevnetSummary): string[] {
 /** badDeliveries as "bad deliveries". */
 const wordsOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
-function endpointsOf({ rpcUrl, graphqlUrl }: Devnet, dataDir: string): string[] {
+function endpointsOf({ rpcUrl, graphqlUrl, clientUrl }: Devnet, dataDir: string): string[] {
   const dir = dataDir === ".surety" ? "" : ` --data-dir ${dataDir}`;
   return [
     "",
     `  chain       ${rpcUrl}`,
     `  GraphQL     ${graphqlUrl}`,
+    `  MCP         ${clientUrl}/mcp   A2A  ${clientUrl}/.well-known/agent-card.json`,
+    `              with the token in ${join(dataDir, "devnet", "client.token")}; or \`npx surety mcp${dir}\` over stdio`,
     `  try         npx surety find "statistics of a series"${dir}`,
     `              npx surety verify agent 1 --network devnet${dir}`,
     "  Ctrl-C stops everything.",

@@ -47,6 +47,8 @@ export interface DevnetSummary {
 export interface Devnet {
   readonly rpcUrl: string;
   readonly graphqlUrl: string;
+  /** An agent that MCP and A2A clients may use, with the token of the file client.token beside the endpoints. */
+  readonly clientUrl: string;
   readonly summary: DevnetSummary;
   /** Stops every process, the indexer and the chain. */
   stop(): Promise<void>;
@@ -78,7 +80,14 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   stack.defer(() => fleet.stop());
   say(`starting ${agents.size} agents`);
   await fleet.start();
-  writeEndpoints(dir, { rpcUrl: ground.rpcUrl, graphqlUrl, nodeUrl: fleet.firstUrl, nodeToken: fleet.token });
+  writeEndpoints(dir, {
+    rpcUrl: ground.rpcUrl,
+    graphqlUrl,
+    nodeUrl: fleet.firstUrl,
+    nodeToken: fleet.token,
+    clientUrl: fleet.clientUrl,
+    clientToken: fleet.clientToken,
+  });
   say(`every agent has heard of all ${await fleet.awaitOffers()} offers`);
 
   const { outcomes, finalized } = await runRounds(options, ground, fleet, say);
@@ -97,7 +106,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   };
   signal.throwIfAborted();
   const running = stack.move();
-  return { rpcUrl: ground.rpcUrl, graphqlUrl, summary, stop: () => running.disposeAsync() };
+  return { rpcUrl: ground.rpcUrl, graphqlUrl, clientUrl: fleet.clientUrl, summary, stop: () => running.disposeAsync() };
 }
 
 type Say = (line: string) => void;

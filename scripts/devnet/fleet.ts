@@ -18,6 +18,9 @@ export interface FleetOptions {
   readonly signal: AbortSignal;
 }
 
+/** What a client of the local network may spend: a task, and a day, in the test token's smallest unit. */
+const CLIENT_SPENDING = { maxPriceWei: "10000000", budgetWei: "100000000" };
+
 /** Hearing of each other takes seconds; after this the network is broken, not slow. */
 const CONVERGENCE_LIMIT_MS = 120_000;
 
@@ -25,6 +28,8 @@ const CONVERGENCE_LIMIT_MS = 120_000;
 export class NodeFleet {
   /** Bearer token of every node's local interface. */
   readonly token = randomBytes(32).toString("hex");
+  /** Token of the client that may have the first buyer's agent work for it. */
+  readonly clientToken = randomBytes(32).toString("hex");
   readonly #options: FleetOptions;
   readonly #nodes: NodeProcess[] = [];
   readonly #agents = new Map<string, ReadyAgent>();
@@ -42,6 +47,12 @@ export class NodeFleet {
     const [first] = this.#agents.values();
     if (first === undefined) throw new Error("the network has no node yet");
     return first.apiUrl;
+  }
+
+  /** Local interface of the first agent that buys: what MCP and A2A clients use. */
+  get clientUrl(): string {
+    const buyer = this.#agents.get(this.#firstBuyer());
+    return buyer?.apiUrl ?? this.firstUrl;
   }
 
   /** Starts every process and waits until each agent has heard of all offers. If one fails, all are stopped. */
@@ -117,6 +128,10 @@ export class NodeFleet {
     if (failed !== undefined) throw failed.reason;
   }
 
+  #firstBuyer(): string {
+    return this.#options.scenario.rounds[0]?.[0]?.by ?? "";
+  }
+
   #clientOf(name: string): NodeClient {
     const agent = this.#agents.get(name);
     if (agent === undefined) throw new Error(`the network has no agent ${name}`);
@@ -129,7 +144,11 @@ export class NodeFleet {
     const entries = members.map(({ name, application, roles }) => {
       const keyFile = join(dir, `${name}.key`);
       writeFileSync(keyFile, `${agents.get(name)?.key}\n`, { mode: 0o600 });
-      return { name, keyFile, application, roles, bootstrap, binding: bindingPath(dir, name) };
+      const entry = { name, keyFile, application, roles, bootstrap, binding: bindingPath(dir, name) };
+      if (name !== this.#firstBuyer()) return entry;
+      const tokenFile = join(dir, "client.token");
+      writeFileSync(tokenFile, `${this.clientToken}\n`, { mode: 0o600 });
+      return { ...entry, clients: [{ name: "client", tokenFile, spending: CLIENT_SPENDING }] };
     });
     const config = {
       ...{ rpcUrl, graphqlUrl, deploymentFile: join(dir, "deployment.json"), dataDir: join(dir, `node-${id}`) },
