@@ -130,7 +130,7 @@ class DeskExecutor implements AgentExecutor {
     const read = readOrder(message);
     if (read.kind !== "accept") return read;
     const { maxPriceWei, remainingWei } = orders.allowanceOf(caller);
-    const text = read.value.query ?? read.value.title;
+    const text = read.value.query === undefined || read.value.query === "" ? read.value.title : read.value.query;
     const topic = read.value.topic ?? (await agents.topicFor(text, stopping));
     if (topic === undefined) return reject("NOBODY_FOUND", "no agent is known that offers anything like it");
     const most = maxPriceWei < remainingWei ? maxPriceWei : remainingWei;

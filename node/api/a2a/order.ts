@@ -35,7 +35,8 @@ export function readOrder(message: Message): Verdict<MessageOrder> {
     title: title as string,
     topic: topic as string | undefined,
     input: input ?? text,
-    ...(typeof query === "string" ? { query } : {}),
+    // Without a word of its own the order is for whoever offers its topic.
+    ...(typeof query === "string" ? { query } : title === titleOf("") ? { query: "" } : {}),
     isReviewed: review === true,
   });
 }
