@@ -175,7 +175,8 @@ contract CredentialsHandler {
         if (fault == 2) signed.agentId++;
         if (fault == 3) signed.owner = address(0xbad);
         if (fault == 4) signed.scope = keccak256("another scope");
-        bytes memory signature = _sign(issuerSecret(fault == 1 ? issuer + 1 : issuer), StructHash.hash(signed));
+        uint8 signer = fault == 1 ? uint8((uint256(issuer) % ISSUERS) + 1) : issuer;
+        bytes memory signature = _sign(issuerSecret(signer), StructHash.hash(signed));
         (signed.agentId, signed.owner, signed.scope) = (agentId, owner, scope);
         bytes memory head = abi.encode(signed.nullifier, signed.level, signed.validUntil, uint256(20));
         return bytes.concat(head, abi.encodePacked(issuerAt(issuer)), signature);
