@@ -4,21 +4,16 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesToHex, zeroAddress, zeroHash, type Address, type Hex } from "viem";
 import {
-  bondOf,
   createSigner,
   dealEscrowAbi,
   encodeLogHeader,
   encodeScoreProof,
-  isDocument,
   kinds,
-  postedPriceOf,
   purposes,
   signerHashOf,
   SuretyError,
-  topicIdOf,
   type Deal,
   type LogRange,
-  type Rules,
   type Signer,
 } from "#protocol";
 import { createFront } from "./api/front.ts";
@@ -26,6 +21,7 @@ import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
 import { Announcer } from "./announcer.ts";
 import type { Application } from "./application.ts";
+import { adapt, tabWorkOf, tellApplication, voteOf } from "./application-ports.ts";
 import type { AgentConfig, NodeConfig } from "./config.ts";
 import { createAnchorChain } from "./chain/anchors.ts";
 import { createChainTime } from "./chain/chain-time.ts";
@@ -50,31 +46,27 @@ import { signCheckpoint } from "./log/checkpoint.ts";
 import { stateHeadOf } from "./log/state-head.ts";
 import { openLogWriter } from "./log/writer.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
-import type { Bidder } from "./negotiation/port.ts";
 import { createReputationChain } from "./reputation/chain.ts";
 import { ReputationDriver } from "./reputation/driver.ts";
 import { ScoreReader } from "./reputation/scores.ts";
 import { createDealChain } from "./settlement/chain.ts";
 import { DealStore } from "./settlement/deal-store.ts";
 import { createSettlement, type Settlement } from "./settlement/driver.ts";
-import type { Assessor, Counsel, DealStep, Worker } from "./settlement/port.ts";
 import { createSignerCache } from "./signer-cache.ts";
-import type { EvidenceBundle, EvidenceEntry } from "./settlement/evidence.ts";
+import type { EvidenceEntry } from "./settlement/evidence.ts";
 import { createJuryReader, Juror } from "./settlement/juror.ts";
 import { Payments } from "./settlement/payments.ts";
 import { ForkReporter } from "./settlement/reporter.ts";
 import { createTabChain } from "./settlement/tabs/tab-chain.ts";
-import { createTabs, type TabWork } from "./settlement/tabs/tabs.ts";
+import { createTabs } from "./settlement/tabs/tabs.ts";
 import { openShop } from "./shop.ts";
 import { openStore } from "./store/sqlite.ts";
 import { GraphBoard } from "./graphs/board.ts";
-import { JOINT_REWARD_TOPIC, rewardDeliverableOf } from "./graphs/reward.ts";
-import { decodeSpecification, TaskBoard } from "./tasks.ts";
+import { TaskBoard } from "./tasks.ts";
 import { Webhooks } from "./webhooks.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
 import type { Transport } from "./transport/port.ts";
 import { createBuyer, fetchPurchase } from "./x402/client.ts";
-import { decodePaidRequest } from "./x402/request.ts";
 
 /** The chain, shared by all agents of a process. */
 export interface ChainLink {
@@ -405,107 +397,11 @@ async function scoreProofOf(scores: ScoreReader, deal: Deal, signal: AbortSignal
 const feeCapOf = ({ maxArbitrationFeeWei }: AgentConfig) =>
   maxArbitrationFeeWei === undefined ? {} : { maxArbitrationFeeWei };
 
-/** The application behind the ports of negotiation and settlement. */
-function adapt(application: Application): {
-  bidder: Bidder;
-  worker: Worker;
-  assessor: Assessor;
-  counsel: Partial<Counsel>;
-} {
-  return {
-    bidder: {
-      async consider({ call, mechanism, spec }) {
-        const decoded = decodeSpecification(spec);
-        if (decoded.kind !== "accept") return undefined;
-        // A reward for what was delivered before: there is nothing to weigh, and no bond to lose.
-        if (decoded.value.topic === JOINT_REWARD_TOPIC)
-          return isPlainReward(mechanism) ? { price: 0n, quality: 0n } : undefined;
-        const quote = await application.quote(call, mechanism, decoded.value);
-        return quote === undefined ? undefined : { price: quote.priceWei, quality: quote.quality };
-      },
-    },
-    worker: {
-      perform(deal, spec, signal) {
-        if (deal.topic === topicIdOf(JOINT_REWARD_TOPIC)) return Promise.resolve(rewardDeliverableOf(spec));
-        return serveRequest(application, spec, signal) ?? application.perform(deal, readSpecification(spec), signal);
-      },
-    },
-    assessor: {
-      async assess(deal, spec, deliverable, signal) {
-        if (deal.topic === topicIdOf(JOINT_REWARD_TOPIC)) return { kind: "complete", rating: 0 };
-        const judged = await application.assess(deal, readSpecification(spec), deliverable, signal);
-        return typeof judged === "number" ? { kind: "complete", rating: judged } : judged;
-      },
-    },
-    counsel: {
-      considerSplit: (deal, terms, signal) =>
-        application.considerSplit?.(deal, terms, signal) ?? Promise.resolve(undefined),
-      ...(application.defend === undefined ? {} : { defend: application.defend.bind(application) }),
-      ...(application.considerAppeal === undefined ? {} : { appeal: application.considerAppeal.bind(application) }),
-    },
-  };
-}
-
-/** A specification that is a request over HTTP is the shop's to answer; a negotiated one never is. */
-function serveRequest(
-  application: Application,
-  spec: Uint8Array,
-  signal: AbortSignal,
-): Promise<Uint8Array> | undefined {
-  const request = decodePaidRequest(spec);
-  if (request.kind !== "accept") return undefined;
-  return application.serve?.(request.value, signal) ?? Promise.reject(new Error("this agent serves no requests"));
-}
-
-const isPlainReward = (rules: Rules): boolean =>
-  isDocument(rules) && rules.award.rule === "posted-price" && bondOf(rules, postedPriceOf(rules) ?? 0n, 0n) === 0n;
-
-/** A juror's own program decides; without one, or without evidence, the juror refuses to arbitrate. */
-async function voteOf(
-  application: Application,
-  _dealId: Hex,
-  evidence: readonly EvidenceBundle[],
-  signal: AbortSignal,
-): Promise<0 | 1 | 2> {
-  const [bundle] = evidence;
-  if (bundle === undefined || application.vote === undefined) return 0;
-  return await application.vote({ deal: bundle.deal, evidence }, signal);
-}
-
-function tabWorkOf(application: Application): TabWork {
-  const priceOf = (topic: bigint) =>
-    application.capabilities.find((offer) => topicIdOf(offer.topic) === topic)?.priceWei;
-  const nobody = new Error("this agent answers no tasks on tabs");
-  return {
-    priceOf: (topic) => (application.answerTask === undefined ? undefined : priceOf(topic)),
-    answer: (tab, spec, signal) => application.answerTask?.(tab, spec, signal) ?? Promise.reject(nobody),
-    answerPrepaid: (_tab, spec, signal) => serveRequest(application, spec, signal) ?? Promise.reject(nobody),
-    rate: (tab, spec, answer) => application.rateAnswer?.(tab, spec, answer) ?? Promise.resolve(0),
-  };
-}
-
-/** The application's own listener of a step; a throw is its fault, told as such. */
-async function tellApplication(application: Application, step: DealStep): Promise<void> {
-  if (step.kind === "funded") await application.onFunded?.(step);
-  else if (step.kind === "submitted") await application.onSubmitted?.(step);
-  else if (step.kind === "disputed") await application.onDisputed?.(step);
-  else await application.onSettled?.(step);
-}
-
 /** What both sides said of themselves: their newest declarations stand behind what was agreed. */
 function entriesOf(logs: LogReader, signers: readonly Address[]): EvidenceEntry[] {
   return signers.flatMap((signer) => {
     const entry = logs.entriesWithBody(signer).findLast(({ header }) => header.header.kind === kinds.declare);
     return entry?.body === undefined ? [] : [{ header: encodeLogHeader(entry.header), body: entry.body }];
-  });
-}
-
-function readSpecification(spec: Uint8Array) {
-  const decoded = decodeSpecification(spec);
-  if (decoded.kind === "accept") return decoded.value;
-  throw new SuretyError("SPEC_UNREADABLE", `The deal's specification cannot be read: ${decoded.detail}.`, {
-    values: { code: decoded.code },
-    next: "Nothing: a provider does not bid on what it cannot read.",
   });
 }
 

@@ -17,9 +17,9 @@ const RESERVE = 10n * TOKEN;
 /** Every other task weighs quality so much that no undercutting wins it. */
 const VALUE_PER_QUALITY = [TOKEN / 100n, TOKEN] as const;
 /** Long enough for a busy machine, short enough that nobody waits long for the silent one's refund. */
-const SUBMIT_WITHIN_S = 20;
-const BID_WITHIN_MS = 12_000;
-const OPEN_WITHIN_MS = 6_000;
+const SUBMIT_WITHIN_S = 15;
+const BID_WITHIN_MS = 8_000;
+const OPEN_WITHIN_MS = 4_000;
 const REVIEW_S = 60;
 /** The price again as a bond at the best score, twice of it without one, half of the difference gone at the uniform share. */
 const BOND_CURVE = { slashShare: 65_536, factorAtZero: 131_072, halfScore: 65_536n };
