@@ -9,7 +9,7 @@ import { Pool } from "./mg/pool.ts";
 import { summarise, type Summary } from "./mg/summary.ts";
 import { CANDIDATES, EPOCHS, paperWorld, QUERIES, topicNames, type WorldParameters } from "./mg/world.ts";
 
-/** Tuned on seeds 1–10, reported on these. */
+/** Tuned on seeds 1–4, reported on these. */
 const FIRST_SEED = 101;
 const FULL = { seeds: 30, steps: 70, tuningSeeds: 6 };
 const QUICK = { seeds: 5, steps: 14, tuningSeeds: 2 };

@@ -11,9 +11,10 @@ const SEEDS = 10;
 /** r = (P + 1.9)/(P + 4N + 2), as in the simulation. */
 const [PRIOR_GOOD, PRIOR_COUNT, NEGATIVE_WEIGHT] = [1.9, 2, 4];
 
-/** The ratio by itself foretells better than the product with trust, which measures how much somebody is known (.68 and .59). */
-const OURS = "(P+1.9)/(P+4N+2), trust-weighted";
-const PRODUCT = "EigenTrust × ratio^4";
+/** What the simulation scores by. */
+const OURS = "EigenTrust × ratio^4";
+/** Seen to foretell better, but on these very ratings: a peer like the others until other ratings confirm it. */
+const RATIO_ALONE = "(P+1.9)/(P+4N+2), trust-weighted";
 
 /** Score by person, of whom the known ratings say something. */
 type Predictor = (person: number) => number;
@@ -55,14 +56,13 @@ async function compare(
     ]),
   );
   const { [OURS]: ours, ...peers } = areas as Record<string, number>;
-  const others = Object.entries(peers).filter(([name]) => name !== PRODUCT);
   const negatives = labels.filter((isGood) => !isGood).length;
   return [
     {
       id: `AUC, first ${split * 100} % known`,
       unit: "",
       value: round(ours as number),
-      goal: round(Math.max(...others.map(([, area]) => area))),
+      goal: round(Math.max(...Object.values(peers))),
       better: "higher",
       peers: Object.fromEntries(Object.entries(peers).map(([name, area]) => [name, round(area)])),
       ratio: null,
@@ -103,8 +103,8 @@ async function createPredictors(known: readonly ImportedRating[]): Promise<Recor
       const { good, bad } = sums(person, (rater) => trust.get(rater) ?? 0);
       return good + bad === 0 ? 0 : (good - bad) / (good + bad);
     },
-    [OURS]: ratio,
-    [PRODUCT]: (person) => own(person) * ratio(person) ** 4,
+    [RATIO_ALONE]: ratio,
+    [OURS]: (person) => own(person) * ratio(person) ** 4,
   };
 }
 

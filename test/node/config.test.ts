@@ -148,9 +148,10 @@ describe("the node's configuration file", () => {
       ],
     });
     const written = { ...item, ...full, description: "Quartiles", mimeType: "text/plain", reviewPeriodS: 0 };
-    const site = { host: "::1", port: 65_535, publicUrl: "https://shop.example/behind?a=b", resources: [written] };
+    const lastPort = 2 ** 16 - 1;
+    const site = { host: "::1", port: lastPort, publicUrl: "https://shop.example/behind?a=b", resources: [written] };
     expect(shopOf(site)).to.deep.equal({
-      ...{ host: "::1", port: 65_535, publicOrigin: "https://shop.example" },
+      ...{ host: "::1", port: lastPort, publicOrigin: "https://shop.example" },
       resources: [{ ...written, priceWei: 1_500n, bondWei: 7n }],
     });
   });
