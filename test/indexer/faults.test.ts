@@ -12,7 +12,8 @@ import { startRpcProxy, type RpcProxy } from "./rpc-proxy.ts";
 import { act, ACTION_COUNT, startSuretyChain, type SuretyChain } from "./surety-chain.ts";
 
 const CHILD = fileURLToPath(new URL("./fixtures/indexer-child.ts", import.meta.url));
-const KILLS = 20;
+/** Two seconds each; half of them during the backfill. */
+const KILLS = process.env["SURETY_PROFILE"] === "nightly" ? 20 : 8;
 
 /** A small seeded generator (mulberry32): the same kills and acts in every run. */
 function createRandom(seed: number): (below: number) => number {

@@ -177,8 +177,10 @@ describe("the auditor", () => {
 
   it("passes no bundle of which one byte was changed", async function () {
     this.timeout(300_000);
+    // Every byte in the nightly profile; else every fourth, from another one on each time, as all of them take half a minute.
+    const stride = process.env["SURETY_PROFILE"] === "nightly" ? 1 : 4;
     const passed: number[] = [];
-    for (let index = 0; index < text.length; index++) {
+    for (let index = Math.floor(Math.random() * stride); index < text.length; index += stride) {
       const code = text.charCodeAt(index);
       // A neighbouring hex digit or decimal where there is one, so that the change is not caught by the form alone.
       const changed = String.fromCharCode(/[0-8a-e]/.test(text[index] as string) ? code + 1 : code ^ 1);
