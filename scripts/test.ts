@@ -47,6 +47,8 @@ async function runAll(countsDir: string): Promise<boolean> {
   const marker = randomUUID();
   const env = {
     [RUN_MARKER_VARIABLE]: marker,
+    // The tests start some hundred processes of the same sources: half a second each goes into compiling them (.95 of 1.6 s is left).
+    NODE_COMPILE_CACHE: join(countsDir, "compiled"),
     ...(isNightly ? { SURETY_PROFILE: "nightly" } : {}),
   };
   const steps = [
