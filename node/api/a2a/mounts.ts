@@ -1,21 +1,9 @@
-import type { IncomingMessage } from "node:http";
 import type { AgentSelf } from "../self.ts";
-import { failure, type Exchange, type Mount } from "../server.ts";
+import { failure, type Mount } from "../server.ts";
 import { writeJson } from "../web.ts";
 import type { A2aOptions } from "./handler.ts";
 import type { CardKeys } from "./keys.ts";
-
-/** A2A of one agent, once it was asked for. */
-export interface A2aService {
-  answer(exchange: Exchange): Promise<void>;
-  cardFor(request: IncomingMessage): object;
-}
-
-/** A request that names no version is one of 0.3, which had no such header (A2A 1.0 §3.6.2). */
-export const isLegacy = ({ headers }: IncomingMessage): boolean => {
-  const version = headers["a2a-version"] ?? "";
-  return version === "" || version === "0.3";
-};
+import type { A2aService } from "./service.ts";
 
 /** `/a2a`: JSON-RPC of A2A 1.0 and 0.3. `/.well-known/agent-card.json`: the signed card of either, to anybody. */
 export function createA2aMounts(self: AgentSelf, keys: CardKeys, options: A2aOptions): Mount[] {

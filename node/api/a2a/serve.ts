@@ -9,13 +9,13 @@ import {
 } from "@a2a-js/sdk";
 import { JsonRpcTransportHandler, ServerCallContext, validateVersion } from "@a2a-js/sdk/server";
 import { LegacyJsonRpcTransportHandler } from "@a2a-js/sdk/compat/v0_3/server";
-import { isLegacy, type A2aService } from "./mounts.ts";
 import { failure, type Exchange } from "../server.ts";
 import type { AgentSelf } from "../self.ts";
 import { writeJson, writeStream } from "../web.ts";
 import { createCard, createLegacyCard } from "./card.ts";
 import { A2aHandler, withCaller, type A2aOptions } from "./handler.ts";
 import type { CardKeys } from "./keys.ts";
+import { isLegacy, type A2aService } from "./service.ts";
 
 /** Cards change with the agent's addresses only, which a run keeps. */
 export async function createA2aService(self: AgentSelf, keys: CardKeys, options: A2aOptions): Promise<A2aService> {
