@@ -1,4 +1,14 @@
-import { encodeAbiParameters, keccak256, numberToHex, parseAbi, parseEventLogs, type Address, type Hex } from "viem";
+import {
+  encodeAbiParameters,
+  isAddressEqual,
+  keccak256,
+  numberToHex,
+  parseAbi,
+  parseEventLogs,
+  zeroHash,
+  type Address,
+  type Hex,
+} from "viem";
 import { dealDisputesAbi, encodeHeader, jurorPanelAbi, SuretyError, type Deployment } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
@@ -229,6 +239,8 @@ export class Juror {
     const { client, transport, deployment } = this.#options;
     const reading = client.readContract({ ...this.#panel, functionName: "disputeOf", args: [id] });
     const [arbitrable] = await this.#ask(reading);
+    // Anybody may quarrel before the panel; of deals we know where to read, of nothing else.
+    if (!isAddressEqual(arbitrable, deployment.contracts.dealDisputes)) return { dealId: zeroHash, evidence: [] };
     const disputes = { address: arbitrable, abi: dealDisputesAbi } as const;
     const args = [this.#panel.address, id] as const;
     const dealId = await this.#ask(client.readContract({ ...disputes, functionName: "dealOfDispute", args }));

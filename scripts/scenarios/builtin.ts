@@ -106,9 +106,9 @@ export const builtinScenario: Scenario = {
     provider(1, "reviewer", "code_review_security", [5n, 97, "honest"], ["watcher"]),
     provider(2, "operator", "devops_tool_execution", [3n, 90, "honest"]),
     provider(3, "careless", "data_analysis", [2n, 90, "careless"]),
-    provider(4, "silent", "code_review_security", [1n, 90, "silent"]),
-    buyer(5, "buyer-1"),
-    buyer(6, "buyer-2"),
+    provider(3, "silent", "code_review_security", [1n, 90, "silent"]),
+    buyer(4, "buyer-1"),
+    buyer(4, "buyer-2"),
   ],
   rounds: [
     [...tasksOf("buyer-1", 0), ...tasksOf("buyer-2", 0)],

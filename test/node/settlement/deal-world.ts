@@ -58,6 +58,7 @@ export async function createDealWorld(agentCount = 2) {
   const deployment = testDeployment({
     ...{ identityRegistry: registry.address, dealEscrow: escrow.address, trustLedger: ledger.address },
     tabEscrow: tabEscrow.address,
+    dealDisputes: await escrow.read.disputes(),
     token: token.address,
   });
   const contracts: DomainContracts = {
