@@ -96,7 +96,7 @@ export default {
   options: {
     tsPreCompilationDeps: true,
     doNotFollow: { path: "^node_modules/" },
-    exclude: { path: "^(artifacts|dist|types)/" },
+    exclude: { path: "^(artifacts|dist|types|coverage)/|^(zk|test/interop/agent0)/node_modules/" },
     enhancedResolveOptions: {
       conditionNames: ["import", "types", "node", "default"],
       exportsFields: ["exports"],
