@@ -5,8 +5,8 @@ import canonicalize from "canonicalize";
 import { agentRegistryOf, descriptionOf, VERSION, type AgentSelf } from "../self.ts";
 import type { CardKeys, Jws } from "./keys.ts";
 
-/** What a card says beyond A2A: which agent on chain it is, and where and for what it is hired. */
-export const SURETY_EXTENSION = "https://surety.example/a2a/agent/v1";
+/** What a card says beyond A2A: which agent on chain it is, and where and for what it is hired. A name, not a place: there is no page behind it. */
+export const SURETY_EXTENSION = "urn:surety:a2a:agent:1";
 const JWKS_PATH = "/.well-known/jwks.json";
 
 /** The agent's card, signed by both keys. */
