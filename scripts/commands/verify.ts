@@ -8,6 +8,7 @@ import {
   topicIdOf,
   type AwardEvidence,
   type Disclosure,
+  type Verdict as ProtocolVerdict,
 } from "#protocol";
 import { auditAgent } from "../audit/agent.ts";
 import { runChecks, type Check, type Verdict } from "../audit/checks.ts";
@@ -36,29 +37,29 @@ export function outcomeOf(verdict: Verdict): Outcome {
   };
 }
 
-function readDisclosureFile(file: string): Disclosure {
-  const invalid = (detail: string, cause?: unknown) =>
-    new SuretyError("USAGE_DISCLOSURE", `${file} discloses nothing: ${detail}.`, {
-      values: { file },
-      next: "Name a file that `surety baid prove-field` wrote, unchanged.",
-      cause,
-    });
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    throw invalid("it cannot be read", cause);
-  }
-  const read = readDisclosure(text);
-  if (read.kind !== "accept") throw invalid(read.detail);
-  return read.value;
+interface Evidence<T> {
+  readonly code: string;
+  /** What the file fails to do: "discloses nothing". */
+  readonly fault: string;
+  /** The command whose file is meant. */
+  readonly writer: string;
+  readonly read: (text: string) => ProtocolVerdict<T>;
 }
 
-function readAwardFile(file: string): AwardEvidence {
+const disclosures: Evidence<Disclosure> = {
+  ...{ code: "USAGE_DISCLOSURE", fault: "discloses nothing", writer: "surety baid prove-field" },
+  read: readDisclosure,
+};
+const awards: Evidence<AwardEvidence> = {
+  ...{ code: "USAGE_AWARD", fault: "shows no award", writer: "surety deal award DEALID --out FILE" },
+  read: readAwardEvidence,
+};
+
+function readEvidence<T>({ code, fault, writer, read }: Evidence<T>, file: string): T {
   const invalid = (detail: string, cause?: unknown) =>
-    new SuretyError("USAGE_AWARD", `${file} shows no award: ${detail}.`, {
+    new SuretyError(code, `${file} ${fault}: ${detail}.`, {
       values: { file },
-      next: "Name a file that `surety deal award DEALID --out FILE` wrote, unchanged.",
+      next: `Name a file that \`${writer}\` wrote, unchanged.`,
       cause,
     });
   let text: string;
@@ -67,9 +68,9 @@ function readAwardFile(file: string): AwardEvidence {
   } catch (cause) {
     throw invalid("it cannot be read", cause);
   }
-  const read = readAwardEvidence(text);
-  if (read.kind !== "accept") throw invalid(read.detail);
-  return read.value;
+  const evidence = read(text);
+  if (evidence.kind !== "accept") throw invalid(evidence.detail);
+  return evidence.value;
 }
 
 async function verify(
@@ -93,7 +94,12 @@ export function verifyCommand(): Command {
     .addOption(jsonOption())
     .action((agentId: bigint, options: CommonOptions & { disclosed?: string[] }) => {
       return verify(options, `agent ${agentId}`, ({ client, deployment }) =>
-        auditAgent(client, deployment, agentId, (options.disclosed ?? []).map(readDisclosureFile)),
+        auditAgent(
+          client,
+          deployment,
+          agentId,
+          (options.disclosed ?? []).map((file) => readEvidence(disclosures, file)),
+        ),
       );
     });
   addNetworkOptions(verifyAll.command("deal"))
@@ -103,7 +109,12 @@ export function verifyCommand(): Command {
     .addOption(jsonOption())
     .action((dealId: Hex, options: CommonOptions & { award?: string }) => {
       return verify(options, `deal ${dealId}`, ({ client, deployment }) =>
-        auditDeal(client, deployment, dealId, options.award === undefined ? undefined : readAwardFile(options.award)),
+        auditDeal(
+          client,
+          deployment,
+          dealId,
+          options.award === undefined ? undefined : readEvidence(awards, options.award),
+        ),
       );
     });
   addNetworkOptions(verifyAll.command("score"))
