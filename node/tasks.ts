@@ -18,8 +18,7 @@ import {
 } from "#protocol";
 import type { Specification } from "./application.ts";
 import type { Discovery } from "./discovery/discovery.ts";
-import type { Agreement } from "./negotiation/port.ts";
-import type { Negotiator } from "./negotiation/driver.ts";
+import type { Agreement, Negotiator } from "./negotiation/port.ts";
 import type { DealOutcome } from "./settlement/port.ts";
 import type { Settlement } from "./settlement/driver.ts";
 import type { Store } from "./store/port.ts";

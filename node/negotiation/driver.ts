@@ -1,36 +1,22 @@
 import type { Hex } from "viem";
 import {
-  accept,
-  contentHashOf,
   checkCallRules,
-  decodeMessage,
+  contentHashOf,
   decodeRules,
   encodeMessage,
   encodeRules,
-  ignore,
+  isDocument,
   MAX_NEGOTIATION_FRAME_BYTES,
   NEGOTIATION_PROTOCOL,
-  reject,
-  isDocument,
-  recoverSigner,
-  signedBidOf,
   structHash,
-  structHashDigest,
   SuretyError,
   typedDataDigest,
   type AwardEvidence,
-  type Call,
-  type Certificate,
-  type DomainContracts,
   type NegotiationMessage,
-  type Signer,
-  type Verdict,
 } from "#protocol";
 import { systemClock, withSignal } from "../chain/clock.ts";
-import type { Clock, IdentityReader } from "../chain/port.ts";
-import type { Store } from "../store/port.ts";
-import type { PeerName, Transport } from "../transport/port.ts";
-import { Authenticator, PeerBudget } from "./authenticate.ts";
+import type { Clock } from "../chain/port.ts";
+import type { PeerName } from "../transport/port.ts";
 import {
   clientDeadlineOf,
   stepClient,
@@ -39,77 +25,26 @@ import {
   type ClientSession,
   type Sign,
 } from "./client.ts";
+import { MAX_BIDDING_MS } from "./limits.ts";
+import type { CallOutcome, CallRequest, Negotiator, NegotiatorOptions, Standings } from "./port.ts";
 import {
-  MAX_BIDDING_MS,
-  MAX_MESSAGES_PER_PEER_PER_MINUTE,
-  MAX_OPEN_SESSIONS,
-  MAX_OPEN_SESSIONS_PER_CLIENT,
-} from "./limits.ts";
-import type { Agreement, Bidder, CallFailure, CallOutcome, CallRequest, StandingPort, Standings } from "./port.ts";
-import {
-  checkCall,
-  checkOffer,
   providerDeadlineOf,
   stepProvider,
   type ProviderEffect,
   type ProviderEvent,
   type ProviderSession,
 } from "./provider.ts";
+import { Reception } from "./reception.ts";
 import { clientAgreementOf, faultOfRequest, groundSession, providerAgreementOf, rulesRefused } from "./request.ts";
 import { SessionStore, type Session } from "./session-store.ts";
 
-export interface NegotiatorOptions {
-  readonly agentId: bigint;
-  readonly signer: Signer;
-  readonly contracts: DomainContracts;
-  readonly transport: Transport;
-  readonly identity: IdentityReader;
-  readonly store: Store;
-  /** Unix seconds of the chain's latest block. */
-  readonly chainTime: () => number;
-  /** 256 random bits: makes calls and bids different. */
-  readonly random: () => bigint;
-  /** Scores by which documents admit and price bonds. Absent: nobody has a score. */
-  readonly standing?: StandingPort;
-  /** Without one the agent bids on nothing. */
-  readonly bidder?: Bidder;
-  /**
-   * A deal that both sides signed. Called at least once a deal, again after each restart: whoever takes it stores it
-   * before it returns, and knows it by its dealId.
-   */
-  readonly onAgreed: (agreement: Agreement) => void;
-  /** A call of ours that ended without a deal, one that was made before a restart included. */
-  readonly onFailed?: (call: Call, code: CallFailure) => void;
-  readonly clock?: Clock;
-  /** Told of our own failures; a stranger's are verdicts. */
-  readonly onFault?: (fault: unknown) => void;
-}
-
-/** Runs both sides of `/surety/negotiate/1` for one agent over a transport. */
-export interface Negotiator {
-  /** Serves the protocol and resumes every session of the store. */
-  start(): Promise<void>;
-  /** Ends timers and requests; sessions stay in the store. Idempotent. */
-  stop(): Promise<void>;
-  /**
-   * Calls for bids and sees it through to an agreement. When the signal aborts the call is withdrawn.
-   * @throws SuretyError CALL_INVALID; NEGOTIATOR_STOPPED (retryable), the call then goes on after a restart
-   */
-  callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome>;
-  /** How many calls of others we have open. */
-  openSessions(): number;
-  /** What shows that a deal of this call was its award, on whichever side we were; undefined once it is forgotten. */
-  awardOf(callId: Hex): AwardEvidence | undefined;
-}
+export type { Negotiator, NegotiatorOptions } from "./port.ts";
 
 /**
  * One libp2p request with one negotiation message, the connection included. A healthy peer answers in milliseconds; the
  * room is for a machine that is busy with many handshakes at once.
  */
 const SEND_TIMEOUT_MS = 15_000;
-/** Calls between two looks for sessions that may be forgotten. */
-const PRUNE_EVERY = 256;
-const DELIVERED = new Uint8Array(0);
 
 export function createNegotiator(options: NegotiatorOptions): Negotiator {
   return new NegotiationDriver(options);
@@ -119,30 +54,34 @@ class NegotiationDriver implements Negotiator {
   readonly #options: NegotiatorOptions;
   readonly #clock: Clock;
   readonly #sessions: SessionStore;
-  readonly #authenticator: Authenticator;
-  readonly #budget = new PeerBudget(MAX_MESSAGES_PER_PEER_PER_MINUTE);
+  readonly #reception: Reception;
   readonly #lifetime = new AbortController();
   readonly #timers = new Map<string, () => void>();
   readonly #outcomes = new Map<Hex, (outcome: CallOutcome) => void>();
   readonly #underway = new Set<Promise<unknown>>();
   readonly #sign: Sign;
-  #admitted = 0;
 
   constructor(options: NegotiatorOptions) {
     const { signer, contracts } = options;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#sessions = new SessionStore(options.store);
-    this.#authenticator = new Authenticator(options.identity, contracts, this.#clock);
+    this.#reception = new Reception(options, this.#sessions, {
+      signal: this.#lifetime.signal,
+      onClient: (callId, event) => this.#onClient(callId, event),
+      onProvider: (callId, event) => this.#onProvider(callId, event),
+      admit: (session, peer) => this.#applyProvider(session, peer, { kind: "start" }),
+    });
     this.#sign = (struct, value) => signer.sign(typedDataDigest(struct, value, contracts));
   }
 
   async start(): Promise<void> {
     this.#sessions.prune(this.#clock.nowMs());
-    const responder = (frame: Uint8Array, from: PeerName, signal: AbortSignal) => this.#receive(frame, from, signal);
-    await this.#options.transport.serve(NEGOTIATION_PROTOCOL, responder, {
-      maxRequestBytes: MAX_NEGOTIATION_FRAME_BYTES,
-    });
+    await this.#options.transport.serve(
+      NEGOTIATION_PROTOCOL,
+      (frame, from, signal) => this.#reception.receive(frame, from, signal),
+      { maxRequestBytes: MAX_NEGOTIATION_FRAME_BYTES },
+    );
     for (const { session, peer } of this.#sessions.all()) {
       if (session.role === "client") this.#applyClient(session, { kind: "resume" });
       else this.#applyProvider(session, peer, { kind: "resume" });
@@ -220,213 +159,6 @@ class NegotiationDriver implements Negotiator {
     const agentIds = invitees.map(({ agentId }) => agentId);
     const none = { epoch: 0, scores: new Map<bigint, bigint>() };
     return (await this.#options.standing?.standingsOf(topic, agentIds, signal)) ?? none;
-  }
-
-  // ---- what arrives ----------------------------------------------------------------------------------------------
-
-  async #receive(frame: Uint8Array, from: PeerName, asked: AbortSignal): Promise<Verdict<Uint8Array>> {
-    if (!this.#budget.take(from, this.#clock.nowMs())) return ignore("PEER_BUDGET", "too many messages this minute");
-    const decoded = decodeMessage(frame);
-    if (decoded.kind !== "accept") return decoded;
-    const signal = AbortSignal.any([asked, this.#lifetime.signal]);
-    const verdict = await this.#judge(decoded.value, from, signal);
-    return verdict.kind === "accept" ? accept(DELIVERED) : verdict;
-  }
-
-  #judge(message: NegotiationMessage, from: PeerName, signal: AbortSignal): Promise<Verdict<unknown>> {
-    switch (message.type) {
-      case "call":
-        return this.#onCall(message, from, signal);
-      case "offer":
-        return this.#onOffer(message, from, signal);
-      case "cancel":
-        return this.#onCancel(message, from, signal);
-      case "seal":
-        return this.#onSeal(message, from, signal);
-      case "open":
-        return Promise.resolve(this.#onOpen(message, from));
-      case "bid":
-        return this.#onBid(message, from, signal);
-      case "decline":
-        return this.#onDecline(message, from, signal);
-      case "acceptance":
-        return this.#onAcceptance(message, from, signal);
-    }
-  }
-
-  async #onCall(
-    { call, mechanism, spec, signature }: Extract<NegotiationMessage, { type: "call" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const { agentId, bidder, chainTime } = this.#options;
-    const nowMs = this.#clock.nowMs();
-    if (bidder === undefined) return ignore("NOT_BIDDING", "this agent provides nothing");
-    if (contentHashOf(mechanism) !== call.mechanismHash)
-      return reject("CALL_MECHANISM", "the rules are not the hashed ones");
-    if (contentHashOf(spec) !== call.specHash) return reject("CALL_SPEC", "the specification is not the hashed one");
-    const checked = checkCall(call, agentId, { nowMs, chainTime: chainTime(), maxBiddingMs: MAX_BIDDING_MS });
-    if (checked.kind !== "accept") return checked;
-    const decoded = decodeRules(mechanism);
-    const rules = decoded.kind === "accept" ? checkCallRules(call, decoded.value) : decoded;
-    if (rules.kind !== "accept") return rules;
-    const claim = { struct: "Call", value: call, signature, agentId: call.clientAgentId, from } as const;
-    const signer = await this.#authenticator.signerOf(claim, signal);
-    if (signer.kind !== "accept") return signer;
-    return this.#admit(
-      { role: "provider", phase: "considering", callId: structHash("Call", call), call, mechanism, spec },
-      from,
-    );
-  }
-
-  /** From here on nothing waits: what is seen as new is stored as seen. */
-  #admit(session: ProviderSession, from: PeerName): Verdict<unknown> {
-    const seen = this.#sessions.get(session.callId, "provider");
-    if (seen !== undefined) {
-      // The client asks again, after a restart perhaps: it gets what it got, and nothing is thought or signed anew.
-      if (seen.session.phase === "bid") this.#applyProvider(seen.session, seen.peer, { kind: "resume" });
-      return ignore("CALL_SEEN", `the session is ${seen.session.phase}`);
-    }
-    if (this.#sessions.countOpen(session.call.clientAgentId) >= MAX_OPEN_SESSIONS_PER_CLIENT) {
-      return ignore("CLIENT_BUDGET", `${MAX_OPEN_SESSIONS_PER_CLIENT} calls of this client are open`);
-    }
-    if (this.#sessions.countOpen() >= MAX_OPEN_SESSIONS) return ignore("BUSY", `${MAX_OPEN_SESSIONS} calls are open`);
-    if (this.#admitted++ % PRUNE_EVERY === 0) this.#sessions.prune(this.#clock.nowMs());
-    this.#applyProvider(session, from, { kind: "start" });
-    return accept(undefined);
-  }
-
-  async #onOffer(
-    { deal, certificate, signature }: Extract<NegotiationMessage, { type: "offer" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const callId = callIdOf(deal.salt);
-    const known = this.#sessions.get(callId, "provider");
-    if (known === undefined) return ignore("SESSION_UNKNOWN", callId);
-    const { agentId, contracts, chainTime } = this.#options;
-    const claim = { struct: "Deal", value: deal, signature, agentId: known.session.call.clientAgentId, from } as const;
-    const signer = await this.#authenticator.signerOf(claim, signal);
-    if (signer.kind !== "accept") return signer;
-    const times = { nowMs: this.#clock.nowMs(), chainTime: chainTime(), contracts };
-    const checked = checkOffer(known.session, deal, certificate, times);
-    for (const bidder of checked.kind === "accept" ? checked.value.bidders : []) {
-      const speaks = await this.#authenticator.speaksFor(bidder.agentId, bidder.signer, signal);
-      if (speaks.kind !== "accept") return reject("CERTIFICATE_SIGNER", speaks.detail);
-    }
-    const score =
-      checked.kind === "accept"
-        ? await this.#checkOwnScore(known.session, checked.value.certificate, signal)
-        : undefined;
-    if (score !== undefined) return score;
-    const consent = { signer: signer.value, signature };
-    this.#onProvider(callId, { kind: "offer", agentId, deal, certificate, consent });
-    return checked.kind === "accept" || known.session.phase === "accepted" ? accept(undefined) : checked;
-  }
-
-  /** A lower score than our own at the same epoch would ask a larger bond of us than the rules do. */
-  async #checkOwnScore(
-    { call }: ProviderSession,
-    { grounds }: Certificate,
-    signal: AbortSignal,
-  ): Promise<Verdict<never> | undefined> {
-    const { agentId, standing } = this.#options;
-    if (grounds === undefined || standing === undefined) return undefined;
-    const { epoch, scores } = await standing.standingsOf(call.topic, [agentId], signal);
-    const own = scores.get(agentId) ?? 0n;
-    const told = grounds.standings.find((entry) => entry.agentId === agentId)?.relativeScore ?? 0n;
-    if (epoch !== grounds.epoch || told >= own) return undefined;
-    return reject("OFFER_SCORE", `our score in epoch ${epoch} is ${own}, the certificate says ${told}`);
-  }
-
-  /** The seals that we are shown come from the client's own peer; the certificate is held to them. */
-  #onOpen({ callId, seals }: Extract<NegotiationMessage, { type: "open" }>, from: PeerName): Verdict<unknown> {
-    const known = this.#sessions.get(callId, "provider");
-    if (known === undefined) return ignore("SESSION_UNKNOWN", callId);
-    if (known.peer !== from) return reject("SIGNER_NOT_SENDER", "the seals were not sent by the client");
-    this.#onProvider(callId, { kind: "open", seals });
-    return accept(undefined);
-  }
-
-  async #onSeal(
-    { callId, bidId, providerAgentId, signature }: Extract<NegotiationMessage, { type: "seal" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const fault = this.#faultOfAnswer(callId, providerAgentId);
-    if (fault !== undefined) return fault;
-    const signer = recoverSigner(structHashDigest("Bid", bidId, this.#options.contracts), signature);
-    if (signer.kind !== "accept") return signer;
-    const speaks = await this.#authenticator.isSender(providerAgentId, signer.value, from, signal);
-    if (speaks.kind === "accept") this.#onClient(callId, { kind: "seal", sealed: { agentId: providerAgentId, bidId } });
-    return speaks;
-  }
-
-  async #onCancel(
-    { cancel, signature }: Extract<NegotiationMessage, { type: "cancel" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const known = this.#sessions.get(cancel.callId, "provider");
-    if (known === undefined) return ignore("SESSION_UNKNOWN", cancel.callId);
-    const agentId = known.session.call.clientAgentId;
-    const claim = { struct: "CallCancel", value: cancel, signature, agentId, from } as const;
-    const signer = await this.#authenticator.signerOf(claim, signal);
-    if (signer.kind === "accept") this.#onProvider(cancel.callId, { kind: "cancel" });
-    return signer;
-  }
-
-  async #onBid(
-    { bid, signature }: Extract<NegotiationMessage, { type: "bid" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const fault = this.#faultOfAnswer(bid.callId, bid.providerAgentId);
-    if (fault !== undefined) return fault;
-    const claim = { struct: "Bid", value: bid, signature, agentId: bid.providerAgentId, from } as const;
-    const signer = await this.#authenticator.signerOf(claim, signal);
-    if (signer.kind === "accept") this.#onClient(bid.callId, { kind: "bid", bid: signedBidOf(bid, signature) });
-    return signer;
-  }
-
-  async #onDecline(
-    { decline, signature }: Extract<NegotiationMessage, { type: "decline" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const fault = this.#faultOfAnswer(decline.callId, decline.providerAgentId);
-    if (fault !== undefined) return fault;
-    // A decline of an offer counts from the one to whom it was made; its deal names that agent.
-    const offer = this.#sessions.get(decline.callId, "client")?.session.offer;
-    const isOthers = offer?.dealId === decline.dealId && offer.deal.providerAgentId !== decline.providerAgentId;
-    if (isOthers) return reject("DECLINE_OTHER_OFFER", "the offer was made to another agent");
-    const claim = { struct: "Decline", value: decline, signature, agentId: decline.providerAgentId, from } as const;
-    const signer = await this.#authenticator.signerOf(claim, signal);
-    if (signer.kind === "accept") this.#onClient(decline.callId, { kind: "decline", decline });
-    return signer;
-  }
-
-  async #onAcceptance(
-    { callId, dealId, signature }: Extract<NegotiationMessage, { type: "acceptance" }>,
-    from: PeerName,
-    signal: AbortSignal,
-  ): Promise<Verdict<unknown>> {
-    const offer = this.#sessions.get(callId, "client")?.session.offer;
-    if (offer === undefined) return ignore("SESSION_UNKNOWN", callId);
-    if (offer.dealId !== dealId) return ignore("OFFER_ENDED", `the standing offer is ${offer.dealId}`);
-    const { deal } = offer;
-    const claim = { struct: "Deal", value: deal, signature, agentId: deal.providerAgentId, from } as const;
-    const signer = await this.#authenticator.signerOf(claim, signal);
-    if (signer.kind !== "accept") return signer;
-    this.#onClient(callId, { kind: "acceptance", dealId, consent: { signer: signer.value, signature } });
-    return signer;
-  }
-
-  #faultOfAnswer(callId: Hex, agentId: bigint): Verdict<never> | undefined {
-    const session = this.#sessions.get(callId, "client")?.session;
-    if (session === undefined) return ignore("SESSION_UNKNOWN", callId);
-    const isInvited = session.invitees.some((invitee) => invitee.agentId === agentId);
-    return isInvited ? undefined : reject("NOT_INVITED", `agent ${agentId} was not called`);
   }
 
   // ---- steps: state to disk first, then effects -------------------------------------------------------------------
@@ -538,9 +270,6 @@ class NegotiationDriver implements Negotiator {
 
 const isHeard = (verdict: { code: string; detail: string }) =>
   verdict.code === "REMOTE_IGNORED" && /CALL_SEEN|OFFER_ENDED|SESSION_UNKNOWN/.test(verdict.detail);
-
-/** The salt of a composed deal is its callId. */
-const callIdOf = (salt: bigint): Hex => `0x${salt.toString(16).padStart(64, "0")}`;
 
 /** From then on call, bid and offer are refused by their own times, so that the session is no longer needed as a proof. */
 function keepUntilMsOf({ call }: Session): number {

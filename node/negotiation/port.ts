@@ -1,6 +1,8 @@
 import type { Address, Hex } from "viem";
-import type { Call, Deal, Dual, Rules } from "#protocol";
-import type { PeerName } from "../transport/port.ts";
+import type { AwardEvidence, Call, Deal, DomainContracts, Dual, Rules, Signer } from "#protocol";
+import type { Clock, IdentityReader } from "../chain/port.ts";
+import type { Store } from "../store/port.ts";
+import type { PeerName, Transport } from "../transport/port.ts";
 
 /** An agent that is asked to bid, and where it is reached. */
 export interface Invitee {
@@ -113,3 +115,47 @@ export type CallOutcome =
   | { readonly kind: "failed"; readonly callId: Hex; readonly code: CallFailure };
 
 export type CallFailure = "NO_BIDS" | "ALL_WINNERS_FAILED" | "WITHDRAWN";
+
+export interface NegotiatorOptions {
+  readonly agentId: bigint;
+  readonly signer: Signer;
+  readonly contracts: DomainContracts;
+  readonly transport: Transport;
+  readonly identity: IdentityReader;
+  readonly store: Store;
+  /** Unix seconds of the chain's latest block. */
+  readonly chainTime: () => number;
+  /** 256 random bits: makes calls and bids different. */
+  readonly random: () => bigint;
+  /** Scores by which documents admit and price bonds. Absent: nobody has a score. */
+  readonly standing?: StandingPort;
+  /** Without one the agent bids on nothing. */
+  readonly bidder?: Bidder;
+  /**
+   * A deal that both sides signed. Called at least once a deal, again after each restart: whoever takes it stores it
+   * before it returns, and knows it by its dealId.
+   */
+  readonly onAgreed: (agreement: Agreement) => void;
+  /** A call of ours that ended without a deal, one that was made before a restart included. */
+  readonly onFailed?: (call: Call, code: CallFailure) => void;
+  readonly clock?: Clock;
+  /** Told of our own failures; a stranger's are verdicts. */
+  readonly onFault?: (fault: unknown) => void;
+}
+
+/** Runs both sides of `/surety/negotiate/1` for one agent over a transport. */
+export interface Negotiator {
+  /** Serves the protocol and resumes every session of the store. */
+  start(): Promise<void>;
+  /** Ends timers and requests; sessions stay in the store. Idempotent. */
+  stop(): Promise<void>;
+  /**
+   * Calls for bids and sees it through to an agreement. When the signal aborts the call is withdrawn.
+   * @throws SuretyError CALL_INVALID; NEGOTIATOR_STOPPED (retryable), the call then goes on after a restart
+   */
+  callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome>;
+  /** How many calls of others we have open. */
+  openSessions(): number;
+  /** What shows that a deal of this call was its award, on whichever side we were; undefined once it is forgotten. */
+  awardOf(callId: Hex): AwardEvidence | undefined;
+}
