@@ -6,6 +6,7 @@ import {
   createSearchExplorer,
   createSolverGenerator,
   defaultLoopOptions,
+  documentOf,
   judgeRun,
   marketScenarios,
   runLoop,
@@ -44,7 +45,8 @@ async function measure(scenario: MarketScenario, isQuick: boolean): Promise<Resu
   });
   const loopMs = performance.now() - startMs;
   const judgement = await judgeRun(state, scenario, ports, options, signal);
-  const report = createReport(scenario, state, judgement, { loopMs, markets });
+  const documents = { initial: documentOf(scenario, state.initial), final: documentOf(scenario, state.rules) };
+  const report = createReport(scenario, state, judgement, { loopMs, markets }, documents);
   const { before, after } = judgement.heldOut;
   const tokens = (wei: bigint) => Math.round(Number(wei) / 1e4) / 100;
   const share = (part: bigint) => Math.round((Number(part) / Number(before.systemLossWei)) * 1_000) / 10;

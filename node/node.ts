@@ -28,6 +28,7 @@ import { createChainTime } from "./chain/chain-time.ts";
 import { connectChain, type ChainClient } from "./chain/connect.ts";
 import { createFlightStore } from "./chain/flight-store.ts";
 import { watchHeads } from "./chain/heads.ts";
+import { createCredentialReader } from "./chain/credentials.ts";
 import { createIdentityReader } from "./chain/identity.ts";
 import type { Heads, IdentityReader } from "./chain/port.ts";
 import { createSender } from "./chain/sender.ts";
@@ -238,6 +239,7 @@ async function compose(
     ...{ agentId, signer, contracts, transport, identity, store, chainTime, ...adapt(application) },
     random: () => BigInt(bytesToHex(randomBytes(32))),
     standing: scores,
+    credentials: createCredentialReader(client, deployment),
     onAgreed(agreement) {
       settlement.adopt(agreement);
       journal.note("agreed", { dealId: agreement.dealId, role: agreement.role, price: agreement.deal.price });

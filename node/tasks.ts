@@ -84,6 +84,8 @@ export const DEFAULT_BIDDING_MS = 8_000;
 const REVIEW_PERIOD_S = 60;
 /** Quality is promised in percent. */
 const MAX_QUALITY = 100n;
+/** Calls that were never made, and that no second attempt would make. */
+const HOPELESS = ["CALL_INVALID", "CALL_NOBODY_ADMITTED"];
 /** A call that was under way when the node died has ended one way or the other after this. */
 const LOST_CALL_MS = 60_000;
 /** Tasks under way at once; an application that wants more waits for some to end. */
@@ -287,8 +289,8 @@ export class TaskBoard {
       signal,
     );
     await calling.catch((fault: unknown) => {
-      if (!(fault instanceof SuretyError) || fault.code !== "CALL_INVALID") throw fault;
-      this.#end(task.id, "failed", `CALL_INVALID: ${fault.message}`);
+      if (!(fault instanceof SuretyError) || !HOPELESS.includes(fault.code)) throw fault;
+      this.#end(task.id, "failed", `${fault.code}: ${fault.message}`);
     });
   }
 

@@ -21,21 +21,19 @@ export function policyOf(rules: Rules): Policy {
   return Object.fromEntries(policyPaths.map((path) => [path, rules[path]])) as Policy;
 }
 
-/** A court that the author names: until it is replaced, its address is nobody's. */
-const UNNAMED_COURT: Address = "0x000000000000000000000000000000000000dEaD";
 const WHOLE = 1_000_000n;
 
 /**
  * The document of rules in a scenario, with its hidden action stated as the payments see it. `base` keeps its name, purpose, topics,
- * award, splits and court.
+ * award and splits. A court's address is `arbiter`, or else the base's; where neither names one it stays zero, and the linter says so.
  */
 export function documentOf(
   scenario: MarketScenario,
   rules: Rules,
   base: MechanismDocument = draftOf(scenario, rules),
+  arbiter: Address = base.appeal.arbiter,
 ): MechanismDocument {
   const hasCourt = rules["appeal.court"] === 1n;
-  const arbiter = base.appeal.arbiter === zeroAddress ? UNNAMED_COURT : base.appeal.arbiter;
   const outcomes = hasCourt ? courtOutcomes(scenario, rules) : plainOutcomes(scenario, rules);
   return {
     ...base,

@@ -1,8 +1,7 @@
 // One run as a report: for programs (JSON), for people (Markdown), and the figures of both as plots.
-import { mechanismHashOf } from "#protocol";
+import { mechanismHashOf, type MechanismDocument } from "#protocol";
 import { describeAttack } from "./attack.ts";
 import { changesOf, clausePaths, clauses, describeValue, type Rules } from "./clauses.ts";
-import { documentOf } from "./document.ts";
 import type { Judgement, RunJudgement } from "./judge.ts";
 import type { Iteration, LoopState } from "./loop.ts";
 import type { MarketScenario } from "./scenario.ts";
@@ -26,18 +25,20 @@ export interface RunReport {
   readonly state: LoopState;
 }
 
+/** @param documents the rules of both ends as they are written out */
 export function createReport(
   scenario: MarketScenario,
   state: LoopState,
   judgement: RunJudgement,
   times: RunTimes,
+  documents: { readonly initial: MechanismDocument; readonly final: MechanismDocument },
 ): RunReport {
   const { before, after } = judgement.heldOut;
   return {
     kind: "surety-mechanism-report",
     ...{ scenario: scenario.name, seed: state.seed, worlds: judgement.worlds, times },
-    initialHash: mechanismHashOf(documentOf(scenario, state.initial)),
-    finalHash: mechanismHashOf(documentOf(scenario, state.rules)),
+    initialHash: mechanismHashOf(documents.initial),
+    finalHash: mechanismHashOf(documents.final),
     lossRatio: ratio(after.systemLossWei, before.systemLossWei),
     ...{ judgement, state },
   };

@@ -35,7 +35,14 @@ import {
   type ProviderSession,
 } from "./provider.ts";
 import { Reception } from "./reception.ts";
-import { clientAgreementOf, faultOfRequest, groundSession, providerAgreementOf, rulesRefused } from "./request.ts";
+import {
+  clientAgreementOf,
+  credentialLevelOf,
+  faultOfRequest,
+  groundSession,
+  providerAgreementOf,
+  rulesRefused,
+} from "./request.ts";
 import { SessionStore, type Session } from "./session-store.ts";
 
 export type { Negotiator, NegotiatorOptions } from "./port.ts";
@@ -113,11 +120,12 @@ class NegotiationDriver implements Negotiator {
 
   async callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome> {
     signal.throwIfAborted();
-    const standings = isDocument(request.mechanism) ? await this.#standingsOf(request, signal) : undefined;
+    const admitted = { ...request, invitees: await this.#admittedOf(request, signal) };
+    const standings = isDocument(request.mechanism) ? await this.#standingsOf(admitted, signal) : undefined;
     signal.throwIfAborted();
     // From here on the bidding runs.
-    const created = this.#createSession(request);
-    const session = standings === undefined ? created : groundSession(created, request, standings);
+    const created = this.#createSession(admitted);
+    const session = standings === undefined ? created : groundSession(created, admitted, standings);
     const { promise, resolve } = Promise.withResolvers<CallOutcome>();
     this.#outcomes.set(session.callId, resolve);
     const onAbort = () => {
@@ -153,6 +161,20 @@ class NegotiationDriver implements Negotiator {
     if (checked.kind !== "accept") throw rulesRefused(checked.code, checked.detail);
     const blank = { bids: [], absent: [], passed: [] };
     return { role: "client", phase: "called", callId, call, mechanism, spec, signature, invitees, ...blank };
+  }
+
+  /** Invitees whose operators hold the credential that the rules ask for. */
+  async #admittedOf({ mechanism, invitees }: CallRequest, signal: AbortSignal): Promise<CallRequest["invitees"]> {
+    const least = credentialLevelOf(mechanism);
+    if (least === 0 || invitees.length === 0) return invitees;
+    const agentIds = invitees.map(({ agentId }) => agentId);
+    const levels = (await this.#options.credentials?.levelsOf(agentIds, signal)) ?? new Map<bigint, number>();
+    const admitted = invitees.filter(({ agentId }) => (levels.get(agentId) ?? 0) >= least);
+    if (admitted.length > 0) return admitted;
+    throw new SuretyError("CALL_NOBODY_ADMITTED", `None of ${agentIds.length} invited agents may bid by these rules.`, {
+      values: { credentialLevel: least, agentIds },
+      next: "Lower admission.credentialLevel, or invite agents whose operators have presented such a credential.",
+    });
   }
 
   async #standingsOf({ topic, invitees }: CallRequest, signal: AbortSignal): Promise<Standings> {

@@ -49,6 +49,12 @@ export interface StandingPort {
   standingsOf(topic: bigint, agentIds: readonly bigint[], signal: AbortSignal): Promise<Standings>;
 }
 
+/** Who answers for an agent, as the chain holds it; node.ts supplies it. */
+export interface CredentialPort {
+  /** @returns level of each agent's credential, if it counts now; absent = none does */
+  levelsOf(agentIds: readonly bigint[], signal: AbortSignal): Promise<ReadonlyMap<bigint, number>>;
+}
+
 /** Price: the least that the provider would accept; under a second price that is the best bid. */
 export interface Proposal {
   readonly price: bigint;
@@ -129,6 +135,8 @@ export interface NegotiatorOptions {
   readonly random: () => bigint;
   /** Scores by which documents admit and price bonds. Absent: nobody has a score. */
   readonly standing?: StandingPort;
+  /** Credentials by which documents admit. Absent: nobody has one. */
+  readonly credentials?: CredentialPort;
   /** Without one the agent bids on nothing. */
   readonly bidder?: Bidder;
   /**
@@ -151,7 +159,7 @@ export interface Negotiator {
   stop(): Promise<void>;
   /**
    * Calls for bids and sees it through to an agreement. When the signal aborts the call is withdrawn.
-   * @throws SuretyError CALL_INVALID; NEGOTIATOR_STOPPED (retryable), the call then goes on after a restart
+   * @throws SuretyError CALL_INVALID; CALL_NOBODY_ADMITTED: no invitee has the credential that the rules ask for; NEGOTIATOR_STOPPED (retryable), the call then goes on after a restart
    */
   callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome>;
   /** How many calls of others we have open. */

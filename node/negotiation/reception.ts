@@ -12,7 +12,9 @@ import {
   structHash,
   structHashDigest,
   type Certificate,
+  type CertifiedBidder,
   type NegotiationMessage,
+  type Rules,
   type Verdict,
 } from "#protocol";
 import { systemClock } from "../chain/clock.ts";
@@ -28,6 +30,7 @@ import {
 } from "./limits.ts";
 import type { NegotiatorOptions } from "./port.ts";
 import { checkCall, checkOffer, type ProviderEvent, type ProviderSession } from "./provider.ts";
+import { credentialLevelOf } from "./request.ts";
 import type { SessionStore } from "./session-store.ts";
 
 /** What a message that passed changes. */
@@ -111,6 +114,8 @@ export class Reception {
     const claim = { struct: "Call", value: call, signature, agentId: call.clientAgentId, from } as const;
     const signer = await this.#authenticator.signerOf(claim, signal);
     if (signer.kind !== "accept") return signer;
+    const barred = decoded.kind === "accept" ? await this.#checkOwnCredential(decoded.value, signal) : undefined;
+    if (barred !== undefined) return barred;
     return this.#admit(
       { role: "provider", phase: "considering", callId: structHash("Call", call), call, mechanism, spec },
       from,
@@ -152,6 +157,11 @@ export class Reception {
       const speaks = await this.#authenticator.speaksFor(bidder.agentId, bidder.signer, signal);
       if (speaks.kind !== "accept") return reject("CERTIFICATE_SIGNER", speaks.detail);
     }
+    const unadmitted =
+      checked.kind === "accept"
+        ? await this.#checkCredentials(known.session.mechanism, checked.value.bidders, signal)
+        : undefined;
+    if (unadmitted !== undefined) return unadmitted;
     const score =
       checked.kind === "accept"
         ? await this.#checkOwnScore(known.session, checked.value.certificate, signal)
@@ -175,6 +185,33 @@ export class Reception {
     const told = grounds.standings.find((entry) => entry.agentId === agentId)?.relativeScore ?? 0n;
     if (epoch !== grounds.epoch || told >= own) return undefined;
     return reject("OFFER_SCORE", `our score in epoch ${epoch} is ${own}, the certificate says ${told}`);
+  }
+
+  /** Whoever calls us although the rules keep us out does not keep to them. */
+  async #checkOwnCredential(rules: Rules, signal: AbortSignal): Promise<Verdict<never> | undefined> {
+    const { agentId, credentials } = this.#options;
+    const least = credentialLevelOf(rules);
+    if (least === 0) return undefined;
+    const level = (await credentials?.levelsOf([agentId], signal))?.get(agentId) ?? 0;
+    if (level >= least) return undefined;
+    return ignore("CREDENTIAL_TOO_LOW", `the rules ask for level ${least}, our operator's credential has ${level}`);
+  }
+
+  /** A bidder that the rules keep out may have pressed our payment. Whoever sees no credentials cannot tell. */
+  async #checkCredentials(
+    mechanism: Uint8Array,
+    bidders: readonly CertifiedBidder[],
+    signal: AbortSignal,
+  ): Promise<Verdict<never> | undefined> {
+    const { credentials } = this.#options;
+    const rules = decodeRules(mechanism);
+    const least = rules.kind === "accept" ? credentialLevelOf(rules.value) : 0;
+    if (least === 0 || credentials === undefined) return undefined;
+    const agentIds = bidders.map(({ agentId }) => agentId);
+    const levels = await credentials.levelsOf(agentIds, signal);
+    const barred = agentIds.find((agentId) => (levels.get(agentId) ?? 0) < least);
+    if (barred === undefined) return undefined;
+    return reject("CERTIFICATE_CREDENTIAL", `agent ${barred} has no credential of level ${least}`);
   }
 
   /** The seals that we are shown come from the client's own peer; the certificate is held to them. */

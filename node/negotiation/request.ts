@@ -82,6 +82,9 @@ function sharesOf(mechanism: Uint8Array): Pick<Agreement, "shares"> {
   return rule === "fixed" ? { shares } : {};
 }
 
+/** The least level of the credential that the rules ask of a bidder's operator; 0 = none. */
+export const credentialLevelOf = (rules: Rules): number => (isDocument(rules) ? rules.admission.credentialLevel : 0);
+
 /** What keeps our own request from being a call; undefined if nothing does. */
 export function faultOfRequest({ spec, biddingMs, invitees }: CallRequest): string | undefined {
   if (spec.length > MAX_SPEC_BYTES) return `the specification has ${spec.length} bytes, at most ${MAX_SPEC_BYTES}`;

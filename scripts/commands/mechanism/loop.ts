@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
-import { mechanismHashOf, SuretyError, type MechanismDocument } from "#protocol";
+import { zeroAddress, type Address } from "viem";
+import { isSound, lintMechanism, mechanismHashOf, SuretyError, type MechanismDocument } from "#protocol";
 import { chatFromEnvironment, modelVariables } from "../../../node/mechanism-loop/endpoint/environment.ts";
 import {
   createChatAttributor,
@@ -40,7 +41,8 @@ import {
 } from "../../../node/mechanism-loop/index.ts";
 import { runAction, stringify, type Outcome, type Terminal } from "../../cli/action.ts";
 import { readMechanismFile, writeMechanismFile } from "../../cli/mechanism-file.ts";
-import { jsonOption, parseInteger } from "../../cli/options.ts";
+import { deploymentPath, readDeployment } from "../../cli/network.ts";
+import { dataDirOption, jsonOption, parseAddress, parseInteger } from "../../cli/options.ts";
 
 const scenarioNames = marketScenarios.map(({ name }) => name);
 const scenarioOption = (fallback?: string) => {
@@ -51,6 +53,9 @@ const seedOption = () =>
   new Option("--seed <number>", "draws of the search and of the markets").argParser(parseInteger(0)).default(1);
 const policyOption = () =>
   new Option("--policy <file>", "the leader's policy beside the rules, as improve writes it; default: the market's");
+
+/** Networks that this machine runs itself. */
+const LOCAL_NETWORKS = ["localhost", "devnet"] as const;
 
 interface AttackOptions {
   readonly scenario: string;
@@ -96,6 +101,9 @@ async function attack(file: string, options: AttackOptions, { signal, progress }
 }
 
 interface ImproveOptions {
+  readonly arbiter?: Address;
+  readonly network?: string;
+  readonly dataDir: string;
   readonly scenario?: string;
   readonly policy?: string;
   readonly out: string;
@@ -114,6 +122,16 @@ export function improveCommand(): Command {
     .addOption(scenarioOption())
     .addOption(policyOption())
     .requiredOption("--out <dir>", "where rules, policy, report and the run's state go")
+    .addOption(
+      new Option("--arbiter <address>", "who rules on disputes, where the rules come to name a court").argParser(
+        parseAddress,
+      ),
+    )
+    .option(
+      "-n, --network <name>",
+      `whose juror panel is the arbiter unless one is named; default: ${LOCAL_NETWORKS.join(" or ")}, where it is deployed`,
+    )
+    .addOption(dataDirOption())
     .addOption(seedOption())
     .addOption(
       new Option("--iterations <count>", "most iterations")
@@ -135,6 +153,7 @@ export function improveCommand(): Command {
 async function improve(file: string | undefined, options: ImproveOptions, terminal: Terminal): Promise<Outcome> {
   const { signal, progress } = terminal;
   const base = file === undefined ? undefined : readMechanismFile(file);
+  const arbiter = arbiterOf(base, options);
   const start = startOf(base, options);
   const scenario = scenarioNamed(start.scenario);
   const ports = portsOf(options, progress);
@@ -152,8 +171,12 @@ async function improve(file: string | undefined, options: ImproveOptions, termin
   const loopMs = performance.now() - startMs;
   progress("judging both ends in markets that the loop has not seen");
   const judgement = await judgeRun(state, scenario, ports, limits, signal);
-  const report = createReport(scenario, state, judgement, { loopMs: Math.round(loopMs), markets });
-  const final = writeAll(options.out, scenario, state, base, {
+  const initial = base ?? documentOf(scenario, state.initial, undefined, arbiter);
+  const final = documentOf(scenario, state.rules, base, arbiter);
+  const times = { loopMs: Math.round(loopMs), markets };
+  const report = createReport(scenario, state, judgement, times, { initial, final });
+  const errors = lintMechanism(final).filter(({ isWarning }) => !isWarning);
+  writeAll(options.out, { initial, final }, policyOf(state.rules), {
     "report.json": `${stringify(report)}\n`,
     "report.md": renderReport(scenario, report),
     "loss.svg": plotLoss(report),
@@ -161,7 +184,10 @@ async function improve(file: string | undefined, options: ImproveOptions, termin
   });
   const { before, after } = judgement.heldOut;
   return {
-    result: { out: options.out, mechanismHash: mechanismHashOf(final), lossRatio: report.lossRatio, ...judgement },
+    result: {
+      ...{ out: options.out, mechanismHash: mechanismHashOf(final), arbiter: final.appeal.arbiter },
+      ...{ isSound: isSound(errors), findings: errors, lossRatio: report.lossRatio, ...judgement },
+    },
     lines: [
       `system loss ${money(before.systemLossWei)} → ${money(after.systemLossWei)}: ${Math.round(report.lossRatio * 1000) / 10} % of the initial, held out`,
       `IC violation ${money(before.icViolationWei)} → ${money(after.icViolationWei)}, IR violation ${money(before.irViolationWei)} → ${money(after.irViolationWei)}`,
@@ -171,8 +197,23 @@ async function improve(file: string | undefined, options: ImproveOptions, termin
           `  ${clause}: ${describeValue(clause, state.initial[clause])} → ${describeValue(clause, value)}`,
       ),
       `${options.out}: mechanism.json, policy.json, report.md, report.json, loss.svg, families.svg`,
+      ...(final.appeal.arbiter === zeroAddress ? [] : [`arbiter: ${final.appeal.arbiter}`]),
+      ...errors.map(({ code, path, next }) => `before you publish it: ${code} at ${path}. ${next}`),
+      ...(final.appeal.court === "none" || final.appeal.arbiter !== zeroAddress
+        ? []
+        : [`  --resume --arbiter ADDRESS writes the same rules with their court named`]),
     ],
   };
+}
+
+/** The court's address: named, or of the rules, or the juror panel of a deployment; undefined where there is none of these. */
+function arbiterOf(base: MechanismDocument | undefined, options: ImproveOptions): Address | undefined {
+  const { arbiter, network, dataDir } = options;
+  if (arbiter !== undefined) return arbiter;
+  if (network !== undefined) return readDeployment({ network, dataDir }).contracts.jurorPanel;
+  if (base !== undefined && base.appeal.arbiter !== zeroAddress) return base.appeal.arbiter;
+  const local = LOCAL_NETWORKS.find((name) => existsSync(deploymentPath({ network: name, dataDir })));
+  return local && readDeployment({ network: local, dataDir }).contracts.jurorPanel;
 }
 
 function startOf(base: MechanismDocument | undefined, options: ImproveOptions): LoopState {
@@ -237,17 +278,14 @@ function describeStep({ iterations }: LoopState): string {
 
 function writeAll(
   out: string,
-  scenario: MarketScenario,
-  { initial, rules }: LoopState,
-  base: MechanismDocument | undefined,
+  { initial, final }: { readonly initial: MechanismDocument; readonly final: MechanismDocument },
+  policy: Policy,
   files: Readonly<Record<string, string>>,
-): MechanismDocument {
-  const final = documentOf(scenario, rules, base);
-  writeMechanismFile(join(out, "initial.json"), base ?? documentOf(scenario, initial));
+): void {
+  writeMechanismFile(join(out, "initial.json"), initial);
   writeMechanismFile(join(out, "mechanism.json"), final);
-  writeFileSync(join(out, "policy.json"), `${stringify(policyOf(rules))}\n`);
+  writeFileSync(join(out, "policy.json"), `${stringify(policy)}\n`);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(out, name), text);
-  return final;
 }
 
 function scenarioNamed(name: string): MarketScenario {

@@ -9,6 +9,7 @@ import {
   createSearchExplorer,
   createSolverGenerator,
   decodeLoopState,
+  documentOf,
   encodeLoopState,
   findRegression,
   judgeRun,
@@ -102,7 +103,8 @@ describe("semantic-gradient loop", function () {
 
   it("reports both ends of a run, with plots that are SVG and text that names every archived family", async () => {
     const judgement = await judgeRun(end, scenario, ports, options, signal, effort);
-    const report = createReport(scenario, end, judgement, { loopMs: 1_000, markets: 10 });
+    const documents = { initial: documentOf(scenario, end.initial), final: documentOf(scenario, end.rules) };
+    const report = createReport(scenario, end, judgement, { loopMs: 1_000, markets: 10 }, documents);
     const text = renderReport(scenario, report);
     expect(judgement.passAfter).to.equal(1);
     expect(report.lossRatio).to.be.below(1);

@@ -113,6 +113,7 @@ describe("simulated market", function () {
 describe("rules of a market", () => {
   it("states the initial rules' faults by the linter, and none once payments and bonds are solved", () => {
     for (const market of marketScenarios) {
+      const arbiter = "0x1111111111111111111111111111111111111111";
       const codes = lintMechanism(documentOf(market, market.initial)).map(({ code }) => code);
       expect(codes).to.include.members(["BOND_BELOW_GAIN", "BREAKS_IC"]);
       const enforced = applyEdits(market.initial, [
@@ -124,7 +125,13 @@ describe("rules of a market", () => {
       expect(violationsOf(market, solved)).to.deep.equal({ icWei: 0n, irWei: 0n });
       expect(collateralShortfall(market.initial)).to.equal(market.initial["payment.good"]);
       expect(collateralShortfall(solved)).to.equal(0n);
-      expect(lintMechanism(documentOf(market, solved)).filter(({ isWarning }) => !isWarning)).to.deep.equal([]);
+      const errorsOf = (court?: typeof arbiter) =>
+        lintMechanism(documentOf(market, solved, undefined, court)).filter(({ isWarning }) => !isWarning);
+      expect(errorsOf(arbiter)).to.deep.equal([]);
+      const unnamed = new Set(errorsOf().map(({ code }) => code));
+      expect([...unnamed].sort(), "a court without an address").to.deep.equal(
+        solved["appeal.court"] === 1n ? ["COURT_UNCLEAR"] : [],
+      );
     }
   });
 

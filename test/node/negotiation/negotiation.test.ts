@@ -3,23 +3,29 @@ import {
   createSigner,
   decodeMessage,
   draftMechanism,
+  encodeIssuerPresentation,
   encodeMechanism,
   encodeMessage,
   contentHashOf,
+  issuerIdOf,
   mechanismHashOf,
   NEGOTIATION_PROTOCOL,
+  scopeOf,
   structHash,
+  SuretyError,
   topicIdOf,
   typedDataDigest,
   type NegotiationMessage,
   type Signer,
 } from "#protocol";
+import { createCredentialReader } from "../../../node/chain/credentials.ts";
 import { createNegotiator, type Negotiator } from "../../../node/negotiation/driver.ts";
-import type { Agreement, Bidder, CallOutcome, CallRequest } from "../../../node/negotiation/port.ts";
+import type { Agreement, Bidder, CallOutcome, CallRequest, CredentialPort } from "../../../node/negotiation/port.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import type { Store } from "../../../node/store/port.ts";
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
 import type { Transport } from "../../../node/transport/port.ts";
+import { testDeployment } from "../../fixtures/deployment.ts";
 import { testKey } from "../../fixtures/log.ts";
 import { createDealWorld, mechanism, spec, type DealWorld } from "../settlement/deal-world.ts";
 
@@ -64,8 +70,9 @@ describe("negotiation over libp2p", function () {
     return transport;
   }
 
-  const create = (node: Omit<Node, "negotiator">, bidder?: Bidder): Negotiator =>
+  const create = (node: Omit<Node, "negotiator">, bidder?: Bidder, credentials?: CredentialPort): Negotiator =>
     createNegotiator({
+      ...(credentials === undefined ? {} : { credentials }),
       ...{ agentId: node.agentId, signer: node.signer, transport: node.transport, store: node.store },
       ...{ contracts: world.contracts, identity: world.identity, chainTime: world.chainTime },
       random: () => nextSalt++,
@@ -75,17 +82,19 @@ describe("negotiation over libp2p", function () {
     });
 
   /** @param price what the agent asks; undefined: it bids on nothing */
-  async function join(index: number, price?: bigint): Promise<Node> {
+  async function join(index: number, price?: bigint, credentials?: CredentialPort): Promise<Node> {
     const agent = world.agents[index];
     if (agent === undefined) throw new Error(`no agent ${index}`);
     const transport = await createTransport(index + 1);
     const node = { ...agent, transport, store: openStore(":memory:"), agreements: [], failures: [] };
     const bidder = price === undefined ? undefined : bidderAt(price);
-    const joined: Node = { ...node, negotiator: create(node, bidder) };
+    const joined: Node = { ...node, negotiator: create(node, bidder, credentials) };
     nodes.push(joined);
     await joined.negotiator.start();
     return joined;
   }
+
+  const codeOf = (fault: unknown) => (fault instanceof SuretyError ? fault.code : String(fault));
 
   const bidderAt = (price: bigint): Bidder => ({ consider: () => Promise.resolve({ price, quality: 50n }) });
 
@@ -141,6 +150,61 @@ describe("negotiation over libp2p", function () {
     const unsound = { ...rules, review: { periodS: 300, onSilence: "refunds-client" } } as const;
     const failure = await client.negotiator.callForBids({ ...request, mechanism: unsound }, patience()).catch(String);
     expect(failure).to.match(/RULES_UNSOUND, REVIEW_SILENCE/);
+  });
+
+  it("calls only whose operators hold the credential of the rules, and no follower bids or signs past them", async () => {
+    // The real scope of credentials, of a real issuer; agent 2 has presented one of level 2, agent 3 none.
+    const issuer = createSigner(testKey(9));
+    const { viem } = world.chain;
+    const issuers = await viem.deployContract("IssuerCredentials");
+    const source = { verifier: issuers.address, minLevel: 1, issuerId: issuerIdOf(issuer.address) };
+    const scoped = await viem.deployContract("Credentials", [world.registry.address, [source]]);
+    const scope = scopeOf(world.contracts.chainId, scoped.address, world.registry.address);
+    const holder = (world.agents[1] as { signer: Signer }).signer.address;
+    const credential = {
+      ...{ scope, issuerId: source.issuerId, nullifier: contentHashOf(spec), agentId: 2n, level: 2 },
+      ...{ owner: holder, validUntil: world.chainTime() + 86_400 },
+    };
+    const signature = issuer.sign(
+      typedDataDigest("IssuerCredential", credential, { ...world.contracts, issuerCredentials: issuers.address }),
+    );
+    const presentation = encodeIssuerPresentation(credential, issuer.address, signature);
+    await scoped.write.present([2n, issuers.address, source.issuerId, presentation], { account: holder });
+    const deployment = testDeployment({ ...world.deployment.contracts, credentials: scoped.address });
+    const reader = createCredentialReader(world.client, deployment);
+    expect(await reader.levelsOf([1n, 2n, 3n], patience())).to.deep.equal(new Map([[2n, 2]]));
+
+    const draft = draftMechanism({ name: "Pages", topics: ["translation"], rule: "scored-second-price" });
+    const rules = (credentialLevel: number) => ({
+      ...draft,
+      admission: { ...draft.admission, credentialLevel },
+      review: { ...draft.review, periodS: 300 },
+    });
+    let seen: CredentialPort = reader;
+    const [client, held, without] = [
+      await join(0, undefined, reader),
+      await join(1, 250n, reader),
+      await join(2, 400n, { levelsOf: (ids, signal) => seen.levelsOf(ids, signal) }),
+    ];
+    const request = { ...(await requestTo(client, [held, without])), mechanism: rules(2) };
+    const { deal } = agreementOf(await client.negotiator.callForBids(request, patience()));
+    expect(deal, "nobody else was called, or the price would be 400").to.include({
+      providerAgentId: 2n,
+      price: 1_000n,
+    });
+    const none = await client.negotiator.callForBids({ ...request, mechanism: rules(3) }, patience()).catch(codeOf);
+    expect(none).to.equal("CALL_NOBODY_ADMITTED");
+
+    // A client that lets everybody in: who has no credential stays away, and nobody signs where another one bid.
+    const everybody = { levelsOf: (ids: readonly bigint[]) => Promise.resolve(new Map(ids.map((id) => [id, 9]))) };
+    const careless = await join(3, undefined, everybody);
+    const called = { ...(await requestTo(careless, [held, without])), mechanism: rules(2) };
+    const outcome = agreementOf(await careless.negotiator.callForBids(called, patience()));
+    expect(outcome.deal).to.include({ providerAgentId: 2n, price: 1_000n });
+    seen = everybody;
+    const spoilt = agreementOf(await careless.negotiator.callForBids(called, patience()));
+    expect(spoilt.deal.providerAgentId, "the winner does not sign").to.equal(3n);
+    expect(held.agreements.length).to.equal(2);
   });
 
   it("goes on without a dead invitee, at once and not at the end of the bidding", async () => {

@@ -156,7 +156,7 @@ export function lintCourt({ appeal, outcomes }: MechanismDocument): Finding[] {
     isNobody !== (court === "none") && [
       ...(["arbiter", "ambiguous", "COURT_UNCLEAR"] as const),
       isNobody ? `a court (${court}) is announced and no arbiter named` : "an arbiter is named, and the court is none",
-      "Name both or neither.",
+      isNobody ? "Set appeal.arbiter, or the court to none." : "Name both or neither.",
     ],
     !isNobody &&
       (withinS === 0 || withinS > dealLimits.maxArbitration) && [
