@@ -1,3 +1,4 @@
+import { getAddress, isAddress, type Address } from "viem";
 import { SuretyError } from "#protocol";
 
 // Fields of the configuration file: each is of its kind, or USAGE_CONFIG says which is not.
@@ -44,4 +45,13 @@ export function listOf(json: Record<string, unknown>, field: string, path: strin
   if (value === undefined) return undefined;
   if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
   throw invalid(path, `${field} is not a list of texts`);
+}
+
+/** An arbiter's address, or the deployment's own juror panel by name. */
+export type ArbiterName = "panel" | Address;
+
+export function arbiterOf(value: unknown, what: string, path: string): ArbiterName {
+  if (value === "panel") return "panel";
+  if (typeof value === "string" && isAddress(value)) return getAddress(value);
+  throw invalid(path, `${what} is neither "panel" nor an address`);
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { isHex, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
-import { invalid, isRecord, listOf, textOf, weiOf } from "./config-fields.ts";
+import { arbiterOf, invalid, isRecord, listOf, textOf, weiOf, type ArbiterName } from "./config-fields.ts";
 import { MAX_RANK } from "./reputation/publisher.ts";
 import { parseShop, type ShopConfig } from "./shop-config.ts";
 
@@ -49,6 +49,8 @@ export interface AgentConfig {
   readonly shop: ShopConfig | undefined;
   /** The most that is deposited with an arbitrator at once, in wei; undefined = the settlement's default. */
   readonly maxArbitrationFeeWei: bigint | undefined;
+  /** Arbiters that a shop may name in what this agent buys over HTTP; without an arbiter is always taken. */
+  readonly arbiters: readonly ArbiterName[];
 }
 
 /** What a client may commit the agent to, in the token's smallest unit. */
@@ -102,6 +104,8 @@ const MAX_AGENTS = 64;
 const MAX_CLIENTS = 16;
 /** 128 bits in hex or base64. */
 const MIN_TOKEN_LENGTH = 22;
+/** Each offer's arbiter is compared with all of them. */
+const MAX_ARBITERS = 16;
 const DEFAULT_PERIOD_S = 86_400;
 const MAX_PERIOD_S = 31_536_000;
 
@@ -172,7 +176,13 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     shop: json["shop"] === undefined ? undefined : parseShop(json["shop"], name, path),
     webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),
     maxArbitrationFeeWei: weiOf(json, "maxArbitrationFeeWei", path),
+    arbiters: parseArbiters(listOf(json, "arbiters", path) ?? ["panel"], name, path),
   };
+}
+
+function parseArbiters(names: readonly string[], name: string, path: string): ArbiterName[] {
+  if (names.length > MAX_ARBITERS) throw invalid(path, `the arbiters of ${name} are more than ${MAX_ARBITERS}`);
+  return names.map((arbiter) => arbiterOf(arbiter, `an arbiter of ${name}`, path));
 }
 
 function parsePublicUrl(json: unknown, name: string, path: string): string | undefined {

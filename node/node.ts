@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesToHex, zeroAddress, zeroHash, type Address, type Hex } from "viem";
+import { bytesToHex, zeroHash, type Address, type Hex } from "viem";
 import {
   createSigner,
   dealEscrowAbi,
@@ -60,7 +60,7 @@ import { Payments } from "./settlement/payments.ts";
 import { ForkReporter } from "./settlement/reporter.ts";
 import { createTabChain } from "./settlement/tabs/tab-chain.ts";
 import { createTabs } from "./settlement/tabs/tabs.ts";
-import { openShop } from "./shop.ts";
+import { arbiterAddressOf, openShop } from "./shop.ts";
 import { openStore } from "./store/sqlite.ts";
 import { GraphBoard } from "./graphs/board.ts";
 import { TaskBoard } from "./tasks.ts";
@@ -298,10 +298,11 @@ async function compose(
   await tabs.start();
   stops.push(() => tabs.stop());
   const trade = { agentId, signer, contracts, settlement, tabs, transport, chainTime };
-  const buyer = createBuyer({ ...trade, token, arbiters: [], random: () => BigInt(randomWord()), nowMs });
+  const arbiters = agent.arbiters.map((arbiter) => arbiterAddressOf(arbiter, deployment));
+  const buyer = createBuyer({ ...trade, token, arbiters, random: () => BigInt(randomWord()), nowMs });
   const shop = agent.shop && {
     ...{ ...trade, config: agent.shop, application, deployment, client, journal },
-    ...{ payments: new Payments(client, sender), terms: { arbiter: zeroAddress, arbiterSeconds: 0 } },
+    payments: new Payments(client, sender),
   };
   const shopServer = shop && (await openShop(shop, signal));
   stops.push(() => shopServer?.stop());
@@ -323,6 +324,7 @@ async function compose(
     ...{ agentId, name: agent.name, chainId: deployment.chainId, address: signer.address, token },
     ...{ identityRegistry: deployment.contracts.identityRegistry, capabilities: application.capabilities },
     ...{ peerId: transport.peerId, addresses: transport.addresses(), origin: () => agent.publicUrl ?? apiUrl },
+    shopUrl: shopServer && (agent.shop?.publicOrigin ?? shopServer.url),
   };
   const api = await startApi(
     createRoutes({

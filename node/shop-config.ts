@@ -1,4 +1,4 @@
-import { integerOf, invalid, isRecord, listOf, textOf, weiOf } from "./config-fields.ts";
+import { arbiterOf, integerOf, invalid, isRecord, listOf, textOf, weiOf, type ArbiterName } from "./config-fields.ts";
 
 /** A server of resources that are paid for by request (x402). */
 export interface ShopConfig {
@@ -8,6 +8,10 @@ export interface ShopConfig {
   readonly port: number;
   /** Origin under which clients know it, as behind a proxy with TLS; undefined = as each names it. */
   readonly publicOrigin: string | undefined;
+  /** Who rules on disputes about what was sold by a deal; undefined = nobody, and a client has its rating alone. */
+  readonly arbiter: ArbiterName | undefined;
+  /** Seconds from the end of a deal's review until the arbiter's ruling is due; not read without an arbiter. */
+  readonly rulingWithinS: number;
   readonly resources: readonly ShopResource[];
 }
 
@@ -22,8 +26,8 @@ export interface ShopResource {
   readonly priceWei: bigint;
   /** Ways to pay. */
   readonly by: readonly ("deal" | "tab")[];
-  /** Our bond on each deal, in the token's smallest unit. */
-  readonly bondWei: bigint;
+  /** Our bond on each deal, in the token's smallest unit; undefined = what the topic's curve asks of one without a score. */
+  readonly bondWei: bigint | undefined;
   /** Seconds from payment to the last second of delivery by a deal. */
   readonly deliverWithinS: number;
   /** Seconds that a client has to object to a deal's delivery; silence pays. */
@@ -34,6 +38,10 @@ export interface ShopResource {
 const MAX_RESOURCES = 64;
 /** As DealEscrow allows. */
 const MAX_REVIEW_S = 30 * 86_400;
+/** The escrow allows 180 days from the delivery's end, the review included. */
+const MAX_RULING_S = 150 * 86_400;
+/** Long enough for a jury's first round and one appeal on the networks that we know. */
+const DEFAULT_RULING_S = 7 * 86_400;
 /** @throws SuretyError USAGE_CONFIG */
 export function parseShop(json: unknown, name: string, path: string): ShopConfig {
   if (!isRecord(json)) throw invalid(path, `the shop of ${name} is not an object`);
@@ -52,6 +60,9 @@ export function parseShop(json: unknown, name: string, path: string): ShopConfig
     host: json["host"] === undefined ? "127.0.0.1" : textOf(json, "host", path),
     port: integerOf(json, "port", [0, 65_535], 0, path),
     publicOrigin: publicUrl === undefined ? undefined : new URL(publicUrl).origin,
+    arbiter:
+      json["arbiter"] === undefined ? undefined : arbiterOf(json["arbiter"], `the arbiter of ${name}'s shop`, path),
+    rulingWithinS: integerOf(json, "rulingWithinS", [60, MAX_RULING_S], DEFAULT_RULING_S, path),
     resources: parsed,
   };
 }
@@ -72,7 +83,7 @@ function parseResource(json: unknown, name: string, path: string): ShopResource 
     ...{ path: at, topic: textOf(json, "topic", path), priceWei, by: by as ShopResource["by"] },
     description: json["description"] === undefined ? "" : textOf(json, "description", path),
     mimeType: json["mimeType"] === undefined ? "application/json" : textOf(json, "mimeType", path),
-    bondWei: weiOf(json, "bondWei", path) ?? 0n,
+    bondWei: weiOf(json, "bondWei", path),
     deliverWithinS: integerOf(json, "deliverWithinS", [10, 86_400], 300, path),
     reviewPeriodS: integerOf(json, "reviewPeriodS", [0, MAX_REVIEW_S], 3_600, path),
   };

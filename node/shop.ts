@@ -1,8 +1,19 @@
 // Selling and buying over HTTP: where x402 meets the node's settlement and tabs.
-import { zeroAddress } from "viem";
-import { SuretyError, topicIdOf, type Deployment, type Domain, type DomainContracts, type Signer } from "#protocol";
+import { zeroAddress, zeroHash, type Address } from "viem";
+import {
+  bondCurveAbi,
+  dealEscrowAbi,
+  SuretyError,
+  topicIdOf,
+  type Deployment,
+  type Domain,
+  type DomainContracts,
+  type Signer,
+} from "#protocol";
 import type { Application } from "./application.ts";
-import type { ChainClient } from "./chain/connect.ts";
+import { withSignal } from "./chain/clock.ts";
+import { unreachable, type ChainClient } from "./chain/connect.ts";
+import type { ArbiterName } from "./config-fields.ts";
 import type { Journal } from "./journal.ts";
 import type { Settlement } from "./settlement/driver.ts";
 import type { Payments } from "./settlement/payments.ts";
@@ -25,24 +36,20 @@ export interface ShopOptions {
   readonly settlement: Settlement;
   readonly tabs: Tabs;
   readonly transport: Transport;
-  readonly terms: ShopTerms;
   readonly chainTime: () => number;
   readonly journal: Journal;
 }
 
-/** Who rules on a deal's dispute. */
-export interface ShopTerms {
-  readonly arbiter: `0x${string}`;
-  /** Seconds from submitBy to the arbiter's deadline; 0 without an arbiter. */
-  readonly arbiterSeconds: number;
-}
+/** The arbiter's address on this deployment. */
+export const arbiterAddressOf = (arbiter: ArbiterName, { contracts }: Deployment): Address =>
+  arbiter === "panel" ? contracts.jurorPanel : arbiter;
 
 /** As TabProvider asks of every tab. */
 const MIN_CHALLENGE_SECONDS = 60;
 /** Long enough for a claim before it ends. */
 const MIN_LIFE_SECONDS = 3_600;
 
-/** @throws SuretyError SHOP_WITHOUT_SERVE, SHOP_TOKEN, SHOP_LISTEN_FAILED */
+/** @throws SuretyError SHOP_WITHOUT_SERVE, SHOP_TOKEN, SHOP_BOND, SHOP_LISTEN_FAILED, CHAIN_UNREACHABLE */
 export async function openShop(options: ShopOptions, signal: AbortSignal): Promise<ShopServer> {
   const { config, application, payments, deployment, journal, ...rest } = options;
   if (application.serve === undefined) {
@@ -52,14 +59,68 @@ export async function openShop(options: ShopOptions, signal: AbortSignal): Promi
   }
   const { token } = deployment.contracts;
   const tokenDomain = await payments.authorizationDomainOf(token, signal);
-  const resources = config.resources.map((resource) => resourceOf(resource, options, tokenDomain));
+  const floors = await bondFloorsOf(options, signal);
+  const resources = config.resources.map((resource, k) => {
+    return resourceOf({ ...resource, bondWei: bondOf(resource, floors[k] ?? 0n) }, options, tokenDomain);
+  });
   const till = createTill({ ...rest, deployment, tokenDomain, nowMs: () => Date.now() });
   const { host, port, publicOrigin } = config;
   const onFault = (fault: unknown) => journal.fault("shop", fault);
   return await startShop({ till, resources, publicOrigin, onFault }, { host, port });
 }
 
-function resourceOf(resource: ShopResource, options: ShopOptions, tokenDomain: Domain | undefined): PaidResource {
+/** What is sold, with the bond that goes with it. */
+type PricedResource = ShopResource & { readonly bondWei: bigint };
+
+function bondOf({ bondWei, path }: ShopResource, floorWei: bigint): bigint {
+  if (bondWei === undefined || bondWei >= floorWei) return bondWei ?? floorWei;
+  throw new SuretyError("SHOP_BOND", `The bond of ${path} is below what the escrow asks for in its topic.`, {
+    values: { path, bondWei, floorWei },
+    next: `Put up ${floorWei} or more, or leave bondWei out.`,
+  });
+}
+
+/**
+ * The least bond of each resource sold by a deal. Over HTTP no proof of a score goes with the opening (the client pays by an
+ * authorization to the escrow itself), so that the curve asks for what it asks of an agent without a score.
+ */
+async function bondFloorsOf(
+  { config, client, deployment, agentId }: ShopOptions,
+  signal: AbortSignal,
+): Promise<bigint[]> {
+  const { dealEscrow, token } = deployment.contracts;
+  const floors = async () => {
+    const address = await client.readContract({ address: dealEscrow, abi: dealEscrowAbi, functionName: "bondCurve" });
+    if (address === zeroAddress) return [];
+    const blank = {
+      ...{ clientAgentId: 0n, providerAgentId: agentId, token, providerBond: 0n, clientBond: 0n, submitBy: 0 },
+      ...{
+        reviewPeriod: 0,
+        arbiter: zeroAddress,
+        arbiterDeadline: 0,
+        mechanismHash: zeroHash,
+        certificateHash: zeroHash,
+      },
+      ...{ specHash: zeroHash, splitsRoot: zeroHash, epoch: 0, hook: zeroAddress, salt: 0n },
+    };
+    const query = { address, abi: bondCurveAbi, functionName: "requiredProviderBond" } as const;
+    return await Promise.all(
+      config.resources.map(async ({ topic, priceWei, by }) => {
+        if (!by.includes("deal")) return 0n;
+        return await client.readContract({
+          ...query,
+          args: [{ ...blank, topic: topicIdOf(topic), price: priceWei }, "0x"],
+        });
+      }),
+    );
+  };
+  return await withSignal(floors(), signal).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw unreachable(cause);
+  });
+}
+
+function resourceOf(resource: PricedResource, options: ShopOptions, tokenDomain: Domain | undefined): PaidResource {
   const { path, description, mimeType, by } = resource;
   const accepts = [
     ...(by.includes("deal") && tokenDomain !== undefined ? [dealOffer(resource, options, tokenDomain)] : []),
@@ -84,12 +145,14 @@ function commonOf(
   };
 }
 
-function dealOffer(resource: ShopResource, options: ShopOptions, { name, version }: Domain): PaymentRequirements {
+function dealOffer(resource: PricedResource, options: ShopOptions, { name, version }: Domain): PaymentRequirements {
   const { extra, ...common } = commonOf(resource, options);
-  const { terms, deployment, signer } = options;
+  const { config, deployment, signer } = options;
   const { reviewPeriodS: reviewPeriod, bondWei, deliverWithinS: maxTimeoutSeconds } = resource;
-  const arbiterSeconds = terms.arbiter === zeroAddress ? 0 : terms.arbiterSeconds;
-  const deal = { reviewPeriod, providerBond: bondWei.toString(), arbiter: terms.arbiter, arbiterSeconds };
+  const arbiter = config.arbiter === undefined ? zeroAddress : arbiterAddressOf(config.arbiter, deployment);
+  // The ruling is due so long after the last second in which a dispute can begin.
+  const arbiterSeconds = arbiter === zeroAddress ? 0 : reviewPeriod + config.rulingWithinS;
+  const deal = { reviewPeriod, providerBond: bondWei.toString(), arbiter, arbiterSeconds };
   const parties = { escrow: deployment.contracts.dealEscrow, providerSigner: signer.address };
   return { scheme: DEAL_SCHEME, ...common, maxTimeoutSeconds, extra: { ...extra, ...parties, ...deal, name, version } };
 }

@@ -15,6 +15,8 @@ export interface AgentSelf {
   readonly capabilities: readonly Capability[];
   /** Origin under which clients reach the agent; known once the server listens. */
   readonly origin: () => string;
+  /** Origin of what it sells over HTTP (x402); undefined = nothing. */
+  readonly shopUrl: string | undefined;
 }
 
 export const VERSION = "0.1.0";

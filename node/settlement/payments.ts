@@ -1,4 +1,4 @@
-import { zeroAddress, type Address } from "viem";
+import { maxUint256, zeroAddress, type Address } from "viem";
 import type { Domain } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
@@ -27,7 +27,7 @@ export class Payments {
     }
   }
 
-  /** Allows `amount` more than is allowed already, then runs `use` before anybody else changes the allowance. */
+  /** Allows `amount` more than is allowed already, as far as a number goes, then runs `use` before anybody else changes the allowance. */
   async withAllowance(
     { token, spender, amount }: { token: Address; spender: Address; amount: bigint },
     use: () => Promise<void>,
@@ -35,11 +35,13 @@ export class Payments {
   ): Promise<void> {
     const turn = this.#approvals.then(async () => {
       const allowance = await this.allowanceOf(token, spender, signal);
+      // Who has allowed everything has allowed this, and there is no number above it.
+      const allowed = allowance > maxUint256 - amount ? maxUint256 : allowance + amount;
       const approval: ContractCall = {
-        ...{ abi: erc20Abi, address: token, functionName: "approve", args: [spender, allowance + amount] },
+        ...{ abi: erc20Abi, address: token, functionName: "approve", args: [spender, allowed] },
         isOnce: true,
       };
-      await this.#sender.send(approval, signal);
+      if (allowed !== allowance) await this.#sender.send(approval, signal);
       await use();
     });
     this.#approvals = turn.catch(() => undefined);

@@ -63,6 +63,7 @@ describe("the node's configuration file", () => {
           clients: [],
           publicUrl: undefined,
           maxArbitrationFeeWei: undefined,
+          arbiters: ["panel"],
         },
       },
     ]);
@@ -79,6 +80,7 @@ describe("the node's configuration file", () => {
       ...{ binding: "keep/binding.json", unbound: true, provable: false },
       webhooks: [{ url: "https://example.org/deals", secretFile: "hook.secret" }],
       maxArbitrationFeeWei: "300000000000000000",
+      arbiters: [address(9), "panel"],
       publicUrl: "https://agent.example",
       clients: [
         { name: "model", tokenFile: "model.token", spending: { maxPriceWei: "5", budgetWei: "9" } },
@@ -114,6 +116,7 @@ describe("the node's configuration file", () => {
       isUnbound: unbound,
       isProvable: provable,
       maxArbitrationFeeWei: 3n * 10n ** 17n,
+      arbiters: [getAddress(address(9)), "panel"],
     };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
@@ -140,9 +143,9 @@ describe("the node's configuration file", () => {
     const item = { path: "/describe", topic: "data_analysis", priceWei: "1500" };
     const shopOf = (shop: object) => read(of({ shop })).agents[0]?.shop;
     const [plain, full] = [shopOf({ resources: [item] }), { by: ["tab"], bondWei: "7", deliverWithinS: 20 }];
-    const defaults = { description: "", mimeType: "application/json", bondWei: 0n };
+    const defaults = { description: "", mimeType: "application/json", bondWei: undefined };
     expect(plain).to.deep.equal({
-      ...{ host: "127.0.0.1", port: 0, publicOrigin: undefined },
+      ...{ host: "127.0.0.1", port: 0, publicOrigin: undefined, arbiter: undefined, rulingWithinS: 604_800 },
       resources: [
         { ...item, ...defaults, priceWei: 1_500n, by: ["deal", "tab"], deliverWithinS: 300, reviewPeriodS: 3_600 },
       ],
@@ -150,7 +153,8 @@ describe("the node's configuration file", () => {
     const written = { ...item, ...full, description: "Quartiles", mimeType: "text/plain", reviewPeriodS: 0 };
     const lastPort = 2 ** 16 - 1;
     const site = { host: "::1", port: lastPort, publicUrl: "https://shop.example/behind?a=b", resources: [written] };
-    expect(shopOf(site)).to.deep.equal({
+    expect(shopOf({ ...site, arbiter: "panel", rulingWithinS: 60 })).to.deep.equal({
+      ...{ arbiter: "panel", rulingWithinS: 60 },
       ...{ host: "::1", port: lastPort, publicOrigin: "https://shop.example" },
       resources: [{ ...written, priceWei: 1_500n, bondWei: 7n }],
     });
@@ -245,6 +249,18 @@ describe("the node's configuration file", () => {
     ["a shop that sells nothing", of({ shop: { resources: [] } }), /resources of seller-1's shop are not a list of 1/],
     ["a shop's port that is none", shopOf({}, { port: -1 }), /port is not an integer from 0 to 65535/],
     ["a publicUrl of another kind", shopOf({}, { publicUrl: "ftp://x/" }), /publicUrl of seller-1's shop is no http/],
+    [
+      "a shop's arbiter that is none",
+      shopOf({}, { arbiter: "judge" }),
+      /arbiter of seller-1's shop is neither "panel"/,
+    ],
+    [
+      "a ruling at once",
+      shopOf({}, { arbiter: "panel", rulingWithinS: 59 }),
+      /rulingWithinS is not an integer from 60/,
+    ],
+    ["an arbiter that is none", of({ arbiters: ["0x12"] }), /an arbiter of seller-1 is neither "panel" nor an address/],
+    ["arbiters that are no list", of({ arbiters: "panel" }), /arbiters is not a list of texts/],
     ["a resource without a path", shopOf({ path: undefined }), /path is missing or no text/],
     [
       "a resource's path with a query",

@@ -13,7 +13,7 @@ const numRuns = Number(process.env["SURETY_FUZZ_RUNS"] ?? 500);
 const self: AgentSelf = {
   ...{ agentId: 7n, name: "agent", chainId: 31_337, capabilities: [], peerId: "p", addresses: [] },
   ...{ identityRegistry: `0x${"11".repeat(20)}`, address: `0x${"22".repeat(20)}`, token: `0x${"33".repeat(20)}` },
-  origin: () => "https://agent.example",
+  ...{ origin: () => "https://agent.example", shopUrl: undefined },
 };
 /** Like messages, and unlike them in every place. */
 const messages = fc.record(

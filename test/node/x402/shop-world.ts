@@ -1,5 +1,5 @@
 // A seller and a buyer of requests, as node.ts composes them, on the real contracts and over real HTTP.
-import { bytesToHex, zeroAddress } from "viem";
+import { bytesToHex } from "viem";
 import { randomBytes } from "node:crypto";
 import { signerHashOf } from "#protocol";
 import type { Application } from "../../../node/application.ts";
@@ -8,7 +8,7 @@ import { createSender } from "../../../node/chain/sender.ts";
 import { Payments } from "../../../node/settlement/payments.ts";
 import { createTabs, type Tabs } from "../../../node/settlement/tabs/tabs.ts";
 import { openShop } from "../../../node/shop.ts";
-import type { ShopResource } from "../../../node/shop-config.ts";
+import type { ShopConfig, ShopResource } from "../../../node/shop-config.ts";
 import { createBuyer, fetchPurchase, type Buyer } from "../../../node/x402/client.ts";
 import { decodePaidRequest, type PaidRequest } from "../../../node/x402/request.ts";
 import type { ShopServer } from "../../../node/x402/server.ts";
@@ -17,6 +17,8 @@ import { startParty, type Party } from "../settlement/party.ts";
 
 export const PRICE = 1_000n;
 export const TOPIC = "translation";
+/** Seconds from the end of a review to the ruling's deadline. */
+export const RULING_S = 3_000;
 
 export interface Trader extends Party {
   readonly tabs: Tabs;
@@ -83,11 +85,12 @@ export const startBuyer = (world: DealWorld): Promise<Trader> => startTrader(wor
 export interface SellerOptions {
   readonly serve?: Serve;
   readonly resources?: readonly ShopResource[];
+  readonly arbiter?: ShopConfig["arbiter"];
   readonly store?: Party["store"];
 }
 
 export async function startSeller(world: DealWorld, options: SellerOptions = {}): Promise<Seller> {
-  const { serve = greet, resources = [resource("/greet")], store } = options;
+  const { serve = greet, resources = [resource("/greet")], arbiter, store } = options;
   const [served, shopFaults]: [PaidRequest[], unknown[]] = [[], []];
   const counted: Serve = (request, signal) => {
     served.push(request);
@@ -100,10 +103,11 @@ export async function startSeller(world: DealWorld, options: SellerOptions = {})
   const sender = createSender({ client, heads, signer: agent.signer });
   const shop = await openShop(
     {
-      ...{ config: { host: "127.0.0.1", port: 0, publicOrigin: undefined, resources }, transport, settlement, tabs },
+      config: { host: "127.0.0.1", port: 0, publicOrigin: undefined, resources, arbiter, rulingWithinS: RULING_S },
+      ...{ transport, settlement, tabs },
       ...{ agentId: agent.agentId, signer: agent.signer, client, deployment, contracts, chainTime, journal },
       application: { serve: counted } as unknown as Application,
-      ...{ payments: new Payments(client, sender), terms: { arbiter: zeroAddress, arbiterSeconds: 0 } },
+      payments: new Payments(client, sender),
     },
     never,
   );

@@ -26,6 +26,7 @@ import {
   greet,
   PRICE,
   resource,
+  RULING_S,
   startBuyer,
   startSeller,
   type Seller,
@@ -259,6 +260,26 @@ describe("x402: requests that are paid for by deals and on tabs", function () {
     expect(await codeOf(buy(get(`${seller.shop.url}/none`)))).to.equal("X402_REFUSED");
     expect(buyer.settlement.deals()).to.deep.equal([]);
     expect(seller.served).to.have.length(0);
+  });
+
+  it("names the shop's arbiter in its deals, bought by who accepts it and by nobody else, so that a dispute stands", async () => {
+    const arbiter = getAddress(keccak256("0x02").slice(0, 42));
+    const seller = await open({ arbiter });
+    expect(await codeOf(buy(get(seller.url, { by: "deal" })))).to.equal("X402_UNPAYABLE");
+    expect(buyer.settlement.deals()).to.deep.equal([]);
+    const who = { agentId: buyer.agent.agentId, signer: buyer.agent.signer, random: () => 5n, nowMs: Date.now };
+    const ports = { settlement: buyer.settlement, tabs: buyer.tabs, transport: buyer.transport };
+    const { contracts, chainTime } = world;
+    const terms = { ...{ contracts, chainTime, token: world.token.address }, arbiters: [arbiter] };
+    const answer = await createBuyer({ ...who, ...ports, ...terms }).buy(get(seller.url, { by: "deal" }), patience());
+    const { dealId } = answer.paid as { dealId: Hex };
+    const deal = buyer.settlement.deals()[0]?.deal as Deal;
+    expect(deal.arbiter).to.equal(arbiter);
+    expect(deal.arbiterDeadline).to.equal(deal.submitBy + deal.reviewPeriod + RULING_S);
+    // The answer came before its hash was on chain.
+    await until(() => buyer.settlement.deals()[0]?.state === "Submitted");
+    buyer.settlement.judge(dealId, { kind: "dispute", reason: "It is in English." });
+    await until(async () => (await stateOf(world, dealId)) === "Disputed");
   });
 
   it("repays the buyer of a seller that took the payment and could not do the work", async () => {
