@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createTestClient, http, parseEther, publicActions, type Hex } from "viem";
 import { CommandLine } from "../fixtures/cli.ts";
+import { testAccount } from "../../scripts/devnet/accounts.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
 
 /** Sells the statistics of a series, as the built-in scenario's analyst does. */
@@ -34,6 +35,13 @@ describe("the usual Hardhat flow", function () {
     const second = await cli.json("deploy", ...on);
     expect(second).to.deep.equal(first);
     expect(await client.getBlockNumber({ cacheTime: 0 })).to.equal(height);
+
+    // Another deployment on the same chain, as on any network: its endpoint and its key are named nowhere but in the environment.
+    const remote = ["deploy", "--network", "remote", "--data-dir", dir, "--json"];
+    const secrets = { SURETY_RPC_URL: rpcUrl, SURETY_DEPLOYER_KEY: testAccount(5).key };
+    const elsewhere = await cli.surety(remote, secrets).ended;
+    expect(elsewhere.code, elsewhere.stderr).to.equal(0);
+    expect(JSON.parse(elsewhere.stdout)).to.include({ chainId: 31_337 }).and.not.deep.equal(first.result);
 
     const keys = { seller: join(dir, "seller.key"), buyer: join(dir, "buyer.key") };
     for (const keyFile of Object.values(keys)) {
