@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { PublicClient } from "viem";
+import { erc20Abi, type Address, type PublicClient } from "viem";
 import { SuretyError, type Deployment } from "#protocol";
 import { SCHEMA_VERSION } from "./entities.ts";
-import { startServer, type IndexerServer } from "./graphql/server.ts";
+import { createSite, type ExplorerOptions } from "./site/site.ts";
+import { startServer, type IndexerServer, type ServerOptions } from "./graphql/server.ts";
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
 import { StatusBoard, type IndexerStatus } from "./status.ts";
 import { createSqliteStore } from "./store/sqlite.ts";
@@ -17,6 +18,7 @@ import { createChainReader } from "./sync/rpc.ts";
 
 export { createSqliteStore } from "./store/sqlite.ts";
 export { verifyIndex, type Difference, type VerifyReport } from "./verify.ts";
+export type { ExplorerOptions } from "./site/site.ts";
 export type { IndexerStatus } from "./status.ts";
 export type { Store } from "./store/store.ts";
 
@@ -38,6 +40,8 @@ export interface IndexerOptions {
   readonly port?: number;
   readonly corsOrigins?: readonly string[];
   readonly pollIntervalMs?: number;
+  /** What the explorer tells its visitors; false = serve no pages. */
+  readonly explorer?: ExplorerOptions | false;
   /** Blocks that the endpoint allows one eth_getLogs. Default 10,000. */
   readonly maxRangeBlocks?: number;
   /** Milliseconds, for freshness and the ETA only. Default Date.now. */
@@ -119,7 +123,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
     async start(signal = forever) {
       if (hasStarted) throw new SuretyError("INDEXER_STARTED", "An indexer starts once.", { next: "Create another." });
       hasStarted = true;
-      server = await startServer({ ...options, store, status: () => board.read() });
+      server = await startServer({ ...options, ...siteOf(options), store, status: () => board.read() });
       void index(AbortSignal.any([signal, stopping.signal])).then(end);
     },
     async stop() {
@@ -142,6 +146,29 @@ export function createIndexer(options: IndexerOptions): Indexer {
       return startedServer().url;
     },
   };
+}
+
+function siteOf({ client, deployment, explorer = {} }: IndexerOptions): Pick<ServerOptions, "site"> {
+  if (explorer === false) return {};
+  const readToken = () => readTokenUnit(client, deployment.contracts.token);
+  return { site: createSite({ deployment, explorer, readToken }) };
+}
+
+/** @returns undefined where the token has no such functions, or the endpoint does not answer */
+async function readTokenUnit(
+  client: PublicClient,
+  address: Address,
+): Promise<{ symbol: string; decimals: number } | undefined> {
+  const token = { abi: erc20Abi, address } as const;
+  try {
+    const [symbol, decimals] = await Promise.all([
+      client.readContract({ ...token, functionName: "symbol" }),
+      client.readContract({ ...token, functionName: "decimals" }),
+    ]);
+    return { symbol, decimals };
+  } catch {
+    return undefined;
+  }
 }
 
 /** Runs an indexer until the signal aborts; for a command's main function. @throws what ended the indexing */

@@ -1,6 +1,7 @@
 // `npm run build:dist`: the JavaScript that an installed package runs, because Node strips no types inside node_modules.
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, extname, join } from "node:path";
+import { builtFolder, bundleScript, scriptNames } from "../indexer/site/bundle.ts";
 import { root, runTool } from "./checks/run-tool.ts";
 
 const dist = join(root, "dist");
@@ -21,6 +22,10 @@ rmSync(dist, { recursive: true, force: true });
 const { exitCode } = await runTool("tsc", ["-p", "tsconfig.build.json"], { isStreamed: true });
 if (exitCode !== 0) process.exit(exitCode);
 for (const folder of ["node", "indexer", "scripts"]) copyFiles(folder, ASSET_EXTENSIONS);
+// The explorer's scripts, so that an installed package bundles nothing.
+const built = join(dist, builtFolder.slice(root.length + 1));
+mkdirSync(built, { recursive: true });
+for (const name of scriptNames) writeFileSync(join(built, `${name}.js`), await bundleScript(name));
 // `surety deploy` and `surety devnet` compile what they deploy.
 copyFiles("contracts", [".sol"]);
 // The nearest package.json gives `#protocol` its meaning: the sources in a clone, the build in here.

@@ -3,7 +3,7 @@ import type { Deployment } from "#protocol";
 import type { AnyRow, Row, TableName } from "../entities.ts";
 import type { IndexerStatus } from "../status.ts";
 import type { Awaitable, RowQuery, Snapshot } from "../store/store.ts";
-import { MAX_ROWS } from "./limits.ts";
+import { COUNT_ROWS, MAX_ROWS } from "./limits.ts";
 
 /** What a query runs on: one snapshot for all its fields, and a budget of rows. */
 export interface QueryContext {
@@ -31,6 +31,11 @@ export class MeteredRows {
     const rows = this.snapshot.find(query);
     if (rows instanceof Promise) return rows.then((found) => this.#count(found));
     return this.#count(rows);
+  }
+
+  count(query: Pick<RowQuery, "table" | "where">): Awaitable<number> {
+    this.#spend(COUNT_ROWS);
+    return this.snapshot.count(query);
   }
 
   #count(rows: readonly AnyRow[]): readonly AnyRow[] {

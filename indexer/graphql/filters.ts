@@ -132,7 +132,7 @@ export interface ListArguments {
   readonly orderDirection: "asc" | "desc" | null;
 }
 
-interface WhereInput {
+export interface WhereInput {
   readonly [field: string]: Value | readonly Value[] | readonly WhereInput[];
 }
 
@@ -140,10 +140,14 @@ interface WhereInput {
 export function rowQueryOf(table: TableName, args: ListArguments, fixed: readonly Condition[] = []): RowQuery {
   const first = bounded("first", args.first ?? DEFAULT_FIRST, MAX_FIRST);
   const skip = bounded("skip", args.skip ?? 0, MAX_SKIP);
-  const where =
-    args.where === undefined || args.where === null ? [] : conditionsOf(table, args.where, { left: MAX_WHERE_TERMS });
+  const where = whereOf(table, args.where);
   const direction = args.orderDirection ?? "asc";
   return { table, where: [...fixed, ...where], orderBy: args.orderBy ?? "id", direction, first, skip };
+}
+
+/** The conditions of a `where`, none where there is none. @throws GraphQLError with a code when it has too many terms */
+export function whereOf(table: TableName, where: WhereInput | null | undefined): Condition[] {
+  return where === undefined || where === null ? [] : conditionsOf(table, where, { left: MAX_WHERE_TERMS });
 }
 
 function bounded(name: string, value: number, max: number): number {

@@ -14,6 +14,8 @@ export const DEFAULT_FIRST = 100;
 export const MAX_SKIP = 5_000;
 /** Rows that one request may read in all: about 100 ms on one core. */
 export const MAX_ROWS = 20_000;
+/** Rows that one count costs: it walks an index, which is far quicker than to read what it counts. */
+export const COUNT_ROWS = 500;
 /** agent -> deals -> provider -> signers is 5; nothing sensible is twice as deep. */
 export const MAX_DEPTH = 10;
 /** Aliases repeat a field; a page of a marketplace uses a dozen. */

@@ -8,13 +8,22 @@ import {
   GraphQLObjectType,
   GraphQLSchema,
   GraphQLString,
+  type GraphQLArgumentConfig,
   type GraphQLFieldConfig,
   type GraphQLFieldConfigMap,
 } from "graphql";
 import { splitList, tableNames, type AnyRow, type Column, type TableName } from "../entities.ts";
 import { computedFields } from "./agent0.ts";
 import type { QueryContext } from "./context.ts";
-import { listArguments, namedColumnsOf, rowQueryOf, scalarOf, type ListArguments } from "./filters.ts";
+import {
+  listArguments,
+  namedColumnsOf,
+  rowQueryOf,
+  scalarOf,
+  whereOf,
+  type ListArguments,
+  type WhereInput,
+} from "./filters.ts";
 import { backReferences, entityNames } from "./names.ts";
 import { bytesScalar } from "./scalars.ts";
 import { scoreField } from "./score.ts";
@@ -33,6 +42,7 @@ export function createSchema(): GraphQLSchema {
     fields[table] = listField(types[table], table) as GraphQLFieldConfig<unknown, QueryContext>;
     if (one !== undefined) fields[one] = oneField(types[table], table);
   }
+  fields["counts"] = { type: new GraphQLNonNull(countsType()), resolve: () => ({}) };
   fields["score"] = scoreField(types.agents, types.candidates);
   fields["_meta"] = { type: metaType, resolve: resolveMeta };
   return new GraphQLSchema({ query: new GraphQLObjectType({ name: "Query", fields }) });
@@ -76,6 +86,20 @@ function columnField(
   if (column.kind === "list") return { type: textsType, resolve: (row) => splitList(row[name] as string) };
   const resolve = (row: AnyRow) => row[name];
   return { resolve, type: column.isNullable ? scalarOf(column) : new GraphQLNonNull(scalarOf(column)) };
+}
+
+/** How many rows of each entity pass a `where`: a page's totals, without its rows. */
+function countsType(): GraphQLObjectType<AnyRow, QueryContext> {
+  const fields = tableNames.map((table): [string, Field] => [
+    table,
+    {
+      type: new GraphQLNonNull(GraphQLInt),
+      args: { where: listArguments(table)["where"] as GraphQLArgumentConfig },
+      resolve: (_root, args, { rows }) =>
+        rows.count({ table, where: whereOf(table, args["where"] as WhereInput | null | undefined) }),
+    },
+  ]);
+  return new GraphQLObjectType({ name: "Counts", fields: Object.fromEntries(fields) });
 }
 
 const textsType = new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(GraphQLString)));

@@ -8,6 +8,7 @@ import { MAX_BODY_BYTES } from "./limits.ts";
 import { renderMetrics } from "./metrics.ts";
 import { limitPlugin, snapshotPlugin } from "./plugins.ts";
 import { createSchema } from "./schema.ts";
+import type { Site } from "../site/site.ts";
 
 /** Connections at once; each may hold a body of MAX_BODY_BYTES. */
 const MAX_CONNECTIONS = 512;
@@ -24,6 +25,8 @@ export interface ServerOptions {
   readonly port?: number;
   /** Origins of web pages that may ask; none unless told otherwise. */
   readonly corsOrigins?: readonly string[];
+  /** The explorer; absent = no pages. */
+  readonly site?: Site;
 }
 
 export interface IndexerServer {
@@ -32,7 +35,7 @@ export interface IndexerServer {
   close(): Promise<void>;
 }
 
-/** Serves /graphql, /health, /ready and /metrics. */
+/** Serves /graphql, /health, /ready and /metrics, and the explorer. */
 export async function startServer(options: ServerOptions): Promise<IndexerServer> {
   const counts = { requests: 0 };
   const yoga = createYoga({
@@ -50,6 +53,7 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
   });
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     counts.requests++;
+    if (options.site?.(request, response) === true) return;
     if (answerStatus(options.status(), counts.requests, request, response)) return;
     void yoga(request, response);
   });

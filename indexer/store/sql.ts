@@ -49,14 +49,23 @@ const operators: Record<
 
 /** Values are bound, and column names must be those of the table: a stranger's query never becomes SQL text. */
 export function selectSql(query: RowQuery): Sql {
-  const values: SqlValue[] = [];
-  const where = query.where.map((condition) => conditionSql(query.table, condition, values));
-  const clause = where.length === 0 ? "" : ` WHERE ${where.join(" AND ")}`;
+  const { text: clause, values } = whereSql(query);
   const order = `${columnSql(query.table, query.orderBy)} ${query.direction === "desc" ? "DESC" : "ASC"}`;
   // The id breaks ties, so that pages neither overlap nor skip.
   const tie = query.orderBy === "id" ? "" : `, "id" ${query.direction === "desc" ? "DESC" : "ASC"}`;
   const text = `SELECT * FROM "${query.table}"${clause} ORDER BY ${order}${tie} LIMIT ? OFFSET ?`;
   return { text, values: [...values, query.first, query.skip] };
+}
+
+export function countSql(query: Pick<RowQuery, "table" | "where">): Sql {
+  const { text, values } = whereSql(query);
+  return { text: `SELECT count(*) AS count FROM "${query.table}"${text}`, values };
+}
+
+function whereSql({ table, where }: Pick<RowQuery, "table" | "where">): Sql {
+  const values: SqlValue[] = [];
+  const terms = where.map((condition) => conditionSql(table, condition, values));
+  return { text: terms.length === 0 ? "" : ` WHERE ${terms.join(" AND ")}`, values };
 }
 
 function columnSql(table: TableName, name: string): string {

@@ -2,7 +2,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { SuretyError } from "#protocol";
 import { columnsOf, type AnyRow, type Row, type TableName } from "../entities.ts";
 import { decodeChain, decodeRow, type SqlValue } from "./codec.ts";
-import { selectSql } from "./sql.ts";
+import { countSql, selectSql } from "./sql.ts";
 import type { RowQuery, Snapshot, StoredChain } from "./store.ts";
 
 /** Snapshots open at the same time. Each holds a connection (about 2 MB); more readers are refused and asked to retry. */
@@ -70,6 +70,10 @@ class Reader {
         return this.#statement(text)
           .all(...values)
           .map((row) => decode(query.table, row));
+      },
+      count: (query: Pick<RowQuery, "table" | "where">) => {
+        const { text, values } = countSql(query);
+        return this.#statement(text).get(...values)?.["count"] as number;
       },
       scan: (table: TableName) => scan(this.db, table),
       close: () => {

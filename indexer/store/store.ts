@@ -84,6 +84,8 @@ export interface Snapshot {
   readonly chain: StoredChain | undefined;
   get<T extends TableName>(table: T, id: string): Awaitable<Row<T> | undefined>;
   find(query: RowQuery): Awaitable<readonly AnyRow[]>;
+  /** How many rows pass. */
+  count(query: Pick<RowQuery, "table" | "where">): Awaitable<number>;
   /** All rows of a table in order of id, for comparisons. */
   scan(table: TableName): Iterable<AnyRow> | AsyncIterable<AnyRow>;
   close(): void;

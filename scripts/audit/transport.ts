@@ -1,6 +1,7 @@
 import {
   concat,
   decodeFunctionData,
+  hexToBytes,
   keccak256,
   numberToHex,
   recoverPublicKey,
@@ -87,7 +88,7 @@ async function recoverKey(
   if (whole === undefined) return undefined;
   const isOdd = BigInt(slice(whole, 64, 65)) % 2n === 1n;
   const compressed = concat([numberToHex(isOdd ? 3 : 2, { size: 1 }), slice(whole, 1, 33)]);
-  const bytes = Uint8Array.from(Buffer.from(compressed.slice(2), "hex"));
+  const bytes = hexToBytes(compressed);
   return addressOfPublicKey(bytes).toLowerCase() === args.signer.toLowerCase() ? bytes : undefined;
 }
 

@@ -63,11 +63,12 @@ function linesOf(summary: DevnetSummary): string[] {
 /** badDeliveries as "bad deliveries". */
 const wordsOf = (name: string): string => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
-function endpointsOf({ rpcUrl, graphqlUrl, clientUrl }: Devnet, dataDir: string): string[] {
+function endpointsOf({ rpcUrl, graphqlUrl, explorerUrl, clientUrl }: Devnet, dataDir: string): string[] {
   const dir = dataDir === ".surety" ? "" : ` --data-dir ${dataDir}`;
   return [
     "",
     `  chain       ${rpcUrl}`,
+    `  explorer    ${explorerUrl}`,
     `  GraphQL     ${graphqlUrl}`,
     `  MCP         ${clientUrl}/mcp   A2A  ${clientUrl}/.well-known/agent-card.json`,
     `              with the token in ${join(dataDir, "devnet", "client.token")}; or \`npx surety mcp${dir}\` over stdio`,

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { Command } from "commander";
 import { createPublicClient, http, webSocket } from "viem";
-import { runIndexer, verifyFolder, type Difference } from "../../indexer/index.ts";
+import { runIndexer, verifyFolder, type Difference, type ExplorerOptions } from "../../indexer/index.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { connect, networkDir } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
@@ -10,6 +10,9 @@ interface IndexerCommandOptions extends CommonOptions {
   readonly host: string;
   readonly port: number;
   readonly cors?: string[];
+  readonly suggestRpc?: string;
+  readonly topic?: string[];
+  readonly explorer: boolean;
 }
 
 export function indexerCommand(): Command {
@@ -19,10 +22,13 @@ export function indexerCommand(): Command {
     .addOption(jsonOption())
     .action((options: CommonOptions) => runAction(options.json, ({ signal }) => verify(options, signal)));
   return indexer
-    .description("follow the chain and serve GraphQL, until Ctrl-C")
+    .description("follow the chain, serve GraphQL and the explorer, until Ctrl-C")
     .option("--host <address>", "address to serve on", "127.0.0.1")
     .option("--port <number>", "port to serve on; 0 = any free one", parseInteger(0), 0)
     .option("--cors <origin...>", "web origins that may read")
+    .option("--no-explorer", "serve no pages")
+    .option("--suggest-rpc <url>", "a public chain endpoint that the pages suggest to visitors for verification")
+    .option("--topic <name...>", "names of topics that the pages show instead of their hashes")
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
       runAction(options.json, async ({ progress, signal }) => {
@@ -36,14 +42,23 @@ export function indexerCommand(): Command {
         const corsOrigins = options.cors === undefined ? {} : { corsOrigins: options.cors };
         await runIndexer(
           {
-            ...{ client, deployment, host, port, ...corsOrigins, store: { folder } },
-            onListening: (indexer) => progress(`GraphQL at ${indexer.graphqlUrl}, state kept in ${folder}`),
+            ...{ client, deployment, host, port, ...corsOrigins, store: { folder }, explorer: explorerOf(options) },
+            onListening: ({ graphqlUrl, url }) => {
+              if (options.explorer) progress(`explorer at ${url}`);
+              progress(`GraphQL at ${graphqlUrl}, state kept in ${folder}`);
+            },
           },
           signal,
         );
         return { result: { stopped: true }, lines: ["stopped; the next start goes on from here"] };
       }),
     );
+}
+
+/** The endpoint that the indexer reads from may carry a key in its URL: only a named one is shown to visitors. */
+function explorerOf({ explorer, suggestRpc, topic: topics = [] }: IndexerCommandOptions): ExplorerOptions | false {
+  if (!explorer) return false;
+  return suggestRpc === undefined ? { topics } : { topics, rpcUrl: suggestRpc };
 }
 
 async function verify(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {

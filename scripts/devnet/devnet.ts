@@ -47,6 +47,8 @@ export interface DevnetSummary {
 export interface Devnet {
   readonly rpcUrl: string;
   readonly graphqlUrl: string;
+  /** Pages for people, which verify in the browser what they show. */
+  readonly explorerUrl: string;
   /** An agent that MCP and A2A clients may use, with the token of the file client.token beside the endpoints. */
   readonly clientUrl: string;
   readonly summary: DevnetSummary;
@@ -106,7 +108,10 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   };
   signal.throwIfAborted();
   const running = stack.move();
-  return { rpcUrl: ground.rpcUrl, graphqlUrl, clientUrl: fleet.clientUrl, summary, stop: () => running.disposeAsync() };
+  return {
+    ...{ rpcUrl: ground.rpcUrl, graphqlUrl, explorerUrl: indexer.url, clientUrl: fleet.clientUrl, summary },
+    stop: () => running.disposeAsync(),
+  };
 }
 
 type Say = (line: string) => void;
@@ -144,11 +149,14 @@ async function provision(
 }
 
 async function startIndexer(
-  { dir }: DevnetOptions,
-  { client, deployment }: Ground,
+  { dir, scenario }: DevnetOptions,
+  { client, deployment, rpcUrl }: Ground,
   stack: AsyncDisposableStack,
 ): Promise<Indexer> {
-  const indexer = createIndexer({ client, deployment, store: { folder: dir }, pollIntervalMs: POLL_INTERVAL_MS });
+  const explorer = { rpcUrl, topics: scenario.topics };
+  const indexer = createIndexer({
+    ...{ client, deployment, explorer, store: { folder: dir }, pollIntervalMs: POLL_INTERVAL_MS },
+  });
   stack.defer(() => indexer.stop());
   await indexer.start();
   return indexer;
