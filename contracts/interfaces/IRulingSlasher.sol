@@ -19,7 +19,9 @@ enum Accused {
 }
 
 /// @title Stake of a provider against which the arbitrator rules
-/// @notice A ruling for the client costs the provider `penalty` of its stake, once a deal. A final ruling is proof enough: the penalty is
+/// @notice A ruling for the client costs the provider stake, once a deal: as much as the deal had at stake (price and provider's bond), at most
+/// `penalty`; where the deal is paid in another token than the vault's, `penalty`. What it had promised the client itself, the price and the
+/// deal's bond, the escrow gives the client; this is on top, so that no cheating pays that a bond was too small for. A final ruling is proof enough: the penalty is
 /// seized in one transaction, half of it for who reserved the report (`IStakeVault.report`). A ruling that can still be appealed only
 /// freezes, on an accuser's bond: if it becomes final, half of what was frozen is the accuser's and the rest is burned; if the appeal
 /// turns it round, the bond is the provider's. Stake that unbonds is frozen with the rest: an appeal buys no time to leave.
@@ -64,15 +66,22 @@ interface IRulingSlasher is ICredits {
     /// @notice Seizes the penalty by a final ruling for the client that nobody accused of before.
     function punish(Deal calldata deal) external returns (uint256 taken);
 
-    /// @notice The accusation of a deal's provider: what is frozen, and the last second at which a ruling can come.
+    /// @notice The accusation of a deal's provider: what is frozen, the last second at which a ruling can come, and the accuser's
+    /// bond.
     function accusationOf(
         bytes32 dealId
-    ) external view returns (Accused stage, address accuser, uint32 agentId, uint48 until, uint256 frozen);
+    )
+        external
+        view
+        returns (Accused stage, address accuser, uint32 agentId, uint48 until, uint256 frozen, uint256 bond);
 
-    /// @notice What a ruling for the client costs, in the vault's token.
+    /// @notice What a ruling for the client over this deal costs its provider, and what an accuser puts at stake, in the vault's token.
+    function priceOf(Deal calldata deal) external view returns (uint256 stake, uint256 bond);
+
+    /// @notice The most that a ruling for the client costs, in the vault's token.
     function penalty() external view returns (uint256);
 
-    /// @notice What an accuser puts at stake, in the vault's token.
+    /// @notice The most that an accuser puts at stake, in the vault's token.
     function accuserBond() external view returns (uint256);
 
     function disputes() external view returns (IDealDisputes);

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IArbitrator} from "../interfaces/IArbitrator.sol";
@@ -19,17 +20,21 @@ import {Parties} from "../settlement/Parties.sol";
 contract RulingSlasher is IRulingSlasher, Credits, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
+    /// @dev Two slots: the vault holds no stake, and so no penalty, above 112 bits.
     struct Accusation {
         address accuser;
         uint32 agentId;
         uint48 until;
         Accused stage;
-        uint256 frozen;
+        uint128 frozen;
+        uint128 bond;
     }
 
     /// @dev As DealDisputes counts rulings.
     uint256 private constant FOR_CLIENT = 1;
     uint256 private constant FOR_PROVIDER = 2;
+    /// @dev No agent has more stake.
+    uint256 private constant MAX_AMOUNT = type(uint112).max;
 
     /// @inheritdoc IRulingSlasher
     IDealDisputes public immutable disputes;
@@ -53,7 +58,10 @@ contract RulingSlasher is IRulingSlasher, Credits, ReentrancyGuardTransient {
         uint256 accuserBond_
     ) {
         // An accusation that costs nothing would freeze anybody's stake for the asking.
-        require(penalty_ != 0 && accuserBond_ != 0, RulingSlasherBadTerms(penalty_, accuserBond_));
+        require(
+            penalty_ != 0 && penalty_ <= MAX_AMOUNT && accuserBond_ != 0 && accuserBond_ <= MAX_AMOUNT,
+            RulingSlasherBadTerms(penalty_, accuserBond_)
+        );
         VAULT = vault;
         TOKEN = IERC20(vault.token());
         REGISTRY = disputes_.escrow().registry();
@@ -78,14 +86,23 @@ contract RulingSlasher is IRulingSlasher, Credits, ReentrancyGuardTransient {
 
         uint32 agentId = SafeCast.toUint32(deal.providerAgentId);
         // The vault and its token call nobody else before the record stands; the guard covers what they would.
-        frozen = VAULT.freeze(agentId, penalty);
-        _accusations[dealId] = Accusation(msg.sender, agentId, deal.arbiterDeadline, Accused.Frozen, frozen);
-        emit AccusationMade(dealId, agentId, msg.sender, disputeId, frozen, accuserBond);
+        uint256 bond;
+        (frozen, bond) = priceOf(deal);
+        frozen = VAULT.freeze(agentId, frozen);
+        _accusations[dealId] = Accusation({
+            accuser: msg.sender,
+            agentId: agentId,
+            until: deal.arbiterDeadline,
+            stage: Accused.Frozen,
+            frozen: uint128(frozen),
+            bond: uint128(bond)
+        });
+        emit AccusationMade(dealId, agentId, msg.sender, disputeId, frozen, bond);
         uint256 balanceBefore = TOKEN.balanceOf(address(this));
-        TOKEN.safeTransferFrom(msg.sender, address(this), accuserBond);
+        TOKEN.safeTransferFrom(msg.sender, address(this), bond);
         uint256 received = TOKEN.balanceOf(address(this)) - balanceBefore;
         // INVARIANT 8: what a wrong accusation will cost has arrived, to the unit.
-        require(received == accuserBond, RulingSlasherShortfall(accuserBond, received));
+        require(received == bond, RulingSlasherShortfall(bond, received));
     }
 
     /// @inheritdoc IRulingSlasher
@@ -113,7 +130,7 @@ contract RulingSlasher is IRulingSlasher, Credits, ReentrancyGuardTransient {
         } else {
             VAULT.unlock(accusation.agentId, accusation.frozen);
         }
-        _pay(address(TOKEN), bondTo, accuserBond);
+        _pay(address(TOKEN), bondTo, accusation.bond);
     }
 
     /// @inheritdoc IRulingSlasher
@@ -126,17 +143,30 @@ contract RulingSlasher is IRulingSlasher, Credits, ReentrancyGuardTransient {
         uint32 agentId = SafeCast.toUint32(deal.providerAgentId);
         // Who comes with a reserved report comes through the vault.
         address reporter = msg.sender == address(VAULT) ? VAULT.reporter() : address(0);
-        _accusations[dealId] = Accusation(reporter, agentId, 0, Accused.Slashed, 0);
-        taken = VAULT.seize(agentId, penalty, reporter);
+        _accusations[dealId] = Accusation(reporter, agentId, 0, Accused.Slashed, 0, 0);
+        (taken, ) = priceOf(deal);
+        taken = VAULT.seize(agentId, taken, reporter);
         emit RulingPunished(dealId, agentId, reporter, taken);
     }
 
     /// @inheritdoc IRulingSlasher
     function accusationOf(
         bytes32 dealId
-    ) external view returns (Accused stage, address accuser, uint32 agentId, uint48 until, uint256 frozen) {
-        Accusation memory accusation = _accusations[dealId];
-        return (accusation.stage, accusation.accuser, accusation.agentId, accusation.until, accusation.frozen);
+    )
+        external
+        view
+        returns (Accused stage, address accuser, uint32 agentId, uint48 until, uint256 frozen, uint256 bond)
+    {
+        Accusation memory found = _accusations[dealId];
+        return (found.stage, found.accuser, found.agentId, found.until, found.frozen, found.bond);
+    }
+
+    /// @inheritdoc IRulingSlasher
+    function priceOf(Deal calldata deal) public view returns (uint256 stake, uint256 bond) {
+        // INVARIANT: a ruling brings its reporter less than the deal had at stake, so that no small deal is opened to be disputed. What
+        // is paid in another token has no price here.
+        uint256 most = deal.token == address(TOKEN) ? deal.price + deal.providerBond : type(uint256).max;
+        return (Math.min(penalty, most), Math.min(accuserBond, most));
     }
 
     /// @dev INVARIANT: a deal's ruling is paid for once.

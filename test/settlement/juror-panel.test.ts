@@ -1,30 +1,21 @@
 import { expect } from "chai";
 import { network } from "hardhat";
-import {
-  encodeAbiParameters,
-  getAddress,
-  keccak256,
-  maxUint256,
-  numberToHex,
-  zeroAddress,
-  type Address,
-  type Hex,
-} from "viem";
-import { encodeHeader } from "#protocol";
+import { encodeAbiParameters, getAddress, maxUint256, numberToHex, zeroAddress, type Address, type Hex } from "viem";
 import { errorNameOf } from "../reputation-contracts/world.ts";
+import { ballot, commitmentOf, createPanelSteps, headerOf, SALT } from "./panel-steps.ts";
 
 const chain = await network.create();
 const { viem, networkHelpers } = chain;
+const { draw, vote, closeAppeals } = createPanelSteps(chain);
 const PERIOD = 3_600;
 const JUROR_BOND = 1_000_000n;
 const JUROR_FEE = 10n ** 15n;
 const JURORS = 12;
 const BURN: Address = "0x000000000000000000000000000000000000dEaD";
-const SALT = numberToHex(77, { size: 32 });
 const stages = ["none", "drawing", "committing", "revealing", "appealing", "due", "ruled"] as const;
 
 /** Twelve jurors with three bonds each, on a real registry, vault and ledger; agents 11 and 12 are of one operator. */
-async function createPanel() {
+async function deployPanel(jurorFee: bigint) {
   const [, owner, party, appellant, stranger] = (await viem.getWalletClients()).map(
     ({ account }) => account.address,
   ) as [Address, Address, Address, Address, Address];
@@ -37,7 +28,7 @@ async function createPanel() {
     vault.address,
     operators.address,
     JUROR_BOND,
-    JUROR_FEE,
+    jurorFee,
     PERIOD,
   ]);
   await vault.write.setModules([[panel.address]]);
@@ -53,7 +44,11 @@ async function createPanel() {
   return { registry, token, ledger, vault, operators, panel, taker, client, owner, party, appellant, stranger };
 }
 
-type World = Awaited<ReturnType<typeof createPanel>>;
+type World = Awaited<ReturnType<typeof deployPanel>>;
+
+const createPanel = () => deployPanel(JUROR_FEE);
+/** Its jurors are paid by each other's bonds alone. */
+const createFreePanel = () => deployPanel(0n);
 
 const extraOf = (jurors: number, excluded: number[] = []): Hex =>
   encodeAbiParameters([{ type: "uint256" }, { type: "uint32[]" }], [BigInt(jurors), excluded]);
@@ -65,58 +60,7 @@ async function ask({ taker, panel, party, client }: World, extra: Hex = "0x", ch
   return created?.args._disputeID ?? 0n;
 }
 
-async function headerOf({ client }: World, blockNumber: bigint): Promise<Hex> {
-  const block = await client.request({
-    method: "eth_getBlockByNumber",
-    params: [numberToHex(blockNumber), false],
-  });
-  return encodeHeader(block as unknown as Record<string, unknown>);
-}
-
-const roundsOf = async ({ panel }: World, id: bigint) => Number((await panel.read.disputeOf([id]))[2]);
 const stageOf = async ({ panel }: World, id: bigint) => stages[await panel.read.stageOf([id])];
-
-/** Mines up to the seed block, and draws. @returns the jurors */
-async function draw(world: World, id: bigint): Promise<readonly number[]> {
-  const { panel, client } = world;
-  const round = BigInt((await roundsOf(world, id)) - 1);
-  const [, seedBlock] = await panel.read.roundOf([id, round]);
-  const missing = Number(seedBlock - (await client.getBlockNumber()));
-  if (missing > 0) await networkHelpers.mine(missing);
-  await panel.write.draw([id, await headerOf(world, seedBlock)]);
-  return (await panel.read.roundOf([id, round]))[0];
-}
-
-const commitmentOf = (id: bigint, round: number, agent: number, choice: number): Hex =>
-  keccak256(
-    encodeAbiParameters(
-      [{ type: "uint256" }, { type: "uint256" }, { type: "uint32" }, { type: "uint256" }, { type: "bytes32" }],
-      [id, BigInt(round), agent, BigInt(choice), SALT],
-    ),
-  );
-
-/** Commits and reveals; undefined = silent, null = commits and does not reveal. Ends at the end of revealing. */
-async function vote(world: World, id: bigint, votes: ReadonlyMap<number, number | null>): Promise<void> {
-  const { panel, owner, stranger } = world;
-  const round = (await roundsOf(world, id)) - 1;
-  const [, , commitUntil, revealUntil] = await panel.read.roundOf([id, BigInt(round)]);
-  for (const [agent, choice] of votes) {
-    await panel.write.commitVote([id, agent, commitmentOf(id, round, agent, choice ?? 1)], { account: owner });
-  }
-  await networkHelpers.time.increaseTo(commitUntil);
-  for (const [agent, choice] of votes) {
-    if (choice !== null) await panel.write.revealVote([id, agent, BigInt(choice), SALT], { account: stranger });
-  }
-  await networkHelpers.time.increaseTo(revealUntil);
-}
-
-const ballot = (jurors: readonly number[], choices: readonly (number | null | undefined)[]) =>
-  new Map(jurors.flatMap((agent, k) => (choices[k] === undefined ? [] : [[agent, choices[k] ?? null] as const])));
-
-async function closeAppeals(world: World, id: bigint): Promise<void> {
-  const round = BigInt((await roundsOf(world, id)) - 1);
-  await networkHelpers.time.increaseTo((await world.panel.read.roundOf([id, round]))[4]);
-}
 
 const outcome = (call: Promise<unknown>): Promise<string> => call.then(() => "done", errorNameOf);
 const creditOf = async ({ panel }: World, account: Address) => panel.read.creditOf([account]);
@@ -324,6 +268,30 @@ describe("JurorPanel", () => {
       } else expect(bonds).to.equal(lost);
     });
   }
+
+  it("pays bonds where there are no fees, and keeps fees for an account that takes none", async () => {
+    const free = await networkHelpers.loadFixture(createFreePanel);
+    const id = await ask(free);
+    await vote(free, id, ballot(await draw(free, id), [1, 1, 2]));
+    await closeAppeals(free, id);
+    await free.panel.write.executeRuling([id]);
+    await free.panel.write.settle([id, 0n]);
+    const before = await free.token.read.balanceOf([free.owner]);
+    await free.panel.write.withdrawCredit([free.owner]);
+    expect((await free.token.read.balanceOf([free.owner])) - before).to.equal(JUROR_BOND);
+
+    const world = await load();
+    // A contract that receives nothing appeals with too much: what is left over is its credit.
+    const [account, over] = [world.token.address, 5n];
+    await networkHelpers.impersonateAccount(account);
+    await networkHelpers.setBalance(account, 10n ** 18n);
+    const disputed = await ask(world);
+    await vote(world, disputed, ballot(await draw(world, disputed), [1, 1, 1]));
+    const value = (await world.panel.read.appealCost([disputed, "0x"])) + over;
+    await world.panel.write.appeal([disputed, "0x"], { account, value });
+    expect(await outcome(world.panel.simulate.withdrawCredit([account]))).to.equal("JurorPanelNotPaid");
+    expect(await creditOf(world, account)).to.deep.equal([over, 0n]);
+  });
 
   it("seals votes: none counts that is copied, changed, late, early, twice or somebody else's", async () => {
     const world = await load();

@@ -227,10 +227,12 @@ describe("RulingSlasher.punish", () => {
 });
 
 describe("RulingSlasher", () => {
-  it("is not built without a penalty, nor with accusations for nothing", async () => {
+  it("is not built without a penalty, nor with accusations for nothing, nor with more than anybody can stake", async () => {
     for (const [penalty, bond] of [
       [0n, 1n],
       [1n, 0n],
+      [1n << 112n, 1n],
+      [1n, 1n << 112n],
     ] as const) {
       await viem.assertions.revertWithCustomErrorWithArgs(
         viem.deployContract("RulingSlasher", [vault.address, disputes.address, arbitrator.address, penalty, bond]),
