@@ -14,59 +14,31 @@ import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
 import {StructHash} from "../libraries/StructHash.sol";
 import {Deal, DealCancel, DealComplete, DealPartRelease, DealSubmit, OfferWithdrawal} from "../libraries/Types.sol";
 import {DealDisputes} from "./DealDisputes.sol";
+import {DealEnds} from "./DealEnds.sol";
 import {DealMoney} from "./DealMoney.sol";
 import {DealNotices} from "./DealNotices.sol";
 import {DealTerms} from "./DealTerms.sol";
 import {Consent, Parties} from "./Parties.sol";
-import {Shares} from "./Shares.sol";
 
 /// @notice See IDealEscrow. Invariants are numbered in PROPERTIES.md and in the folder's README.
 /// @dev Every function goes checks, effects, event, calls. Only what measures a balance carries a re-entry guard: between its
 /// two readings no other deal may bring money in, and one that takes money out makes it revert.
-contract DealEscrow is DealMoney, DealNotices, EIP712, ReentrancyGuardTransient {
-    /// @dev One storage slot a deal; everything else is in the Deal, which the caller presents and the dealId binds.
-    struct Progress {
-        address payer;
-        DealState state;
-        uint48 reviewUntil;
-        /// True: `_released` holds what the client has paid in parts.
-        bool hasParts;
-    }
-
-    /// @dev Who gets what at the end of a deal. `earned` is of the price: with splits it waits in the pot.
-    struct Ending {
-        address payee;
-        uint256 earned;
-        uint256 bonds;
-        address payer;
-        uint256 toPayer;
-        int8 rating;
-    }
-
+contract DealEscrow is DealMoney, DealEnds, EIP712, ReentrancyGuardTransient {
     int8 internal constant MAX_RATING = 100;
     /// @dev What a late refund is to local trust.
     int8 internal constant FAULT_RATING = -100;
 
     /// @inheritdoc IDealEscrow
-    IBindings public immutable registry;
-    /// @inheritdoc IDealEscrow
     IBondCurve public immutable bondCurve;
     /// @inheritdoc IDealEscrow
     IDealDisputes public immutable disputes;
-
-    mapping(bytes32 dealId => Progress) private _progress;
-    /// @inheritdoc IDealEscrow
-    mapping(bytes32 dealId => uint256) public releasedOf;
-    /// @inheritdoc IDealEscrow
-    mapping(bytes32 dealId => uint256) public potOf;
 
     /// @param bondCurve_ zero = no bond is ever required
     constructor(
         IBindings registry_,
         ITrustLedger ledger_,
         IBondCurve bondCurve_
-    ) DealNotices(ledger_) EIP712("SuretyDealEscrow", "1") {
-        registry = registry_;
+    ) DealEnds(registry_) DealNotices(ledger_) EIP712("SuretyDealEscrow", "1") {
         bondCurve = bondCurve_;
         disputes = new DealDisputes(registry_);
     }
@@ -255,31 +227,6 @@ contract DealEscrow is DealMoney, DealNotices, EIP712, ReentrancyGuardTransient 
     }
 
     /// @inheritdoc IDealEscrow
-    function distribute(Deal calldata deal, Share[] calldata shares) external {
-        bytes32 dealId = StructHash.hashCalldata(deal);
-        DealState state = _progress[dealId].state;
-        uint256 pot = potOf[dealId];
-        // INVARIANT 9: once, of everything that the deal has earned, so that the dust depends on nobody's timing.
-        if (pot == 0 || state < DealState.Completed || state == DealState.Disputed)
-            revert DealEscrowNothingToDistribute(dealId);
-        if (shares.length > Shares.MAX_COUNT) revert DealEscrowTooManyShares(shares.length, Shares.MAX_COUNT);
-        bytes32 root = Shares.rootOf(shares);
-        if (root != deal.splitsRoot) revert DealEscrowBadShares(dealId, root);
-
-        potOf[dealId] = 0;
-        uint256 rest = pot;
-        uint256 whole;
-        for (uint256 k; k < shares.length; ++k) {
-            whole += shares[k].millionths;
-            if (whole > Shares.WHOLE) revert DealEscrowBadShares(dealId, root);
-            uint256 amount = (pot * shares[k].millionths) / Shares.WHOLE;
-            rest -= amount;
-            _giveShare(dealId, deal.token, shares[k].account, amount);
-        }
-        _giveShare(dealId, deal.token, _payeeOf(deal), rest);
-    }
-
-    /// @inheritdoc IDealEscrow
     function depositCredit() external payable {
         if (msg.value != 0) _credit(address(0), msg.sender, msg.value);
     }
@@ -331,12 +278,6 @@ contract DealEscrow is DealMoney, DealNotices, EIP712, ReentrancyGuardTransient 
         progress.state = DealState.Resolved;
         emit DealResolved(dealId, resolution, ending.payee, ending.earned + ending.bonds, ending.toPayer, rating);
         _end(dealId, deal, DealState.Resolved, ending);
-    }
-
-    /// @inheritdoc IDealEscrow
-    function dealOf(bytes32 dealId) external view returns (DealState state, address payer, uint48 reviewUntil) {
-        Progress storage progress = _progress[dealId];
-        return (progress.state, progress.payer, progress.reviewUntil);
     }
 
     /// @inheritdoc IDealEscrow
@@ -434,49 +375,8 @@ contract DealEscrow is DealMoney, DealNotices, EIP712, ReentrancyGuardTransient 
         _payEarned(dealId, deal, payee, released - before, 0);
     }
 
-    /// @dev INVARIANT 1, 3: called once a deal, by what took it to its terminal state; pays what it held. Ledger and hook come
-    /// before the payments, so that a recipient that burns its gas cannot starve them.
-    function _end(bytes32 dealId, Deal calldata deal, DealState state, Ending memory ending) private {
-        if (ending.rating != 0) _record(dealId, deal, ending.rating);
-        if (deal.hook != address(0)) {
-            uint256 toProvider = releasedOf[dealId] + ending.earned;
-            bytes memory input = abi.encodeCall(IDealHook.onSettled, (dealId, deal, state, toProvider, ending.rating));
-            _tell(dealId, deal.hook, input);
-        }
-        _payEarned(dealId, deal, ending.payee, ending.earned, ending.bonds);
-        _pay(deal.token, ending.payer, ending.toPayer);
-    }
-
-    /// @dev What is earned of the price waits for its shares, if there are any; bonds never do.
-    function _payEarned(bytes32 dealId, Deal calldata deal, address payee, uint256 earned, uint256 bonds) private {
-        if (deal.splitsRoot != 0 && earned != 0) {
-            uint256 pot = potOf[dealId] + earned;
-            potOf[dealId] = pot;
-            emit SplitPending(dealId, earned, pot);
-            earned = 0;
-        }
-        _pay(deal.token, payee, earned + bonds);
-    }
-
-    function _giveShare(bytes32 dealId, address token, address account, uint256 amount) private {
-        if (amount == 0) return;
-        emit ShareDistributed(dealId, account, amount);
-        _pay(token, account, amount);
-    }
-
     function _requireDisputes() private view {
         if (msg.sender != address(disputes)) revert DealEscrowNotDisputes(msg.sender);
-    }
-
-    /// @dev INVARIANT 1, 3: every movement of money names the one state it starts from.
-    function _requireState(bytes32 dealId, DealState required) private view returns (Progress storage progress) {
-        progress = _progress[dealId];
-        if (progress.state != required) revert DealEscrowWrongState(dealId, progress.state, required);
-    }
-
-    function _requireLive(bytes32 dealId, DealState state) private pure {
-        if (state != DealState.Funded && state != DealState.Submitted && state != DealState.Disputed)
-            revert DealEscrowNotLive(dealId, state);
     }
 
     function _requireRating(int8 rating) private pure {
@@ -505,14 +405,5 @@ contract DealEscrow is DealMoney, DealNotices, EIP712, ReentrancyGuardTransient 
 
     function _requireSpeaker(bytes32 dealId, uint256 agentId) private view {
         if (!Parties.speaksFor(registry, agentId, msg.sender)) revert DealEscrowNotParty(dealId, agentId, msg.sender);
-    }
-
-    function _payeeOf(Deal calldata deal) private view returns (address) {
-        return Parties.payeeOf(registry, deal.providerAgentId);
-    }
-
-    /// @dev What is left of the price.
-    function _heldOf(bytes32 dealId, Deal calldata deal, Progress storage progress) private view returns (uint256) {
-        return progress.hasParts ? deal.price - releasedOf[dealId] : deal.price;
     }
 }

@@ -34,8 +34,7 @@ library DealTerms {
             _requireLedgerId(deal.clientAgentId);
             _requireLedgerId(deal.providerAgentId);
         }
-        // Nothing else reads the epoch: the event tells its word as it lies.
-        _requireClean(deal.epoch);
+        _requireCleanEpoch(deal);
         // INVARIANT 4: a dispute begins before the review ends, and ends in bounded time.
         bool hasArbiter = deal.arbiter != address(0);
         uint256 reviewEnd = uint256(deal.submitBy) + deal.reviewPeriod;
@@ -49,11 +48,15 @@ library DealTerms {
         if (amounts > MAX_AMOUNT) revert IDealEscrow.DealEscrowAmountTooLarge(amounts, MAX_AMOUNT);
     }
 
-    /// @dev The reading of a calldata field refuses unclean high bits; this only keeps it from being left out.
-    function _requireClean(uint256 field) private pure {
-        // Never reached, and the code has no room for a name.
+    /// @dev Nothing else reads the epoch, and so nothing else refuses unclean high bits: the event tells its word as it lies.
+    function _requireCleanEpoch(Deal calldata deal) private pure {
+        uint256 word;
+        assembly ("memory-safe") {
+            word := calldataload(add(deal, 0x1e0))
+        }
+        // As the decoder refuses it, which gives no name either; the code has no room for one.
         // solhint-disable-next-line gas-custom-errors
-        if (field > type(uint32).max) revert();
+        if (word > type(uint32).max) revert();
     }
 
     function _requireLedgerId(uint256 agentId) private pure {

@@ -2,15 +2,26 @@ import { expect } from "chai";
 import {
   concat,
   encodeFunctionData,
+  keccak256,
   padHex,
   parseEventLogs,
+  size,
   slice,
   toHex,
   zeroAddress,
   zeroHash,
   type Hex,
 } from "viem";
-import { dealDigestOf, dealIdOf, purposes, signerHashOf, typedDataDigest, type Deal } from "#protocol";
+import {
+  dealDigestOf,
+  dealIdOf,
+  purposes,
+  signerHashOf,
+  structHashDigest,
+  structTypes,
+  typedDataDigest,
+  type Deal,
+} from "#protocol";
 import { createSettlement, MAX_ARBITRATION, MAX_DELIVERY, MAX_REVIEW_PERIOD, PRICE, signerAt } from "./fixture.ts";
 
 const s = await createSettlement();
@@ -276,6 +287,28 @@ describe("DealEscrow.open", () => {
       const wallet = await s.viem.getWalletClient(client.account);
       await s.viem.assertions.revert(wallet.sendTransaction({ to: escrow.address, data: dirty }));
       await open(deal);
+    });
+
+    it("with unclean high bits of the epoch, which nothing else reads, are refused though both sides signed them", async () => {
+      const deal = await s.draftDeal(client, provider, { epoch: 7 });
+      const words = slice(s.encode(escrow, "digestOf", [deal]), 4);
+      const [EPOCH, CLEAN_BYTES] = [15, 28];
+      const typeHash = keccak256(
+        toHex(`Deal(${structTypes.Deal.map(({ type, name }) => `${type} ${name}`).join(",")})`),
+      );
+      const opening = (isDirty: boolean) => {
+        const at = EPOCH * 32 + CLEAN_BYTES - 1;
+        const said = isDirty ? concat([slice(words, 0, at), "0x01", slice(words, at + 1)]) : words;
+        const digest = structHashDigest("Deal", keccak256(concat([typeHash, said])), s.contracts);
+        const consents = [s.consent(client.signer, digest), s.consent(provider.signer, digest)];
+        const input = s.encode(escrow, "open", [deal, ...consents]);
+        return concat([slice(input, 0, 4), said, slice(input, 4 + size(words))]);
+      };
+      const wallet = await s.viem.getWalletClient(client.account);
+      const send = (isDirty: boolean) => wallet.sendTransaction({ to: escrow.address, data: opening(isDirty) });
+      await s.viem.assertions.revert(send(true));
+      await send(false);
+      expect(await s.stateOf(dealIdOf(deal))).to.equal("Funded");
     });
   });
 });
