@@ -109,15 +109,7 @@ abstract contract Bindings is IBindings, EIP712 {
         uint48 deadline,
         bytes calldata proof
     ) external {
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _requireAuthorized(agentId),
-            signerHash: keccak256(signer),
-            purpose: purpose,
-            validFrom: validFrom,
-            validUntil: validUntil,
-            deadline: deadline
-        });
+        SignerBinding memory binding = _bindingOf(agentId, keccak256(signer), purpose, validFrom, validUntil, deadline);
         (uint24 tenure, ) = _tenureNow(agentId);
         _bindSigner(agentId, tenure, binding, signer, proof);
     }
@@ -131,15 +123,14 @@ abstract contract Bindings is IBindings, EIP712 {
         uint48 deadline,
         bytes calldata proof
     ) external {
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _requireAuthorized(agentId),
-            signerHash: keccak256(Signers.uncheckedBytes(agentId, key)),
-            purpose: Signers.TRANSPORT,
-            validFrom: validFrom,
-            validUntil: validUntil,
-            deadline: deadline
-        });
+        SignerBinding memory binding = _bindingOf(
+            agentId,
+            keccak256(Signers.uncheckedBytes(agentId, key)),
+            Signers.TRANSPORT,
+            validFrom,
+            validUntil,
+            deadline
+        );
         (uint24 tenure, ) = _tenureNow(agentId);
         _signers.bindUnchecked(tenure, binding, key, proof);
     }
@@ -153,15 +144,14 @@ abstract contract Bindings is IBindings, EIP712 {
         uint48 deadline,
         bytes calldata proof
     ) external {
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _requireAuthorized(agentId),
-            signerHash: keccak256(newSigner),
-            purpose: Signers.purposeAt(_signers[oldSignerHash].purposeIndex),
-            validFrom: 0,
-            validUntil: validUntil,
-            deadline: deadline
-        });
+        SignerBinding memory binding = _bindingOf(
+            agentId,
+            keccak256(newSigner),
+            Signers.purposeAt(_signers[oldSignerHash].purposeIndex),
+            0,
+            validUntil,
+            deadline
+        );
         _revokeSigner(agentId, oldSignerHash, 0);
         (uint24 tenure, ) = _tenureNow(agentId);
         _bindSigner(agentId, tenure, binding, newSigner, proof);
@@ -261,6 +251,19 @@ abstract contract Bindings is IBindings, EIP712 {
     }
 
     // ------------------------------------------------------------------ private
+
+    /// @dev What the new signer has signed: in the name of the owner for whom the sender acts, whom it checks.
+    function _bindingOf(
+        uint256 agentId,
+        bytes32 signerHash,
+        bytes32 purpose,
+        uint48 validFrom,
+        uint48 validUntil,
+        uint48 deadline
+    ) private returns (SignerBinding memory) {
+        address owner = _requireAuthorized(agentId);
+        return SignerBinding(agentId, owner, signerHash, purpose, validFrom, validUntil, deadline);
+    }
 
     function _revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) private {
         uint24 tenure = _signers.requireOf(agentId, signerHash);
