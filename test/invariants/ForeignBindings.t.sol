@@ -55,15 +55,15 @@ contract ForeignHandler is BindingsModel {
 
     function bind(uint8 agent, uint8 caller, uint8 key, uint8 purpose, uint8 from, uint8 until, uint8 fault) external {
         uint256 agentId = agentAt(agent);
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: fault % 8 == 4 ? _agents[agentId].owner : ownerNow(agentId),
-            signerHash: hashOf(signerAt(key)),
-            purpose: purposeAt(purpose),
-            validFrom: from < 128 ? 0 : uint48(_now + from - 160),
-            validUntil: until < 128 ? 0 : uint48(_now + until - 140),
-            deadline: uint48(fault % 8 == 1 ? _now - 1 : _now)
-        });
+        SignerBinding memory binding = _draftBinding(
+            agentId,
+            fault % 8 == 4 ? _agents[agentId].owner : ownerNow(agentId),
+            key,
+            purpose,
+            from,
+            until,
+            fault
+        );
         bytes32 signed = fault % 8 == 3 ? _hashForAnother(binding) : StructHash.hash(binding);
         // A proof given to an owner of before is one for somebody else.
         bool isProven = binding.owner == ownerNow(agentId) && (fault % 8 == 0 || fault % 8 > 3);
@@ -76,15 +76,13 @@ contract ForeignHandler is BindingsModel {
     function rotate(uint8 agent, uint8 caller, uint8 oldKey, uint8 newKey, uint8 until, uint8 fault) external {
         uint256 agentId = agentAt(agent);
         bytes32 oldHash = hashOf(signerAt(oldKey));
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: ownerNow(agentId),
-            signerHash: hashOf(signerAt(newKey)),
-            purpose: _signers[oldHash].purpose,
-            validFrom: 0,
-            validUntil: until < 128 ? 0 : uint48(_now + until - 140),
-            deadline: uint48(_now)
-        });
+        SignerBinding memory binding = _draftRotation(
+            agentId,
+            ownerNow(agentId),
+            newKey,
+            _signers[oldHash].purpose,
+            until
+        );
         bytes memory proof = _sign(secretOf(_nextIf(fault % 8 == 2, newKey)), StructHash.hash(binding));
         bool isAccepted = fault % 8 != 2 && _mayAct(caller, agentId) && _serves(agentId, oldHash);
         isAccepted = isAccepted && _isFree(binding) && _hasInside(binding);
@@ -97,16 +95,9 @@ contract ForeignHandler is BindingsModel {
 
     function revoke(uint8 agent, uint8 caller, uint8 key, uint8 ago) external {
         uint256 agentId = agentAt(agent);
-        bytes32 signerHash = hashOf(signerAt(key));
-        Signer memory signer = _signers[signerHash];
-        uint48 compromisedAt = ago < 64 ? 0 : uint48(_now + 80 - ago);
-        uint256 end = compromisedAt == 0 ? _now : compromisedAt;
-        bool isWithin =
-            end <= _now &&
-                (compromisedAt == 0 || end >= signer.validFrom) &&
-                (signer.validUntil == 0 || end < signer.validUntil);
-        bool isMine = signer.agentId == agentId && signer.tenureEnd == 0 && !_isOwnerUnseen(agentId);
-        bool isAccepted = _mayAct(caller, agentId) && isMine && signer.invalidFrom == 0 && isWithin;
+        (bytes32 signerHash, uint48 compromisedAt, uint256 end, bool isDue) = _draftRevocation(key, ago);
+        bool isMine = _signers[signerHash].agentId == agentId && !_isOwnerUnseen(agentId);
+        bool isAccepted = _mayAct(caller, agentId) && isMine && isDue;
         bytes memory input = abi.encodeCall(IBindings.revokeSigner, (agentId, signerHash, compromisedAt));
         _attempt(actorAt(caller), input, isAccepted);
         if (isAccepted) require(_signers[signerHash].invalidFrom == end, "revoked at another second");

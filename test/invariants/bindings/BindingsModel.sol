@@ -145,6 +145,50 @@ abstract contract BindingsModel {
         return isMine && signer.invalidFrom == 0 && (signer.validUntil == 0 || _now < signer.validUntil);
     }
 
+    /// @dev What a caller asks to bind. Seeds below 128 leave an end open, others put it around now; fault 1 comes too late.
+    function _draftBinding(
+        uint256 agentId,
+        address owner,
+        uint8 key,
+        uint8 purpose,
+        uint8 from,
+        uint8 until,
+        uint8 fault
+    ) internal view returns (SignerBinding memory binding) {
+        binding = _draftRotation(agentId, owner, key, purposeAt(purpose), until);
+        binding.validFrom = from < 128 ? 0 : uint48(_now + from - 160);
+        if (fault % 8 == 1) --binding.deadline;
+    }
+
+    /// @dev A successor's binding, which begins now.
+    function _draftRotation(
+        uint256 agentId,
+        address owner,
+        uint8 key,
+        bytes32 purpose,
+        uint8 until
+    ) internal view returns (SignerBinding memory) {
+        uint48 validUntil = until < 128 ? 0 : uint48(_now + until - 140);
+        return SignerBinding(agentId, owner, hashOf(signerAt(key)), purpose, 0, validUntil, uint48(_now));
+    }
+
+    /// @dev A revocation, its second, and whether that lies in the signer's validity and nothing has ended it before.
+    function _draftRevocation(
+        uint8 key,
+        uint8 ago
+    ) internal view returns (bytes32 signerHash, uint48 compromisedAt, uint256 end, bool isDue) {
+        signerHash = hashOf(signerAt(key));
+        Signer memory signer = _signers[signerHash];
+        compromisedAt = ago < 64 ? 0 : uint48(_now + 80 - ago);
+        end = compromisedAt == 0 ? _now : compromisedAt;
+        isDue =
+            signer.invalidFrom == 0 &&
+            signer.tenureEnd == 0 &&
+            end <= _now &&
+            (compromisedAt == 0 || end >= signer.validFrom) &&
+            (signer.validUntil == 0 || end < signer.validUntil);
+    }
+
     function _encodeBind(
         SignerBinding memory binding,
         bytes memory signer,

@@ -99,15 +99,7 @@ abstract contract IdentitySteps is BindingsModel {
 
     function bind(uint8 agent, uint8 caller, uint8 key, uint8 purpose, uint8 from, uint8 until, uint8 fault) external {
         uint256 agentId = agentAt(agent);
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _agents[agentId].owner,
-            signerHash: hashOf(signerAt(key)),
-            purpose: purposeAt(purpose),
-            validFrom: from < 128 ? 0 : uint48(_now + from - 160),
-            validUntil: until < 128 ? 0 : uint48(_now + until - 140),
-            deadline: uint48(fault % 8 == 1 ? _now - 1 : _now)
-        });
+        SignerBinding memory binding = _draftBinding(agentId, _agents[agentId].owner, key, purpose, from, until, fault);
         bytes32 signed = fault % 8 == 3 ? _hashForAnother(binding) : StructHash.hash(binding);
         bool isProven = fault % 8 == 0 || fault % 8 > 3;
         bytes memory proof = _sign(secretOf(_nextIf(fault % 8 == 2, key)), signed);
@@ -121,15 +113,13 @@ abstract contract IdentitySteps is BindingsModel {
         uint256 agentId = agentAt(agent);
         bytes32 oldHash = hashOf(signerAt(oldKey));
         Signer memory old = _signers[oldHash];
-        SignerBinding memory binding = SignerBinding({
-            agentId: agentId,
-            owner: _agents[agentId].owner,
-            signerHash: hashOf(signerAt(newKey)),
-            purpose: fault % 8 == 1 ? bytes32("OPERATOR") : old.purpose,
-            validFrom: 0,
-            validUntil: until < 128 ? 0 : uint48(_now + until - 140),
-            deadline: uint48(_now)
-        });
+        SignerBinding memory binding = _draftRotation(
+            agentId,
+            _agents[agentId].owner,
+            newKey,
+            fault % 8 == 1 ? bytes32("OPERATOR") : old.purpose,
+            until
+        );
         bytes memory proof = _sign(secretOf(_nextIf(fault % 8 == 2, newKey)), StructHash.hash(binding));
         bool isAccepted = binding.purpose == old.purpose && fault % 8 != 2;
         isAccepted = isAccepted && _mayAct(caller, agentId) && _isInOffice(agentId, old);
@@ -146,16 +136,9 @@ abstract contract IdentitySteps is BindingsModel {
 
     function revoke(uint8 agent, uint8 caller, uint8 key, uint8 ago) external {
         uint256 agentId = agentAt(agent);
-        bytes32 signerHash = hashOf(signerAt(key));
-        Signer memory signer = _signers[signerHash];
-        uint48 compromisedAt = ago < 64 ? 0 : uint48(_now + 80 - ago);
-        uint256 end = compromisedAt == 0 ? _now : compromisedAt;
-        bool isWithin =
-            end <= _now &&
-                (compromisedAt == 0 || end >= signer.validFrom) &&
-                (signer.validUntil == 0 || end < signer.validUntil);
-        bool isMine = agentId != 0 && signer.agentId == agentId && signer.tenureEnd == 0;
-        bool isAccepted = _mayAct(caller, agentId) && isMine && signer.invalidFrom == 0 && isWithin;
+        (bytes32 signerHash, uint48 compromisedAt, uint256 end, bool isDue) = _draftRevocation(key, ago);
+        bool isMine = agentId != 0 && _signers[signerHash].agentId == agentId;
+        bool isAccepted = _mayAct(caller, agentId) && isMine && isDue;
         _attempt(
             actorAt(caller),
             abi.encodeCall(IBindings.revokeSigner, (agentId, signerHash, compromisedAt)),
