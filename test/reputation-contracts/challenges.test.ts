@@ -241,7 +241,12 @@ describe("ReputationEpochs: challenges", () => {
     const [seat] = await world.ledger.read.nodeAt([small.snapshot.topic, newcomer]);
     expect(seat).to.be.at.least(small.snapshot.agents.length);
     const args = [candidateId, small.snapshot.topic, newcomer, at(small.words, 1), small.tree.proof(1)];
-    expect(await outcomeOf(world, { name: "challengeSeat", args })).to.equal("ReputationEpochsBadChallenge");
+    for (const name of ["challengeSeat", "challengePrior"] as const) {
+      expect(await outcomeOf(world, { name, args })).to.equal("ReputationEpochsBadChallenge");
+      expect(await outcomeOf(world, { name, args: args.with(2, RIVAL) }), "never seated").to.equal(
+        "ReputationEpochsBadChallenge",
+      );
+    }
   });
 
   it("hears no challenge after the epoch that follows has ended", async () => {
@@ -278,6 +283,24 @@ describe("ReputationEpochs: challenges", () => {
     expect(await outcomeOf(world, rowChallenge(good, honest, seat))).to.equal("ReputationEpochsHolds");
     expect(await outcomeOf(world, rowChallenge(bad, forged, seat))).to.equal("struck");
 
+    const refusedPart = async (size: number, change: (leaf: bigint) => bigint) => {
+      const part = partOf(honest, seat, 0, size);
+      const args = [good, graph.topic, provider, part.leaves.map(change), part.positions, part.proof] as const;
+      return await world.epochs.simulate.addRowPart(args).then(() => "added", errorNameOf);
+    };
+    expect(await refusedPart(3, (leaf) => leaf)).to.equal("added");
+    expect(await refusedPart(3, (leaf) => leaf + 1n), "leaves of no root").to.equal("ReputationEpochsBadProof");
+    expect(await refusedPart(0, (leaf) => leaf), "nothing").to.equal("ReputationEpochsBadChallenge");
+    const twice = partOf(honest, seat, 0, inDegree + 1);
+    const beyond = [...twice.leaves, at(twice.leaves, 0)];
+    const tooLong = world.epochs.simulate.addRowPart([
+      ...[good, graph.topic, provider],
+      ...[beyond, twice.positions, twice.proof],
+    ] as never);
+    expect(await tooLong.then(() => "added", errorNameOf), "more than the row").to.equal(
+      "ReputationEpochsBadChallenge",
+    );
+
     for (const [candidateId, epoch] of [
       [good, honest],
       [bad, forged],
@@ -298,25 +321,24 @@ describe("ReputationEpochs: challenges", () => {
   });
 });
 
+/** In-neighbours of a seat from one on, with their leaves, as `addRowPart` takes them. */
+function partOf({ snapshot, words, tree }: Epoch, seat: number, from: number, size: number) {
+  const part = at(snapshot.rows, seat)
+    .slice(from, from + size)
+    .map(({ clientSeat }, position) => ({ clientSeat, position }));
+  part.sort((a, b) => a.clientSeat - b.clientSeat);
+  const seats = part.map(({ clientSeat }) => clientSeat);
+  const positions: Hex = `0x${part.map(({ position }) => position.toString(16).padStart(4, "0")).join("")}`;
+  return { leaves: seats.map((index) => at(words, index)), positions, proof: size === 0 ? [] : tree.multiproof(seats) };
+}
+
 async function addRowInParts(world: World, candidateId: bigint, epoch: Epoch, seat: number, size: number) {
-  const row = at(epoch.snapshot.rows, seat);
-  for (let from = 0; from < row.length; from += size) {
-    const part = row.slice(from, from + size).map(({ clientSeat }, position) => ({ clientSeat, position }));
-    part.sort((a, b) => a.clientSeat - b.clientSeat);
-    const seats = part.map(({ clientSeat }) => clientSeat);
-    const positions: Hex = `0x${part.map(({ position }) => position.toString(16).padStart(4, "0")).join("")}`;
-    const leaves = seats.map((index) => at(epoch.words, index));
-    await world.epochs.write.addRowPart(
-      [
-        candidateId,
-        epoch.snapshot.topic,
-        at(epoch.snapshot.agents, seat),
-        leaves,
-        positions,
-        epoch.tree.multiproof(seats),
-      ],
-      { account: world.accounts.challenger },
-    );
+  const { topic, agents, rows } = epoch.snapshot;
+  for (let from = 0; from < at(rows, seat).length; from += size) {
+    const { leaves, positions, proof } = partOf(epoch, seat, from, size);
+    await world.epochs.write.addRowPart([candidateId, topic, at(agents, seat), leaves, positions, proof], {
+      account: world.accounts.challenger,
+    });
   }
 }
 

@@ -249,6 +249,37 @@ describe("ReputationEpochs: leaves on request", () => {
     expect(fault).to.equal(6);
   });
 
+  it("strikes an old candidate without a mark on the epoch that has its place in the ring", async () => {
+    const { world, first } = await load();
+    const { epochs } = world;
+    await commit(world, [first], ofPublisher(world));
+    const old = await commit(world, [first], ofRival(world));
+    await request(world, old, first.snapshot.topic);
+    // Four epochs later the places of epoch 1 are epoch 5's; of its two candidates only the first is written over.
+    await goTo(world, 6n);
+    expect((await commit(world, [first], ofPublisher(world))) >> 32n).to.equal(5n);
+    await epochs.write.strikeUnavailable([old, first.snapshot.topic, 0n]);
+    const [, , , fault] = await epochs.read.candidateOf([old]);
+    expect(fault).to.equal(6);
+    expect(await epochs.read.candidateCountOf([5])).to.deep.equal([1, 1]);
+  });
+
+  it("keeps the fee of a requester that takes no money, for when it does", async () => {
+    const { world, first } = await load();
+    const { epochs, token, networkHelpers } = world;
+    const candidateId = await commit(world, [first], ofPublisher(world));
+    // A contract that receives nothing: the token.
+    const account = token.address;
+    await networkHelpers.impersonateAccount(account);
+    await networkHelpers.setBalance(account, 10n ** 18n);
+    const call = [candidateId, first.snapshot.topic, 0n] as const;
+    await epochs.write.requestLeaves(call, { account, value: 10n ** 17n });
+    await goTo(world, 3n);
+    await epochs.write.strikeUnavailable(call);
+    expect(await nameOfError(epochs.simulate.reclaimFee(call, { account }))).to.equal("ReputationEpochsFeeNotPaid");
+    expect(await world.client.getBalance({ address: epochs.address })).to.equal(10n ** 17n);
+  });
+
   it("refuses requests without fee, twice, past the last chunk and after two thirds of the epoch", async () => {
     const { world, first } = await load();
     const { topic } = first.snapshot;

@@ -111,6 +111,20 @@ describe("TrustLedger", () => {
     expect((await ledger.read.rowAt([TOPIC, 2, 2n, 1n]))[2]).to.deep.equal([]);
   });
 
+  it("gives every page of a row as it gives the whole, wherever it begins in a slot of eight seats", async () => {
+    const { ledger, rate, world } = await load();
+    const [provider, inDegree] = [1, 11];
+    await registerAgents(world, world.accounts.owner, inDegree - 2);
+    for (let client = 2; client <= inDegree + 1; client++) await rate(client, provider, client);
+    await goTo(world, 2n);
+    const page = async (from: number, to: number) =>
+      (await ledger.read.rowAt([TOPIC, provider, BigInt(from), BigInt(to)]))[2];
+    const whole = await page(0, 99);
+    expect(whole).to.have.length(inDegree);
+    for (let from = 0; from <= inDegree; from++)
+      expect(await page(from, from + 3), `from ${from}`).to.deep.equal(whole.slice(from, from + 3));
+  });
+
   it("moves no trust between two agents of one operator, and does not even seat them", async () => {
     const { ledger, viem, rate, world } = await load();
     const operators = await viem.deployContract("OperatorTable");

@@ -1,6 +1,8 @@
 import { expect } from "chai";
 import {
+  encodeAbiParameters,
   keccak256,
+  numberToHex,
   parseAbi,
   toEventSelector,
   toFunctionSelector,
@@ -28,6 +30,15 @@ const answer = (hash: Hex, response: number, tag = "", account: Address = valida
   registry.write.validationResponse([hash, response, "ipfs://response", RESPONSE_HASH, tag], { account });
 async function refuses(call: Promise<unknown>, name: string, args: unknown[]): Promise<void> {
   await s.viem.assertions.revertWithCustomErrorWithArgs(call as Promise<Hex>, registry, name as never, args as never);
+}
+/** Where the length of an agent's list of requests lies, found by what it is. */
+async function slotOfRequests(agentId: bigint, length: number): Promise<Hex> {
+  for (let base = 0n; base < 16n; base++) {
+    const slot = keccak256(encodeAbiParameters([{ type: "uint256" }, { type: "uint256" }], [agentId, base]));
+    const word = await s.publicClient.getStorageAt({ address: registry.address, slot });
+    if (BigInt(word ?? "0x0") === BigInt(length)) return slot;
+  }
+  throw new Error("no list of requests in the first 16 slots");
 }
 const lower = (address: Address) => address.toLowerCase();
 
@@ -160,6 +171,24 @@ describe("ValidationRegistry: what the reference leaves open", () => {
     await ask(agent, hash, other);
     await s.registry.write.transferFrom([agent.account, other, agent.agentId], { account: agent.account });
     await refuses(answer(hash, 100, "", other), "ValidationSelf", [agent.agentId, other]);
+  });
+
+  it("never walks without a bound: past 2,048 steps it names the bound, and pages go on", async () => {
+    const agent = await s.registerAgent(12);
+    const hashes = [freshHash(), freshHash()];
+    for (const hash of hashes) await ask(agent, hash);
+    // 2,049 requests cost an agent's owner a night: the chain is told of them, in the array's length.
+    const slot = await slotOfRequests(agent.agentId, hashes.length);
+    await networkHelpers.setStorageAt(registry.address, slot, numberToHex(2_049, { size: 32 }));
+    const id = agent.agentId;
+    const tooMany = (steps: bigint): [string, bigint[]] => ["ValidationTooMany", [steps, 2_048n]];
+    await refuses(registry.read.getAgentValidations([id]), ...tooMany(2_049n));
+    await refuses(registry.read.getAgentValidationsPage([id, 0n, 2_049n]), ...tooMany(2_049n));
+    await refuses(registry.read.getSummary([id, [], ""]), ...tooMany(2_049n));
+    await refuses(registry.read.summarizePage([id, [validator, other], "", 0n, 683n]), ...tooMany(2_049n));
+    expect(await registry.read.summarizePage([id, [validator, other], "", 0n, 2n])).to.deep.equal([0n, 0n]);
+    expect(await registry.read.getAgentValidationsPage([id, 0n, 2n])).to.deep.equal(hashes);
+    expect(await registry.read.getAgentValidationsPage([id, 5n, 2n])).to.deep.equal([]);
   });
 
   it("cannot be squatted: whoever takes a hash first blocks nobody", async () => {
