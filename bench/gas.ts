@@ -4,6 +4,7 @@ import { measureDeals } from "./gas/deals.ts";
 import { measureIdentity } from "./gas/identity.ts";
 import { measureIdentityParts } from "./gas/identity-parts.ts";
 import { measureReputation } from "./gas/reputation.ts";
+import { measureRulings } from "./gas/rulings.ts";
 import { createRig } from "./gas/rig.ts";
 import { PRODUCTION } from "./harness/production.ts";
 import type { Bench } from "./harness/report.ts";
@@ -21,6 +22,7 @@ export const bench: Bench = {
         ...(await measureCompat(rig)),
         ...(await measureCredentials()),
         ...(await measureIdentityParts(rig)),
+        ...(await measureRulings(rig)),
       ];
     } finally {
       await rig.chain.close();

@@ -31,6 +31,8 @@ const sources = [
   "settlement/DealEscrow.sol",
   "settlement/JobEscrow.sol",
   "settlement/TabEscrow.sol",
+  "settlement/arbitration/JurorPanel.sol",
+  "stake/RulingSlasher.sol",
   "stake/StakeVault.sol",
 ];
 
