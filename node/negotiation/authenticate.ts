@@ -22,6 +22,8 @@ export class Authenticator {
   readonly #contracts: DomainContracts;
   readonly #clock: Clock;
   readonly #known = new Map<string, { isValid: boolean; atMs: number }>();
+  /** A bid comes twice under one signature, sealed and open: recovering a key takes a millisecond. */
+  readonly #recovered = new Map<string, Verdict<Address>>();
 
   constructor(identity: IdentityReader, contracts: DomainContracts, clock: Clock) {
     this.#identity = identity;
@@ -37,8 +39,20 @@ export class Authenticator {
     claim: { struct: K; value: Structs[K]; signature: Hex; agentId: bigint; from: PeerName },
     signal: AbortSignal,
   ): Promise<Verdict<Address>> {
-    const signer = recoverSigner(typedDataDigest(claim.struct, claim.value, this.#contracts), claim.signature);
+    const signer = this.recover(typedDataDigest(claim.struct, claim.value, this.#contracts), claim.signature);
     return signer.kind === "accept" ? await this.isSender(claim.agentId, signer.value, claim.from, signal) : signer;
+  }
+
+  /** The address that signed a digest. */
+  recover(digest: Hex, signature: Hex): Verdict<Address> {
+    const key = `${digest} ${signature}`;
+    const known = this.#recovered.get(key);
+    if (known !== undefined) return known;
+    const signer = recoverSigner(digest, signature);
+    const [oldest] = this.#recovered.keys();
+    if (this.#recovered.size >= MAX_REMEMBERED && oldest !== undefined) this.#recovered.delete(oldest);
+    this.#recovered.set(key, signer);
+    return signer;
   }
 
   /** Whether who signed is who sent, and speaks for the agent. */

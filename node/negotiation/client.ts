@@ -82,6 +82,8 @@ export type ClientEvent =
   | { kind: "decline"; decline: Decline }
   | { kind: "acceptance"; dealId: Hex; consent: Consent }
   | { kind: "undelivered"; agentId: bigint; type: NegotiationMessage["type"] }
+  /** The connection to it has ended: what it has not answered is asked again, and a dead peer proves unreachable. */
+  | { kind: "lost"; agentId: bigint }
   | { kind: "tick" }
   | { kind: "withdraw" };
 
@@ -113,6 +115,8 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
       return agree(session, event.dealId, event.consent, context);
     case "undelivered":
       return miss(session, event.agentId, event.type, context);
+    case "lost":
+      return [session, unansweredBy(session, event.agentId, context)];
     case "tick":
       return tick(session, context);
     case "withdraw":
@@ -153,6 +157,20 @@ function resume(session: ClientSession, context: ClientContext): Step {
     return [session, offersOf(session)];
   }
   return tick(session, context);
+}
+
+/** What is owed to us by this agent now, asked again. A live one answers as before: nothing of it is thought or signed anew. */
+function unansweredBy(session: ClientSession, agentId: bigint, { nowMs }: ClientContext): readonly ClientEffect[] {
+  const { phase, call, openByMs = 0, offer } = session;
+  const due =
+    phase === "called" && nowMs <= call.bidByMs
+      ? callsOf(session)
+      : phase === "opening" && nowMs <= openByMs
+        ? opensOf(session)
+        : phase === "offered" && nowMs <= (offer?.expiresAtMs ?? 0)
+          ? offersOf(session)
+          : [];
+  return due.filter((effect) => effect.kind === "send" && effect.to.agentId === agentId);
 }
 
 /** A seal counts if it is in time and invited. */

@@ -25,7 +25,7 @@ import {
   type ClientSession,
   type Sign,
 } from "./client.ts";
-import { MAX_BIDDING_MS } from "./limits.ts";
+import { MAX_ASKED_AGAIN, MAX_BIDDING_MS } from "./limits.ts";
 import type { CallOutcome, CallRequest, Negotiator, NegotiatorOptions, Standings } from "./port.ts";
 import {
   providerDeadlineOf,
@@ -66,6 +66,9 @@ class NegotiationDriver implements Negotiator {
   readonly #timers = new Map<string, () => void>();
   readonly #outcomes = new Map<Hex, (outcome: CallOutcome) => void>();
   readonly #underway = new Set<Promise<unknown>>();
+  /** Our open calls, and how often each of their peers was asked again. */
+  readonly #open = new Map<Hex, Map<PeerName, number>>();
+  #endListening: (() => void) | undefined;
   readonly #sign: Sign;
 
   constructor(options: NegotiatorOptions) {
@@ -89,6 +92,7 @@ class NegotiationDriver implements Negotiator {
       (frame, from, signal) => this.#reception.receive(frame, from, signal),
       { maxRequestBytes: MAX_NEGOTIATION_FRAME_BYTES },
     );
+    this.#endListening = this.#options.transport.onPeerDisconnected((peer) => this.#onLost(peer));
     for (const { session, peer } of this.#sessions.all()) {
       if (session.role === "client") this.#applyClient(session, { kind: "resume" });
       else this.#applyProvider(session, peer, { kind: "resume" });
@@ -102,6 +106,7 @@ class NegotiationDriver implements Negotiator {
         isRetryable: true,
       }),
     );
+    this.#endListening?.();
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     await Promise.allSettled(this.#underway);
@@ -120,7 +125,8 @@ class NegotiationDriver implements Negotiator {
 
   async callForBids(request: CallRequest, signal: AbortSignal): Promise<CallOutcome> {
     signal.throwIfAborted();
-    const admitted = { ...request, invitees: await this.#admittedOf(request, signal) };
+    const isRestricted = credentialLevelOf(request.mechanism) > 0;
+    const admitted = isRestricted ? { ...request, invitees: await this.#admittedOf(request, signal) } : request;
     const standings = isDocument(request.mechanism) ? await this.#standingsOf(admitted, signal) : undefined;
     signal.throwIfAborted();
     // From here on the bidding runs.
@@ -166,7 +172,6 @@ class NegotiationDriver implements Negotiator {
   /** Invitees whose operators hold the credential that the rules ask for. */
   async #admittedOf({ mechanism, invitees }: CallRequest, signal: AbortSignal): Promise<CallRequest["invitees"]> {
     const least = credentialLevelOf(mechanism);
-    if (least === 0 || invitees.length === 0) return invitees;
     const agentIds = invitees.map(({ agentId }) => agentId);
     const levels = (await this.#options.credentials?.levelsOf(agentIds, signal)) ?? new Map<bigint, number>();
     const admitted = invitees.filter(({ agentId }) => (levels.get(agentId) ?? 0) >= least);
@@ -192,9 +197,25 @@ class NegotiationDriver implements Negotiator {
 
   #applyClient(session: ClientSession, event: ClientEvent): void {
     const [next, effects] = stepClient(session, event, { nowMs: this.#clock.nowMs(), sign: this.#sign });
-    if (next !== session || event.kind === "start") this.#sessions.put(next, "", keepUntilMsOf(next));
-    this.#schedule(next, clientDeadlineOf(next));
+    if (next !== session || event.kind === "start")
+      this.#sessions.put(next, "", keepUntilMsOf(next), effects.length > 0 ? "synced" : "relaxed");
+    const deadlineMs = clientDeadlineOf(next);
+    if (deadlineMs === undefined) this.#open.delete(next.callId);
+    else if (!this.#open.has(next.callId)) this.#open.set(next.callId, new Map());
+    this.#schedule(next, deadlineMs);
     for (const effect of effects) this.#runClient(next, effect);
+  }
+
+  /** Long before the bidding ends we so learn that somebody has died. */
+  #onLost(peer: PeerName): void {
+    for (const [callId, asked] of this.#open) {
+      const times = asked.get(peer) ?? 0;
+      const invitees = this.#sessions.get(callId, "client")?.session.invitees ?? [];
+      const lost = invitees.find((invitee) => invitee.peer === peer);
+      if (lost === undefined || times >= MAX_ASKED_AGAIN) continue;
+      asked.set(peer, times + 1);
+      this.#onClient(callId, { kind: "lost", agentId: lost.agentId });
+    }
   }
 
   #runClient(session: ClientSession, effect: ClientEffect): void {
@@ -223,7 +244,10 @@ class NegotiationDriver implements Negotiator {
     const { contracts, chainTime } = this.#options;
     const context = { nowMs: this.#clock.nowMs(), chainTime: chainTime(), sign: this.#sign, contracts };
     const [next, effects] = stepProvider(session, event, context);
-    if (next !== session || event.kind === "start") this.#sessions.put(next, peer, keepUntilMsOf(next));
+    // Until we have bid there is nothing that a second thought could contradict.
+    const isBinding = effects.some(({ kind }) => kind !== "consider");
+    if (next !== session || event.kind === "start")
+      this.#sessions.put(next, peer, keepUntilMsOf(next), isBinding ? "synced" : "relaxed");
     this.#schedule(next, providerDeadlineOf(next));
     for (const effect of effects) this.#runProvider(next, peer, effect);
   }

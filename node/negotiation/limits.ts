@@ -7,6 +7,9 @@ export const BID_VALID_FOR_SECONDS = 300;
 /** How long a winner may take to sign before the next one is asked. It only checks and signs; 100 ms is usual. */
 export const OFFER_TIMEOUT_MS = 5_000;
 
+/** Times that one invitee of a call is asked again because its connection ended: who comes and goes all the time waits its turn. */
+export const MAX_ASKED_AGAIN = 3;
+
 /** Calls of one client that we consider or have bid on at once. */
 export const MAX_OPEN_SESSIONS_PER_CLIENT = 64;
 

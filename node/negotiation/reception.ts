@@ -6,7 +6,6 @@ import {
   decodeMessage,
   decodeRules,
   ignore,
-  recoverSigner,
   reject,
   signedBidOf,
   structHash,
@@ -230,7 +229,7 @@ export class Reception {
   ): Promise<Verdict<unknown>> {
     const fault = this.#faultOfAnswer(callId, providerAgentId);
     if (fault !== undefined) return fault;
-    const signer = recoverSigner(structHashDigest("Bid", bidId, this.#options.contracts), signature);
+    const signer = this.#authenticator.recover(structHashDigest("Bid", bidId, this.#options.contracts), signature);
     if (signer.kind !== "accept") return signer;
     const speaks = await this.#authenticator.isSender(providerAgentId, signer.value, from, signal);
     if (speaks.kind === "accept")

@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import type { Store } from "../store/port.ts";
+import type { Durability, Store } from "../store/port.ts";
 import type { ClientSession } from "./client.ts";
 import type { ProviderSession } from "./provider.ts";
 import { decodeRecord, encodeRecord } from "../store/records.ts";
@@ -34,7 +34,7 @@ interface Row {
   peer: string;
 }
 
-/** Sessions on disk: written, synced, before anything of them is sent. */
+/** Sessions on disk: written, and synced before anything of them is sent. */
 export class SessionStore {
   readonly #store: Store;
 
@@ -43,14 +43,17 @@ export class SessionStore {
     store.migrate("negotiation", MIGRATIONS);
   }
 
-  /** @param keepUntilMs a replay of anything in the session is refused by its own times from then on */
-  put(session: Session, peer: string, keepUntilMs: number): void {
+  /**
+   * @param keepUntilMs a replay of anything in the session is refused by its own times from then on
+   * @param durability "relaxed" where nothing leaves us because of it: a power cut then takes back what others send again
+   */
+  put(session: Session, peer: string, keepUntilMs: number, durability: Durability = "synced"): void {
     const { callId, role, phase, call } = session;
     this.#store.transaction(() => {
       this.#store
         .prepare("INSERT OR REPLACE INTO negotiation_sessions VALUES (?, ?, ?, ?, ?, ?, ?)")
         .run(callId, role, phase, call.clientAgentId.toString(), peer, keepUntilMs, encodeRecord(session));
-    });
+    }, durability);
   }
 
   get<R extends Session["role"]>(

@@ -216,6 +216,28 @@ describe("negotiation over libp2p", function () {
     expect(agreement.deal).to.include({ providerAgentId: 2n, price: 1_000n });
   });
 
+  it("goes on at once when an invitee dies that has taken the call and not answered", async () => {
+    const [client, alive] = [await join(0), await join(1, 100n)];
+    const { promise: asked, resolve } = Promise.withResolvers<undefined>();
+    const bidder: Bidder = {
+      consider(_invitation, signal) {
+        resolve(undefined);
+        return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error)));
+      },
+    };
+    const thinker = await createTransport(4);
+    const node = { ...(world.agents[3] as (typeof world.agents)[0]), transport: thinker, store: openStore(":memory:") };
+    const seen = { ...node, agreements: [], failures: [] };
+    const pondering: Node = { ...seen, negotiator: create(seen, bidder) };
+    nodes.push(pondering);
+    await pondering.negotiator.start();
+    const request = await requestTo(client, [alive, pondering], 3_600_000);
+    const calling = client.negotiator.callForBids(request, patience());
+    await asked;
+    await thinker.stop();
+    expect(agreementOf(await calling).deal).to.include({ providerAgentId: 2n, price: 1_000n });
+  });
+
   it("fails by name when nobody bids, and when it is withdrawn", async () => {
     const [client, idle] = [await join(0), await join(1)];
     const request = await requestTo(client, [idle], 3_600_000);
