@@ -17,7 +17,7 @@ import type { Buyer, PaidAnswer, PurchaseRequest } from "../x402/client.ts";
 import type { GraphBoard } from "../graphs/board.ts";
 import type { GraphRequest, SubtaskRequest } from "../graphs/port.ts";
 import { DEFAULT_BIDDING_MS, type TaskBoard, type TaskRequest } from "../tasks.ts";
-import type { Answer, Route } from "./server.ts";
+import { failure, type Answer, type Route } from "./server.ts";
 
 /** What a node says of itself. */
 export interface NodeStatus {
@@ -86,7 +86,7 @@ export function createRoutes({
       path: "/tasks/",
       answer({ url }) {
         const task = tasks.get(url.pathname.slice("/tasks/".length));
-        return task === undefined ? { status: 404, body: { error: { code: "TASK_UNKNOWN" } } } : ok(task);
+        return task === undefined ? unknown("TASK", "task") : ok(task);
       },
     },
     { method: "POST", path: "/graphs", answer: ({ body }) => ({ status: 201, body: graphs.add(readGraph(body)) }) },
@@ -95,7 +95,7 @@ export function createRoutes({
       path: "/graphs/",
       answer({ url }) {
         const graph = graphs.get(url.pathname.slice("/graphs/".length));
-        return graph === undefined ? { status: 404, body: { error: { code: "GRAPH_UNKNOWN" } } } : ok(graph);
+        return graph === undefined ? unknown("GRAPH", "graph of tasks") : ok(graph);
       },
     },
     {
@@ -104,7 +104,8 @@ export function createRoutes({
       answer({ url }) {
         const { deal } = settlement.evidenceOf(url.pathname.slice("/awards/".length) as Hex);
         const evidence = awardOf(numberToHex(deal.salt, { size: 32 }));
-        if (evidence === undefined) return { status: 404, body: { error: { code: "AWARD_UNKNOWN" } } };
+        // A purchase over HTTP has none: nobody was called.
+        if (evidence === undefined) return unknown("AWARD", "award of a call behind this deal");
         return ok(JSON.parse(writeAwardEvidence(evidence)));
       },
     },
@@ -229,6 +230,9 @@ function readPurchase(fields: Record<string, unknown>): PurchaseRequest {
 }
 
 const ok = (body: unknown): Answer => ({ status: 200, body });
+
+const unknown = (name: string, what: string): Answer =>
+  failure(404, `${name}_UNKNOWN`, `No ${what} is known here.`, "Check the id, and ask the node that it was made by.");
 
 function invalid(field: string, expected: string): SuretyError {
   return new SuretyError("REQUEST_INVALID", `${field} is not ${expected}.`, {

@@ -3,6 +3,7 @@ import {
   contentHashOf,
   createDealProgress,
   dealLimits,
+  dealStates,
   isLive,
   reduceDeal,
   type DealEvent,
@@ -385,6 +386,10 @@ const outcomes: Partial<Record<Sighting["state"], Receipt["outcome"]>> = {
   Cancelled: "cancelled",
   Resolved: "resolved",
 };
+
+/** How the deal ended, as far as its receipt says. */
+export const stateOfReceipt = (receipt: Receipt | undefined): Sighting["state"] | undefined =>
+  receipt && dealStates.find((state) => outcomes[state] === receipt.outcome);
 
 /** An offer that was withdrawn before anybody paid is no deal that ended: it has no receipt. */
 function receiptOf(

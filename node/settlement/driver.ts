@@ -10,6 +10,7 @@ import {
   createDealRecord,
   DEFAULT_FINALITY_DEPTH,
   isJudgement,
+  stateOfReceipt,
   stepDeal,
   type DealEffect,
   type DealMachineEvent,
@@ -291,10 +292,10 @@ class SettlementDriver implements Settlement {
     this.#wake(dealId);
   }
 
-  #summaryOf({ agreement, isEnded, offer }: DealRecord): DealSummary {
+  #summaryOf({ agreement, isEnded, offer, receipt }: DealRecord): DealSummary {
     const { dealId, role, deal } = agreement;
     const terms = offer && { toProviderWei: offer.proposal.toProvider, rating: offer.proposal.rating };
-    const state = this.#live.get(dealId)?.state;
+    const state = this.#live.get(dealId)?.state ?? stateOfReceipt(receipt);
     return { dealId, role, deal, state, isEnded, ...(terms === undefined ? {} : { offeredSplit: terms }) };
   }
 

@@ -19,7 +19,7 @@ export function addNodeOptions(command: Command): Command {
 
 /**
  * Asks the local interface of a node: GET, or POST with a body.
- * @throws SuretyError USAGE_NODE_MISSING, NODE_UNREACHABLE, and the node's own codes
+ * @throws SuretyError USAGE_NODE_MISSING, NODE_UNREACHABLE, NODE_FOREIGN, and the node's own codes
  */
 export async function askNode<T>(
   path: string,
@@ -47,7 +47,14 @@ export async function askNode<T>(
       isRetryable: true,
     });
   });
-  const answer = (await response.json()) as T & { error?: NodeError };
+  const answer = (await response.json().catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw new SuretyError("NODE_FOREIGN", `What answers at ${nodeUrl} is no node of Surety.`, {
+      values: { nodeUrl, status: response.status },
+      next: "Name the node's local interface with --node-url: the node prints it when it starts.",
+      cause,
+    });
+  })) as T & { error?: NodeError };
   if (response.ok) return answer;
   const { code = "NODE_REFUSED", message = `status ${response.status}`, next, values } = answer.error ?? {};
   throw new SuretyError(code, message, {

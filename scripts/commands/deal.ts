@@ -1,4 +1,3 @@
-import { writeFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Hex } from "viem";
 import { dealEscrowAbi, SuretyError } from "#protocol";
@@ -6,6 +5,7 @@ import { readEvents } from "../audit/logs.ts";
 import { runAction } from "../cli/action.ts";
 import { connect } from "../cli/network.ts";
 import { addNodeOptions, askNode, type NodeOptions } from "../cli/node-api.ts";
+import { tamed, writeOut } from "../cli/output.ts";
 import {
   addNetworkOptions,
   jsonOption,
@@ -59,9 +59,9 @@ export function dealCommand(): Command {
     .action((dealId: Hex, options: NodeOptions & { readonly out?: string }) =>
       runAction(options.json, async ({ signal }) => {
         const evidence = await askNode<EvidenceReport>(`/evidence/${dealId}`, options, signal);
-        if (options.out !== undefined) writeFileSync(options.out, `${JSON.stringify(evidence, null, 2)}\n`);
+        if (options.out !== undefined) writeOut(options.out, `${JSON.stringify(evidence, null, 2)}\n`);
         const { hash, role, items } = evidence;
-        const diary = items.map(({ atMs, kind, text }) => `  ${new Date(atMs).toISOString()} ${kind}: ${text}`);
+        const diary = items.map(({ atMs, kind, text }) => `  ${new Date(atMs).toISOString()} ${kind}: ${tamed(text)}`);
         return { result: evidence, lines: [`evidence of the ${role}, ${hash}`, ...diary] };
       }),
     );
@@ -72,7 +72,7 @@ export function dealCommand(): Command {
     .action((dealId: Hex, options: NodeOptions & { readonly out?: string }) =>
       runAction(options.json, async ({ signal }) => {
         const award = await askNode<Record<string, string>>(`/awards/${dealId}`, options, signal);
-        if (options.out !== undefined) writeFileSync(options.out, `${JSON.stringify(award, null, 2)}\n`);
+        if (options.out !== undefined) writeOut(options.out, `${JSON.stringify(award, null, 2)}\n`);
         const lines = [
           options.out === undefined ? JSON.stringify(award, null, 2) : `award of ${dealId}: ${options.out}`,
         ];
@@ -111,7 +111,7 @@ function addChange(deal: Command, name: string, description: string): Command {
     .action((dealId: Hex, options: ChangeOptions) =>
       runAction(options.json, async ({ signal }) => {
         const { rating, reason, amount, accept = false } = options;
-        if (name === "split" && !accept && amount === undefined) throw splitUnclear();
+        if (name === "split" && accept === (amount !== undefined)) throw splitUnclear(accept);
         const fields = { ...(rating === undefined ? {} : { rating }), ...(reason === undefined ? {} : { reason }) };
         const amountField = amount === undefined ? {} : { amountWei: amount };
         const action = accept ? "accept-split" : name;
@@ -121,8 +121,9 @@ function addChange(deal: Command, name: string, description: string): Command {
     );
 }
 
-function splitUnclear(): SuretyError {
-  return new SuretyError("USAGE_SPLIT", "Neither an amount nor --accept was given.", {
+function splitUnclear(isBoth: boolean): SuretyError {
+  const given = isBoth ? "Both an amount and --accept were given." : "Neither an amount nor --accept was given.";
+  return new SuretyError("USAGE_SPLIT", given, {
     next: "Propose with --amount, or sign the other side's proposal with --accept.",
   });
 }
@@ -159,7 +160,9 @@ async function showDeal(dealId: Hex, options: CommonOptions, signal: AbortSignal
     ...(await readEvents(client, { ...range, eventName: "DealPartReleased" })),
     ...(await readEvents(client, { ...range, eventName: "DealDisputed" })),
     ...(await readEvents(client, { ...range, eventName: "DealResolved" })),
-  ].map(({ eventName, blockNumber, transactionHash, args }) => ({ eventName, blockNumber, transactionHash, args }));
+  ]
+    .sort((a, b) => Number(a.blockNumber - b.blockNumber) || a.logIndex - b.logIndex)
+    .map(({ eventName, blockNumber, transactionHash, args }) => ({ eventName, blockNumber, transactionHash, args }));
   const terms = funded[0].args.deal;
   return {
     result: { dealId, terms, steps },

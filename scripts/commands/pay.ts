@@ -1,9 +1,10 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { bytesToHex, hexToBytes, stringToBytes, type Hex } from "viem";
 import { SuretyError } from "#protocol";
 import { runAction } from "../cli/action.ts";
 import { addNodeOptions, askNode, type NodeOptions } from "../cli/node-api.ts";
+import { contentOf, shownOf, writeOut } from "../cli/output.ts";
 import { parseAmount, parseRating } from "../cli/options.ts";
 
 interface PayOptions extends NodeOptions {
@@ -60,9 +61,9 @@ export function payCommand(): Command {
       runAction(options.json, async ({ signal }) => {
         const bought = await askNode<PayReport>("/pay", options, signal, requestOf(url, options));
         const bytes = hexToBytes(bought.body);
-        if (options.out !== undefined) writeFileSync(options.out, bytes);
+        if (options.out !== undefined) writeOut(options.out, bytes);
         const { body: _, ...report } = bought;
-        const result = { url, ...report, bytes: bytes.length, ...(options.out === undefined ? bodyOf(bytes) : {}) };
+        const result = { url, ...report, bytes: bytes.length, ...(options.out === undefined ? contentOf(bytes) : {}) };
         return { result, lines: linesOf(bought, bytes, options.out) };
       }),
     );
@@ -95,19 +96,7 @@ function readBody(path: string): Uint8Array {
   }
 }
 
-/** UTF-8 as text, all else in hex. */
-function bodyOf(bytes: Uint8Array): { text: string } | { hex: Hex } {
-  try {
-    return { text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
-  } catch {
-    return { hex: bytesToHex(bytes) };
-  }
-}
-
 function linesOf({ paid, mimeType, contentHash }: PayReport, bytes: Uint8Array, out: string | undefined): string[] {
-  const body = bodyOf(bytes);
-  // A stranger's text must not steer the terminal.
-  const shown = "text" in body ? body.text.replace(/[^\P{Cc}\n\t]/gu, "\ufffd") : body.hex;
   const price =
     paid === undefined
       ? "free of charge"
@@ -115,7 +104,7 @@ function linesOf({ paid, mimeType, contentHash }: PayReport, bytes: Uint8Array, 
         ? `paid ${paid.amountWei} by deal ${paid.dealId}`
         : `paid ${paid.amountWei} on tab ${paid.tabId}, request ${paid.seq}`;
   return [
-    ...(out === undefined ? [shown] : [`${bytes.length} bytes (${mimeType}) in ${out}`]),
+    ...(out === undefined ? [shownOf(bytes)] : [`${bytes.length} bytes (${mimeType}) in ${out}`]),
     `${price}; content ${contentHash}`,
   ];
 }

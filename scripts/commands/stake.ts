@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { Abi, Hex } from "viem";
-import { createSigner, stakeVaultAbi, SuretyError, testTokenAbi } from "#protocol";
+import { createSigner, jurorPanelAbi, stakeVaultAbi, SuretyError, testTokenAbi } from "#protocol";
 import { requireAgent } from "../cli/agents.ts";
 import { runAction, type Outcome, type Terminal } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
@@ -13,7 +13,9 @@ interface PayerOptions extends CommonOptions {
 }
 
 export function stakeCommand(): Command {
-  const stake = new Command("stake").description("an agent's accountability stake: add, unbond, withdraw, show");
+  const stake = new Command("stake").description(
+    "an agent's accountability stake: add, unbond, withdraw, put behind a juror's seats, show",
+  );
   addNetworkOptions(stake.command("add"))
     .description("add to an agent's stake; whoever has the key pays, the allowance is given on the way")
     .argument("<agentId>", "the agent's id", parseAgentId)
@@ -40,6 +42,21 @@ export function stakeCommand(): Command {
     .action((agentId: bigint, options: PayerOptions) =>
       runAction(options.json, ({ signal }) => change("withdraw", [agentId], options, signal)),
     );
+  const jury = [
+    ["enlist", "put free stake behind seats on the juror panel, for a node with the role juror"],
+    ["discharge", "take stake back from the juror panel, as far as no seat holds it"],
+  ] as const;
+  for (const [action, description] of jury) {
+    addNetworkOptions(stake.command(action))
+      .description(description)
+      .argument("<agentId>", "the agent's id", parseAgentId)
+      .argument("<amount>", "how much, in the token's smallest unit", parseAmount)
+      .requiredOption("--key-file <path>", "key of the agent's owner, or of whom it has approved")
+      .addOption(jsonOption())
+      .action((agentId: bigint, amount: bigint, options: PayerOptions) =>
+        runAction(options.json, ({ signal }) => changeSeats(action, agentId, amount, options, signal)),
+      );
+  }
   addNetworkOptions(stake.command("show"))
     .description("an agent's stake: all, locked, unbonding, and what counts for reputation")
     .argument("<agentId>", "the agent's id", parseAgentId)
@@ -95,6 +112,22 @@ async function change(
   return sendAndShow(connection, key, functionName, args, signal);
 }
 
+async function changeSeats(
+  functionName: "enlist" | "discharge",
+  agentId: bigint,
+  amount: bigint,
+  options: PayerOptions,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const key = readKeyFile(options.keyFile);
+  const connection = await connect(options, signal);
+  await requireAgent(connection.client, connection.deployment, agentId);
+  const address = connection.deployment.contracts.jurorPanel;
+  const call = { abi: jurorPanelAbi as Abi, address, functionName, args: [Number(agentId), amount] };
+  const { hash, gasUsed } = await sendCall(connection, key, call, signal);
+  return outcomeOf(await readStake(connection, agentId), { transactionHash: hash, gasUsed });
+}
+
 async function sendAndShow(
   connection: Connection,
   key: Hex,
@@ -120,22 +153,30 @@ interface StakeView {
   readonly withdrawableAt: number;
   /** At the close of the last epoch: the prior of reputation. */
   readonly countedWei: bigint;
+  /** Locked behind seats on the juror panel, and what one seat puts at stake. */
+  readonly enlistedWei: bigint;
+  readonly seatWei: bigint;
 }
 
 async function readStake({ client, deployment }: Connection, agentId: bigint): Promise<StakeView> {
   const vault = { abi: stakeVaultAbi, address: deployment.contracts.stakeVault } as const;
+  const panel = { abi: jurorPanelAbi, address: deployment.contracts.jurorPanel } as const;
   const args = [Number(agentId)] as const;
-  const [[stakedWei, lockedWei, unbondingWei, withdrawableAt], countedWei] = await Promise.all([
+  const [[stakedWei, lockedWei, unbondingWei, withdrawableAt], countedWei, [enlistedWei], seatWei] = await Promise.all([
     client.readContract({ ...vault, functionName: "stakeOf", args }),
     client.readContract({ ...vault, functionName: "stakeAt", args }),
+    client.readContract({ ...panel, functionName: "jurorOf", args }),
+    client.readContract({ ...panel, functionName: "jurorBond" }),
   ]);
   const { token } = deployment.contracts;
   const freeWei = stakedWei - lockedWei;
-  return { agentId, token, stakedWei, lockedWei, freeWei, unbondingWei, withdrawableAt, countedWei };
+  const terms = { stakedWei, lockedWei, freeWei, unbondingWei, withdrawableAt, countedWei, enlistedWei, seatWei };
+  return { agentId, token, ...terms };
 }
 
 function outcomeOf(stake: StakeView, sent: { transactionHash?: Hex; gasUsed?: bigint } = {}): Outcome {
   const { agentId, token, stakedWei, lockedWei, freeWei, unbondingWei, withdrawableAt, countedWei } = stake;
+  const { enlistedWei, seatWei } = stake;
   const when = withdrawableAt === 0 ? "" : `, to withdraw from ${new Date(withdrawableAt * 1000).toISOString()} on`;
   return {
     result: { ...stake, ...sent },
@@ -144,6 +185,7 @@ function outcomeOf(stake: StakeView, sent: { transactionHash?: Hex; gasUsed?: bi
       `  stake      ${stakedWei}: ${lockedWei} locked, ${freeWei} free`,
       `  unbonding  ${unbondingWei}${when}`,
       `  counted    ${countedWei}, as it stood at the close of the last epoch`,
+      ...(enlistedWei === 0n ? [] : [`  as juror   ${enlistedWei}, of which a seat holds ${seatWei}`]),
       ...(sent.transactionHash === undefined ? [] : [`${sent.transactionHash}, ${sent.gasUsed} gas`]),
     ],
   };

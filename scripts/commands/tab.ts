@@ -1,7 +1,8 @@
 import { Command } from "commander";
-import { hexToString, type Hex } from "viem";
+import { hexToBytes, type Hex } from "viem";
 import { runAction } from "../cli/action.ts";
 import { addNodeOptions, askNode, type NodeOptions } from "../cli/node-api.ts";
+import { contentOf, shownOf } from "../cli/output.ts";
 import { parseAgentId, parseAmount, parseBytes32, parseInteger } from "../cli/options.ts";
 
 /** A tab as its node tells of it. */
@@ -70,7 +71,19 @@ export function tabCommand(): Command {
           tabId,
           spec,
         });
-        return { result: done, lines: [hexToString(done.answer)] };
+        const answer = hexToBytes(done.answer);
+        const rated = done.rating === 0 ? [] : [`rated ${done.rating}`];
+        return { result: { ...done, ...contentOf(answer) }, lines: [shownOf(answer), ...rated] };
+      }),
+    );
+  addNodeOptions(tab.command("top-up"))
+    .description("add to a tab's deposit")
+    .argument("<tabId>", "the tab's id", parseBytes32)
+    .argument("<amount>", "how much, in the token's smallest unit", parseAmount)
+    .action((tabId: Hex, amountWei: bigint, options: NodeOptions) =>
+      runAction(options.json, async ({ signal }) => {
+        const result = await askNode("/tabs", options, signal, { action: "top-up", tabId, amountWei });
+        return { result, lines: [`tab ${tabId}: ${amountWei} more is deposited`] };
       }),
     );
   addChange(tab, "claim", "claim the newest voucher now; the provider's node also does so by itself");

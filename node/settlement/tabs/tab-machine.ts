@@ -35,6 +35,8 @@ interface TabCommon {
   readonly newest?: SignedVoucher;
   readonly wishesClose: boolean;
   readonly isEnded: boolean;
+  /** What the chain showed when it ended: nobody looks any more. */
+  readonly ending?: Pick<TabSighting, "state" | "depositWei" | "paidWei">;
 }
 
 export interface ClientTab extends TabCommon {

@@ -115,6 +115,8 @@ export function createTabs(options: TabsOptions): Tabs {
   return new TabDriver(options);
 }
 
+const endingOf = ({ state, depositWei, paidWei }: TabSighting) => ({ state, depositWei, paidWei });
+
 interface Live {
   isRunning: boolean;
   isDue: boolean;
@@ -218,7 +220,7 @@ class TabDriver implements Tabs, TabTable {
 
   #summaryOf(record: TabRecord): TabSummary {
     const { tabId, role, tab, rules, newest, isEnded } = record;
-    const sighting = this.sightingOf(tabId);
+    const sighting = this.sightingOf(tabId) ?? record.ending;
     return {
       ...{ tabId, role, tab, priceWei: rules.priceWei, state: sighting?.state, isEnded },
       ...(record.role === "client" && record.origin !== undefined ? { origin: record.origin } : {}),
@@ -337,7 +339,7 @@ class TabDriver implements Tabs, TabTable {
         }
         return false;
       case "end":
-        this.store.put({ ...this.tabOf(tabId), isEnded: true });
+        this.store.put({ ...this.tabOf(tabId), isEnded: true, ending: endingOf(sighting) });
         live.cancelTimer();
         this.#live.delete(tabId);
         this.#closed.get(tabId)?.resolve(undefined);
