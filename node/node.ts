@@ -17,6 +17,7 @@ import {
   type Signer,
 } from "#protocol";
 import { createFront } from "./api/front.ts";
+import { createNetworkRoutes } from "./api/network.ts";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
 import { Announcer } from "./announcer.ts";
@@ -39,6 +40,7 @@ import { Desk } from "./desk/desk.ts";
 import { Reviews, withReviews } from "./desk/reviews.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
+import { createMeter } from "./gossip/meter.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
 import { Anchorer, type AnchorPort } from "./log/anchorer.ts";
@@ -177,6 +179,8 @@ async function compose(
     // What is ignored is late or known: the mesh at work. What is rejected is somebody's fault.
     if (refusal.kind === "reject") journal.note("refusal", { ...refusal });
   });
+  const meter = createMeter(gossip, transport, nowMs);
+  stops.push(() => meter.stop());
   discovery.rebuild();
   await gossip.start();
   stops.push(() => gossip.stop());
@@ -326,18 +330,22 @@ async function compose(
     ...{ peerId: transport.peerId, addresses: transport.addresses(), origin: () => agent.publicUrl ?? apiUrl },
     shopUrl: shopServer && (agent.shop?.publicOrigin ?? shopServer.url),
   };
+  const networkView = { transport, logs, meter, heads, nowMs, agentOf: signers.agentOf };
   const api = await startApi(
-    createRoutes({
-      ...{ discovery, tasks, graphs, settlement, tabs, buyer, token },
-      awardOf: (callId) => negotiator.awardOf(callId),
-      faults: () => faultsOf(heads, transport, agent),
-      status: async (asked) => ({
-        ...{ agentId, name: agent.name, peerId: transport.peerId },
-        ...{ addresses: transport.addresses(), peers: transport.peers() },
-        declarations: (await discovery.find("", { limit: 100 }, asked)).length,
-        head: heads.latest(),
+    [
+      ...createNetworkRoutes(networkView),
+      ...createRoutes({
+        ...{ discovery, tasks, graphs, settlement, tabs, buyer, token },
+        awardOf: (callId) => negotiator.awardOf(callId),
+        faults: () => faultsOf(heads, transport, agent),
+        status: async (asked) => ({
+          ...{ agentId, name: agent.name, peerId: transport.peerId },
+          ...{ addresses: transport.addresses(), peers: transport.peers() },
+          declarations: (await discovery.find("", { limit: 100 }, asked)).length,
+          head: heads.latest(),
+        }),
       }),
-    }),
+    ],
     {
       ...{ token: config.apiToken ?? createToken(dir), port: agent.apiPort },
       ...{ clients: agent.clients, publicUrl: agent.publicUrl },

@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   mcp: async () => (await import("./commands/mcp.ts")).mcpCommand(),
   task: async () => (await import("./commands/task.ts")).taskCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
+  network: async () => (await import("./commands/network.ts")).networkCommand(),
   tab: async () => (await import("./commands/tab.ts")).tabCommand(),
   pay: async () => (await import("./commands/pay.ts")).payCommand(),
   deal: async () => (await import("./commands/deal.ts")).dealCommand(),

@@ -5,10 +5,18 @@ import { SuretyError } from "#protocol";
 import type { ClientConfig } from "../config.ts";
 import type { Caller } from "../desk/desk.ts";
 
-/** What one route answers: a status and a JSON value. */
-export interface Answer {
+/** What one route answers: a status and a JSON value, or a text of another type. */
+export type Answer = JsonAnswer | TextAnswer;
+
+export interface JsonAnswer {
   readonly status: number;
   readonly body: unknown;
+}
+
+interface TextAnswer {
+  readonly status: number;
+  readonly text: string;
+  readonly contentType: string;
 }
 
 export interface Request {
@@ -170,13 +178,15 @@ function refusalOf({ headers }: IncomingMessage, { hosts, origins }: Gate, isOpe
   return failure(403, "ORIGIN_REFUSED", "pages of other origins are not answered");
 }
 
-function writeAnswer(response: ServerResponse, { status, body }: Answer): void {
+function writeAnswer(response: ServerResponse, answer: Answer): void {
   if (response.destroyed || response.headersSent) return;
+  const { status } = answer;
   response.writeHead(status, {
-    "content-type": "application/json",
+    "content-type": "text" in answer ? answer.contentType : "application/json",
     ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
   });
-  response.end(JSON.stringify(body, (_, v: unknown) => (typeof v === "bigint" ? v.toString() : v)));
+  if ("text" in answer) response.end(answer.text);
+  else response.end(JSON.stringify(answer.body, (_, v: unknown) => (typeof v === "bigint" ? v.toString() : v)));
 }
 
 async function serveMount(
@@ -217,7 +227,7 @@ async function answerOf(request: IncomingMessage, url: URL, gate: Gate, signal: 
   }
 }
 
-function failureOf(error: unknown): Answer {
+function failureOf(error: unknown): JsonAnswer {
   if (error instanceof SuretyError)
     return failure(error.isRetryable ? 503 : 422, error.code, error.message, error.next);
   return failure(500, "UNEXPECTED", error instanceof Error ? error.message : String(error));
@@ -225,7 +235,7 @@ function failureOf(error: unknown): Answer {
 
 const isMatch = (path: string, asked: string) => (path.endsWith("/") ? asked.startsWith(path) : asked === path);
 
-export function failure(status: number, code: string, message: string, next?: string): Answer {
+export function failure(status: number, code: string, message: string, next?: string): JsonAnswer {
   return { status, body: { error: { code, message, next } } };
 }
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { once } from "node:events";
-import type { Answer, Exchange } from "./server.ts";
+import type { Exchange, JsonAnswer } from "./server.ts";
 
 // Between Node's HTTP and the web's Request and Response, in which the official packages speak.
 
@@ -45,7 +45,7 @@ export async function writeStream(
 /** Writes JSON, 256-bit integers as decimal text. */
 export function writeJson(
   response: ServerResponse,
-  { status, body }: Answer,
+  { status, body }: JsonAnswer,
   headers: Readonly<Record<string, string>> = {},
 ): void {
   response.writeHead(status, { "content-type": "application/json", ...headers });

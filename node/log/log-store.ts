@@ -34,6 +34,15 @@ export interface StoredEntry {
   readonly heardMs: number;
 }
 
+/** How much a node holds. */
+export interface LogCounts {
+  readonly logs: number;
+  readonly entries: number;
+  /** Entries whose body is still to be pulled. */
+  readonly bodiless: number;
+  readonly forks: number;
+}
+
 /** Own and foreign logs, as far as this node holds them: from seq 0 without a gap, each. */
 export interface LogReader {
   headOf(log: Address): VerifiedHeader | undefined;
@@ -50,6 +59,7 @@ export interface LogReader {
   forkOf(log: Address): Fork | undefined;
   /** Everything with a body, in the order in which each log says it, for an index to be rebuilt from. */
   entriesWithBody(log: Address): StoredEntry[];
+  counts(): LogCounts;
 }
 
 export interface LogStore extends LogReader {
@@ -97,6 +107,12 @@ function createReader(store: Store): LogReader {
   const has = store.prepare("SELECT 1 FROM log_bodies WHERE hash = ?");
   const bodiless = store.prepare<EntryRow>(`${bare} WHERE has_body = 0 ORDER BY heard_ms DESC LIMIT ?`);
   const fork = store.prepare<ForkRow>("SELECT * FROM log_forks WHERE log = ?");
+  // A log is held from seq 0 without a gap, so its head says how many entries it has: no table of a million rows is counted.
+  const counts = store.prepare<LogCounts>(
+    `SELECT COUNT(*) AS logs, COALESCE(SUM(seq + 1), 0) AS entries,
+       (SELECT COUNT(*) FROM log_entries WHERE has_body = 0) AS bodiless,
+       (SELECT COUNT(*) FROM log_forks) AS forks FROM log_heads`,
+  );
   const full = store.prepare<EntryRow>(`${joined} WHERE e.log = ? AND b.hash IS NOT NULL ORDER BY e.seq`);
   return {
     headOf: (log) => headerOf(head.get(log)),
@@ -113,6 +129,7 @@ function createReader(store: Store): LogReader {
       const first = decodeStored(row.first, row.first_digest);
       return { kind: row.kind, first, second: decodeStored(row.second, row.second_digest) };
     },
+    counts: () => counts.get() as LogCounts,
     entriesWithBody: (log) => full.all(log).map((row) => entryOf(row) as StoredEntry),
   };
 }

@@ -77,6 +77,28 @@ describe("the usual Hardhat flow", function () {
       0,
       [["1", "4000000"]],
     ]);
+    const ask = ["--node-url", nodeUrl, "--node-token", nodeToken, ...on];
+    const { result: peers } = await cli.json("network", "peers", ...ask);
+    expect(peers).to.have.nested.property("peers[0].agentId", "1");
+    const status = await cli.json<{ held: object; seen: { headers: number } }>("network", "status", ...ask);
+    expect([status.code, status.result.held])
+      .to.deep.include(0)
+      .and.deep.include({ logs: 2, entries: 3, bodiless: 0, forks: 0 });
+    const watching = cli.surety(["network", "watch", ...ask, "--json"]);
+    await watching.said(/header {8}declare/);
+    const watched = await watching.interrupt();
+    expect(watched.code, watched.stderr).to.equal(0);
+    const scraped = await fetch(`${nodeUrl}/metrics`, { headers: { authorization: `Bearer ${nodeToken}` } });
+    const metrics = await scraped.text();
+    expect(scraped.headers.get("content-type")).to.match(/^text\/plain; version=/);
+    for (const line of [
+      "surety_node_peers 1",
+      "surety_node_logs 2",
+      `surety_node_headers_total ${status.result.seen.headers}`,
+    ]) {
+      expect(metrics.split("\n")).to.include(line);
+    }
+    expect((await fetch(`${nodeUrl}/metrics`)).status).to.equal(401);
     expect(await cli.failure("find", "x", "--node-url", nodeUrl, "--node-token", "wrong")).to.deep.equal([
       3,
       "TOKEN_WRONG",

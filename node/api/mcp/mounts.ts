@@ -1,7 +1,7 @@
 import type { McpHttpHandler } from "@modelcontextprotocol/server";
 import { SuretyError } from "#protocol";
 import type { Caller } from "../../desk/desk.ts";
-import { failure, type Answer, type Exchange, type Mount } from "../server.ts";
+import { failure, type Exchange, type JsonAnswer, type Mount } from "../server.ts";
 import { toWebRequest, writeJson, writeWebResponse } from "../web.ts";
 import { runTool, toolDescriptions, type Desks } from "./tools.ts";
 
@@ -46,7 +46,7 @@ async function createHandler(caller: Caller, desks: Desks, onFault: (fault: unkn
   });
 }
 
-async function serveTool({ request, url, body, caller, signal }: Exchange, desks: Desks): Promise<Answer> {
+async function serveTool({ request, url, body, caller, signal }: Exchange, desks: Desks): Promise<JsonAnswer> {
   if (request.method !== "POST") return failure(405, "METHOD_WRONG", "call a tool by POST");
   const name = url.pathname.slice("/tools/".length);
   const { checkInput } = await import("./server.ts");

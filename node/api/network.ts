@@ -1,0 +1,123 @@
+import type { Address } from "viem";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { addressOfPeerId } from "#protocol";
+import type { Heads } from "../chain/port.ts";
+import type { Meter } from "../gossip/meter.ts";
+import type { LogReader } from "../log/log-store.ts";
+import type { Transport } from "../transport/port.ts";
+import { failure, type Answer, type Route } from "./server.ts";
+
+/** Sightings of one answer; who is behind asks again. */
+const MAX_SIGHTINGS = 500;
+
+export interface NetworkViewOptions {
+  readonly transport: Pick<Transport, "peerId" | "addresses" | "peers">;
+  readonly logs: Pick<LogReader, "counts">;
+  readonly meter: Meter;
+  readonly heads: Pick<Heads, "latest">;
+  /** The agent for which a log's key speaks now, by the chain. */
+  readonly agentOf: (log: Address, signal: AbortSignal) => Promise<bigint | undefined>;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
+}
+
+/** A peer with an open connection. */
+interface PeerView {
+  readonly peerId: string;
+  /** Whose key the peer id is; undefined: no agent's that the chain knows. */
+  readonly agentId: bigint | undefined;
+  readonly connectedSeconds: number;
+}
+
+/** The network as one node sees it, for people (`surety network`) and for Prometheus. */
+export function createNetworkRoutes(options: NetworkViewOptions): Route[] {
+  const { transport, logs, meter } = options;
+  const registry = createRegistry(options);
+  return [
+    {
+      method: "GET",
+      path: "/network",
+      answer: async ({ signal }) => ({
+        status: 200,
+        body: {
+          ...{ peerId: transport.peerId, addresses: transport.addresses() },
+          peers: await viewPeers(options, signal),
+          ...{ held: logs.counts(), seen: meter.counts() },
+        },
+      }),
+    },
+    {
+      method: "GET",
+      path: "/network/sightings",
+      answer({ url }): Answer {
+        const after = url.searchParams.get("after") ?? "0";
+        if (!/^\d{1,15}$/.test(after)) return failure(422, "REQUEST_INVALID", "after has to be a number of a sighting");
+        return { status: 200, body: { sightings: meter.sightingsAfter(Number(after), MAX_SIGHTINGS) } };
+      },
+    },
+    {
+      method: "GET",
+      path: "/metrics",
+      answer: async () => ({ status: 200, text: await registry.metrics(), contentType: registry.contentType }),
+    },
+  ];
+}
+
+function viewPeers({ transport, meter, agentOf, nowMs }: NetworkViewOptions, signal: AbortSignal): Promise<PeerView[]> {
+  return Promise.all(
+    transport.peers().map(async (peerId) => {
+      const address = addressOfPeerId(peerId);
+      const agentId = address.kind === "accept" ? await agentOf(address.value, signal) : undefined;
+      const since = meter.connectedSince(peerId) ?? nowMs();
+      return { peerId, agentId: agentId || undefined, connectedSeconds: Math.round((nowMs() - since) / 1000) };
+    }),
+  );
+}
+
+/** Values are read when they are scraped, so that nothing is kept twice. */
+function createRegistry({ transport, logs, meter, heads, nowMs }: NetworkViewOptions): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      ...{ name: `surety_node_${name}`, help, registers },
+      collect() {
+        this.set(read());
+      },
+    });
+  const counter = (name: string, help: string, read: () => number) =>
+    new Counter({
+      ...{ name: `surety_node_${name}_total`, help, registers },
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  gauge("peers", "Peers with an open connection", () => transport.peers().length);
+  gauge("logs", "Logs that this node holds", () => logs.counts().logs);
+  gauge("log_entries", "Entries of all logs that this node holds", () => logs.counts().entries);
+  gauge("bodies_missing", "Entries whose body is still to be pulled", () => logs.counts().bodiless);
+  gauge("forked_logs", "Logs that were found to say two things", () => logs.counts().forks);
+  gauge("head_block", "Newest block that this node knows", () => Number(heads.latest().number));
+  gauge("head_age_seconds", "Age of that block", () => Math.max(0, nowMs() / 1000 - heads.latest().timestamp));
+  counter("headers", "Headers taken since the start", () => meter.counts().headers);
+  counter("bodies", "Bodies taken since the start", () => meter.counts().bodies);
+  counter("connections", "Connections opened since the start", () => meter.counts().connections);
+  new Counter({
+    ...{
+      name: "surety_node_refused_messages_total",
+      help: "Messages that were not taken, by verdict and code",
+      registers,
+    },
+    labelNames: ["verdict", "code"] as const,
+    collect() {
+      this.reset();
+      const { ignored, rejected } = meter.counts();
+      for (const [verdict, counts] of Object.entries({ ignored, rejected })) {
+        for (const [code, count] of Object.entries(counts)) this.inc({ verdict, code }, count);
+      }
+    },
+  });
+  return registry;
+}

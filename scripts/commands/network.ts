@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Command } from "commander";
+import type { GossipCounts, Sighting } from "../../node/gossip/meter.ts";
+import type { LogCounts } from "../../node/log/log-store.ts";
+import { runAction } from "../cli/action.ts";
+import { addNodeOptions, askNode, type NodeOptions } from "../cli/node-api.ts";
+import { findCommand } from "./find.ts";
+
+/** The network as a node answers; 256-bit numbers are decimal text. */
+interface NetworkReport {
+  readonly peerId: string;
+  readonly addresses: readonly string[];
+  readonly peers: readonly { readonly peerId: string; readonly agentId?: string; readonly connectedSeconds: number }[];
+  readonly held: LogCounts;
+  readonly seen: GossipCounts;
+}
+
+/** Between two looks at what a node saw. */
+const POLL_MS = 500;
+
+export function networkCommand(): Command {
+  const network = new Command("network").description("the network as a running node sees it");
+  addNodeOptions(network.command("status"))
+    .description("what the node holds, took and refused")
+    .action((options: NodeOptions) =>
+      runAction(options.json, async ({ signal }) => {
+        const report = await askNode<NetworkReport>("/network", options, signal);
+        return { result: report, lines: linesOf(report) };
+      }),
+    );
+  addNodeOptions(network.command("peers"))
+    .description("who is connected, and for which agent it speaks")
+    .action((options: NodeOptions) =>
+      runAction(options.json, async ({ signal }) => {
+        const { peers } = await askNode<NetworkReport>("/network", options, signal);
+        const lines = peers.map(
+          ({ peerId, agentId, connectedSeconds }) =>
+            `${agentId === undefined ? "no agent  " : `agent ${agentId.padStart(4)}`}  ${peerId}  for ${connectedSeconds} s`,
+        );
+        return { result: { peers }, lines: lines.length === 0 ? ["nobody is connected"] : lines };
+      }),
+    );
+  network.addCommand(findCommand());
+  addNodeOptions(network.command("watch"))
+    .description("every header, body, peer and refusal as the node sees it, until Ctrl-C")
+    .action((options: NodeOptions) =>
+      runAction(options.json, async ({ signal, progress }) => {
+        const seen = await follow(options, signal, progress);
+        return { result: { seen }, lines: [`${seen} sightings`] };
+      }),
+    );
+  return network;
+}
+
+function linesOf({ peerId, addresses, peers, held, seen }: NetworkReport): string[] {
+  const refused = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts)
+      .toSorted(([, a], [, b]) => b - a)
+      .map(([code, count]) => `${code} ${count}`)
+      .join(", ") || "nothing";
+  return [
+    `peer id     ${peerId}`,
+    ...addresses.map((address) => `listens at  ${address}`),
+    `peers       ${peers.length} connected, ${seen.connections} connections since the start`,
+    `logs        ${held.logs} with ${held.entries} entries, ${held.bodiless} bodies to pull, ${held.forks} forked`,
+    `took        ${seen.headers} headers and ${seen.bodies} bodies since the start`,
+    `ignored     ${refused(seen.ignored)}`,
+    `rejected    ${refused(seen.rejected)}`,
+  ];
+}
+
+/** Prints sightings as they come. @returns how many, once it is interrupted */
+async function follow(options: NodeOptions, signal: AbortSignal, print: (line: string) => void): Promise<number> {
+  let [last, count] = [0, 0];
+  while (!signal.aborted) {
+    const path = `/network/sightings?after=${last}`;
+    const { sightings } = await askNode<{ sightings: Sighting[] }>(path, options, signal).catch((error: unknown) => {
+      if (signal.aborted) return { sightings: [] };
+      throw error;
+    });
+    for (const sighting of sightings) print(describe(sighting));
+    count += sightings.length;
+    last = sightings.at(-1)?.number ?? last;
+    if (sightings.length === 0) await sleep(POLL_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return count;
+}
+
+function describe({ timeMs, event, peer, log, seq, kind, code }: Sighting): string {
+  const what = log === undefined ? (peer ?? "") : `${log} ${seq}`;
+  return [new Date(timeMs).toISOString(), event.padEnd(12), kind ?? code ?? "", what].filter(Boolean).join("  ");
+}
