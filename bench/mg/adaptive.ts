@@ -1,6 +1,7 @@
 import { createRandom } from "../reputation/random-graph.ts";
 import type { Method } from "./method.ts";
 import type { Pool } from "./pool.ts";
+import type { Outcome, Task } from "./simulate.ts";
 import { summarise } from "./summary.ts";
 import { paperWorld, type WorldParameters } from "./world.ts";
 
@@ -21,7 +22,7 @@ const whole: ReadonlySet<keyof WorldParameters> = new Set(["camouflage", "fakes"
  * search understates what an attacker finds.
  */
 export async function adaptAttack(
-  pool: Pool,
+  pool: Pool<Task, Outcome>,
   method: Method,
   reentryBudget: number,
   { steps, seeds }: { readonly steps: number; readonly seeds: readonly number[] },

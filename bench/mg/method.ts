@@ -19,10 +19,8 @@ export interface Method {
   readonly edgeCap: number;
   /** score = t·r^negative with r = (P + 1.9)/(P + 4N + 2), P and N weighted by raters' last scores; 0 = off. */
   readonly negative: number;
-  /** Exploration by r instead of uniform. */
-  readonly isExploringByRatio: boolean;
-  /** A client never again takes a provider with whom it has net negative experience. */
-  readonly hasVeto: boolean;
+  /** How many good services of one pair count in P. */
+  readonly praiseCap: number;
   /** What freezes an identity on proofs of bad service: nothing, a count, or a sequential test. */
   readonly slashing:
     | { readonly rule: "none" }
@@ -55,24 +53,25 @@ export const paperMethod: Method = {
   bridgeCap: Infinity,
   edgeCap: 1,
   negative: 0,
-  isExploringByRatio: false,
-  hasVeto: false,
+  praiseCap: 3,
   slashing: { rule: "count", proofs: 2 },
   coverage: 1,
   honestCoverage: 0,
   burn: 6.45,
 };
 
-/** What the trials kept: capped bridges and edges, negative evidence as a ratio, careful selection, a sequential test. */
+/** What the ablation supports: see the README. */
 export const ourMethod: Method = {
   ...paperMethod,
+  alpha: 0.8,
   explore: 0.05,
   roulette: 2.5,
+  beta: 0,
+  isGated: false,
   bridgeCap: 0.5,
   edgeCap: 0.05,
   negative: 8,
-  isExploringByRatio: true,
-  hasVeto: true,
+  praiseCap: 1,
   slashing: { rule: "sequential", start: 1.5, freezeAt: 3, p0: 0.03, p1: 0.5 },
   // 5.7 % of honest services fail; a fifth of those leave a proof: 1.1 % of services.
   honestCoverage: 0.2,

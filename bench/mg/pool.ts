@@ -3,36 +3,30 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { Method } from "./method.ts";
-import type { Outcome } from "./simulate.ts";
-import type { WorldParameters } from "./world.ts";
 
-/** One run; the same task has the same outcome everywhere. */
-export interface Task {
-  readonly world: WorldParameters;
-  readonly method: Method;
-  readonly seed: number;
+/** A kind of run: its worker gets a task and answers with an outcome, an object; the same task has the same outcome everywhere. */
+export interface Work {
+  readonly name: string;
+  readonly worker: string;
+  /** All that outcomes depend on, in `bench`. */
+  readonly sources: readonly string[];
 }
-
-const sources = ["mg/simulate.ts", "mg/trust.ts", "mg/world.ts", "reputation/random-graph.ts"];
 
 /**
  * Runs tasks on all cores and writes each outcome down at once: a run that was stopped goes on where it was. Outcomes are kept
  * under a hash of the simulation's own source, so that a change of it forgets them.
  */
-export class Pool {
+export class Pool<Task extends object, Outcome extends object> {
   readonly #path: string;
   readonly #known = new Map<string, Outcome>();
-  readonly #workers = Array.from(
-    { length: availableParallelism() },
-    () => new Worker(new URL("./worker.ts", import.meta.url)),
-  );
+  readonly #workers: readonly Worker[];
 
-  constructor(folder: string) {
+  constructor(folder: string, { name, worker, sources }: Work) {
     const version = createHash("sha256");
     for (const source of sources) version.update(readFileSync(join(import.meta.dirname, "..", source)));
     mkdirSync(folder, { recursive: true });
-    this.#path = join(folder, `mg-eigentrust-${version.digest("hex").slice(0, 16)}.jsonl`);
+    this.#path = join(folder, `${name}-${version.digest("hex").slice(0, 16)}.jsonl`);
+    this.#workers = Array.from({ length: availableParallelism() }, () => new Worker(new URL(worker, import.meta.url)));
     if (!existsSync(this.#path)) return;
     for (const line of readFileSync(this.#path, "utf8").split("\n")) {
       // A line that a stopped run left half written is no JSON: that run is made again.
@@ -47,7 +41,7 @@ export class Pool {
     await Promise.all(
       this.#workers.map(async (worker) => {
         for (let task = waiting.pop(); task !== undefined; task = waiting.pop()) {
-          const outcome = await ask(worker, task);
+          const outcome = await ask<Outcome>(worker, task);
           this.#known.set(keyOf(task), outcome);
           appendFileSync(this.#path, `${JSON.stringify([keyOf(task), outcome])}\n`);
         }
@@ -61,11 +55,11 @@ export class Pool {
   }
 }
 
-function keyOf(task: Task): string {
+function keyOf(task: object): string {
   return createHash("sha256").update(JSON.stringify(task)).digest("hex").slice(0, 32);
 }
 
-function ask(worker: Worker, task: Task): Promise<Outcome> {
+function ask<Outcome>(worker: Worker, task: object): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     worker.once("error", reject);
     worker.once("message", (outcome: Outcome) => {

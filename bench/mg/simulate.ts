@@ -14,7 +14,15 @@ import {
   TARGET,
   TOPICS,
   type World,
+  type WorldParameters,
 } from "./world.ts";
+
+/** One run. */
+export interface Task {
+  readonly world: WorldParameters;
+  readonly method: Method;
+  readonly seed: number;
+}
 
 /** What one run with one seed came to. Shares are of the queries in the target topic from the attack on, unless said otherwise. */
 export interface Outcome {
@@ -59,7 +67,6 @@ class Simulation {
   readonly #raters = Array.from({ length: TOPICS }, () => Array.from({ length: AGENTS }, () => new Set<number>()));
   readonly #trust = table();
   readonly #score = table();
-  readonly #factor = table().map((row) => row.fill(1));
   readonly #frozen = new Uint8Array(AGENTS);
   readonly #proofs = new Float64Array(AGENTS);
   readonly #suspicion: Float64Array;
@@ -115,6 +122,7 @@ class Simulation {
           : membersOf(this.#world, topic, epoch);
       const scores = scoreMembers({
         method: this.#method,
+        agentCount: AGENTS,
         members,
         isFrozen: (agent) => this.#frozen[agent] === 1,
         ratings: kind === "public" ? this.#ratings : [this.#ratings[topic] as Ratings],
@@ -127,7 +135,6 @@ class Simulation {
       });
       this.#trust[topic] = scores.trust;
       this.#score[topic] = scores.score;
-      this.#factor[topic] = scores.factor;
     }
   }
 
@@ -163,7 +170,7 @@ class Simulation {
     const isAttack = this.#isAttack(topic, epoch);
     if (isAttack) this.#count.queries++;
     const asker = client[query] as number;
-    const place = this.#choose(query, topic, asker);
+    const place = this.#choose(query, topic);
     if (place < 0) return;
     const at = query * CANDIDATES + place;
     const provider = candidates[at] as number;
@@ -197,36 +204,16 @@ class Simulation {
   }
 
   /** @returns place among the candidates, or -1 if all are frozen */
-  #choose(query: number, topic: number, asker: number): number {
+  #choose(query: number, topic: number): number {
     const { candidates, draws } = this.#world;
-    const { kind, explore, roulette, isExploringByRatio, hasVeto } = this.#method;
+    const { kind, explore, roulette } = this.#method;
     const draw = draws[query * 3] as number;
     if (kind === "random") return Math.floor(draw * CANDIDATES);
-    const layer = kind === "public" ? 0 : topic;
-    const { positive, negative } = this.#ratings[topic] as Ratings;
     const providers = [...candidates.subarray(query * CANDIDATES, (query + 1) * CANDIDATES)];
-    const scores = providers.map((provider) => {
-      if (this.#frozen[provider] === 1) return -1;
-      const at = asker * AGENTS + provider;
-      const isVetoed = hasVeto && (negative[at] as number) > (positive[at] as number);
-      return isVetoed ? 0 : (this.#score[layer]?.[provider] as number);
-    });
-    const best = Math.max(...scores);
-    if (best < 0) return -1;
-    const isExploring = (draws[query * 3 + 1] as number) < explore;
-    if (isExploring && isExploringByRatio) {
-      return spin(
-        scores.map((score, k) => (score >= 0 ? (this.#factor[layer]?.[providers[k] as number] as number) : 0)),
-        draw,
-      );
-    }
-    if (isExploring || best <= 0)
-      return spin(
-        scores.map((score) => (score >= 0 ? 1 : 0)),
-        draw,
-      );
-    return spin(
-      scores.map((score) => (score > 0 ? (score / best) ** roulette : 0)),
+    const scores = this.#score[kind === "public" ? 0 : topic] as Float64Array;
+    return choose(
+      providers.map((provider) => (this.#frozen[provider] === 1 ? -1 : (scores[provider] as number))),
+      (draws[query * 3 + 1] as number) < explore ? 0 : roulette,
       draw,
     );
   }
@@ -349,6 +336,24 @@ class Simulation {
       identities,
     };
   }
+}
+
+/**
+ * Roulette over score^exponent; everybody alike for exponent 0 or where nobody has a score.
+ * @param scores below 0 = not to be chosen @param draw in [0, 1) @returns place, or -1 if there is none
+ */
+export function choose(scores: readonly number[], exponent: number, draw: number): number {
+  const best = Math.max(...scores);
+  if (best < 0) return -1;
+  if (best === 0 || exponent === 0)
+    return spin(
+      scores.map((score) => (score >= 0 ? 1 : 0)),
+      draw,
+    );
+  return spin(
+    scores.map((score) => (score > 0 ? (score / best) ** exponent : 0)),
+    draw,
+  );
 }
 
 /** Roulette over weights. */

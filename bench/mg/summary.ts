@@ -13,7 +13,7 @@ export function summarise(outcomes: readonly Outcome[]): Summary {
   return Object.fromEntries(keys.map((key) => [key, estimate(outcomes.map((outcome) => outcome[key]))])) as Summary;
 }
 
-function estimate(values: readonly number[]): Estimate {
+export function estimate(values: readonly number[]): Estimate {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   return { mean, error: Math.sqrt(squares / Math.max(1, values.length - 1) / values.length) };

@@ -1,7 +1,6 @@
 import type { Method } from "./method.ts";
-import { AGENTS } from "./world.ts";
 
-/** Ratings between agents of one topic, client · AGENTS + provider. */
+/** Ratings between agents of one topic, client · (number of agents) + provider. */
 export interface Ratings {
   readonly positive: Float64Array;
   readonly negative: Float64Array;
@@ -9,7 +8,9 @@ export interface Ratings {
 
 /** What `scoreMembers` needs of the moment. */
 export interface Scene {
-  readonly method: Method;
+  readonly method: Pick<Method, "alpha" | "edgeCap" | "negative" | "praiseCap">;
+  /** All that there are: members are below this. */
+  readonly agentCount: number;
   readonly members: readonly number[];
   readonly isFrozen: (agent: number) => boolean;
   /** Added up over these: one topic, or all for the public graph. */
@@ -27,14 +28,12 @@ export interface Scores {
   readonly trust: Float64Array;
   /** What selection goes by: trust × ratio^negative. */
   readonly score: Float64Array;
-  /** Ratio^negative, for exploration. */
-  readonly factor: Float64Array;
 }
 
 const MAX_SWEEPS = 80;
 const TOLERANCE = 1e-7;
 /** Prior of the ratio: two services of which 1.9 were good; a bad one counts as four; three of one rater are enough. */
-const [PRIOR_GOOD, PRIOR_COUNT, NEGATIVE_WEIGHT, RATER_CAP] = [1.9, 2, 4, 3];
+const [PRIOR_GOOD, PRIOR_COUNT, NEGATIVE_WEIGHT, COMPLAINT_CAP] = [1.9, 2, 4, 3];
 
 /** Local trust → EigenTrust → scores, dense: a topic has at most AGENTS members. */
 export function scoreMembers(scene: Scene): Scores {
@@ -69,7 +68,7 @@ function normalised(values: Float64Array): Float64Array {
 }
 
 /** Row-stochastic trust, but for the share of each row that goes to the prior: all of it for silent rows. */
-function buildRows({ members, method, isFrozen, ratings }: Scene) {
+function buildRows({ members, method, agentCount, isFrozen, ratings }: Scene) {
   const n = members.length;
   const rows = new Float64Array(n * n);
   const spread = new Float64Array(n).fill(1);
@@ -80,7 +79,7 @@ function buildRows({ members, method, isFrozen, ratings }: Scene) {
     for (let y = 0; y < n; y++) {
       const provider = members[y] as number;
       if (client === provider || isFrozen(provider)) continue;
-      const at = client * AGENTS + provider;
+      const at = client * agentCount + provider;
       const balance = ratings.reduce(
         (total, { positive, negative }) => total + (positive[at] as number) - (negative[at] as number),
         0,
@@ -101,13 +100,9 @@ function buildRows({ members, method, isFrozen, ratings }: Scene) {
 }
 
 function weighEvidence(scene: Scene, trust: Float64Array, prior: Float64Array): Scores {
-  const { members, method, isFrozen, ratings, lastScores } = scene;
+  const { members, method, agentCount, isFrozen, ratings, lastScores } = scene;
   const n = members.length;
-  const result: Scores = {
-    trust: new Float64Array(AGENTS),
-    score: new Float64Array(AGENTS),
-    factor: new Float64Array(AGENTS).fill(1),
-  };
+  const result: Scores = { trust: new Float64Array(agentCount), score: new Float64Array(agentCount) };
   const lastSum = lastScores.reduce((a, b) => a + b, 0);
   const voice = members.map((rater, y) => {
     if (isFrozen(rater)) return 0;
@@ -117,20 +112,17 @@ function weighEvidence(scene: Scene, trust: Float64Array, prior: Float64Array): 
     return Math.min(1, standing * n);
   });
   members.forEach((agent, x) => {
-    const own = trust[x] as number;
-    result.trust[agent] = own;
-    if (method.negative > 0) {
-      let [good, bad] = [0, 0];
-      members.forEach((rater, y) => {
-        const at = rater * AGENTS + agent;
-        for (const { positive, negative } of ratings) {
-          good += (voice[y] as number) * Math.min(RATER_CAP, positive[at] as number);
-          bad += (voice[y] as number) * Math.min(RATER_CAP, negative[at] as number);
-        }
-      });
-      result.factor[agent] = ((good + PRIOR_GOOD) / (good + NEGATIVE_WEIGHT * bad + PRIOR_COUNT)) ** method.negative;
-    }
-    result.score[agent] = own * (result.factor[agent] as number);
+    let [good, bad] = [0, 0];
+    members.forEach((rater, y) => {
+      const at = rater * agentCount + agent;
+      for (const { positive, negative } of ratings) {
+        good += (voice[y] as number) * Math.min(method.praiseCap, positive[at] as number);
+        bad += (voice[y] as number) * Math.min(COMPLAINT_CAP, negative[at] as number);
+      }
+    });
+    const ratio = (good + PRIOR_GOOD) / (good + NEGATIVE_WEIGHT * bad + PRIOR_COUNT);
+    result.trust[agent] = trust[x] as number;
+    result.score[agent] = (trust[x] as number) * ratio ** method.negative;
   });
   return result;
 }

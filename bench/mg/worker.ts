@@ -1,7 +1,6 @@
 // Runs one simulation after the other, as they come.
 import { parentPort } from "node:worker_threads";
-import type { Task } from "./pool.ts";
-import { simulate } from "./simulate.ts";
+import { simulate, type Task } from "./simulate.ts";
 import { createWorld } from "./world.ts";
 
 const port = parentPort;

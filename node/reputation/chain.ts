@@ -216,8 +216,7 @@ function decodeLedgerLog({ data, topics }: RawLog): TrustEvent | undefined {
     return { kind: "seated", topic, agentId, seat, epoch: Number(epoch) };
   }
   if (eventName !== "Recorded") return undefined;
-  const { topic, client, provider, weight, epoch } = args;
-  return { kind: "recorded", topic, client, provider, weight, epoch: Number(epoch) };
+  return { kind: "recorded", ...args, epoch: Number(args.epoch) };
 }
 
 function decodeVaultLog({ data, topics }: RawLog): TrustEvent | undefined {

@@ -14,7 +14,9 @@ export type TrustEvent =
       readonly topic: bigint;
       readonly client: number;
       readonly provider: number;
-      /** The pair's weight after the record, saturated by the ledger. */
+      /** The pair's sums and weight after the record, saturated by the ledger. */
+      readonly satisfied: number;
+      readonly unsatisfied: number;
       readonly weight: number;
       readonly epoch: number;
     }

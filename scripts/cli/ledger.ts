@@ -2,6 +2,7 @@ import type { Hex } from "viem";
 import { SuretyError, trustLedgerAbi, type Deployment } from "#protocol";
 import type { ChainClient } from "../../node/chain/connect.ts";
 import { decodeReputationLog } from "../../node/reputation/chain.ts";
+import type { Opinion } from "../../node/reputation/risk.ts";
 import { TrustFold, type TopicGraph, type TrustEvent } from "../../node/reputation/graph.ts";
 
 /** One record of the ledger: a settled deal, or a late refund. */
@@ -9,7 +10,9 @@ export interface DealRecord {
   readonly topic: bigint;
   readonly client: number;
   readonly provider: number;
-  /** The pair's weight after it. */
+  /** The pair's sums and weight after it. */
+  readonly satisfied: number;
+  readonly unsatisfied: number;
   readonly weight: number;
   readonly epoch: number;
   readonly transactionHash: Hex;
@@ -18,6 +21,7 @@ export interface DealRecord {
 export interface LedgerState {
   /** Last epoch that is contained. */
   readonly epoch: number;
+  readonly epochLengthSeconds: number;
   readonly graphs: readonly TopicGraph[];
   readonly deals: readonly DealRecord[];
 }
@@ -35,11 +39,9 @@ export async function readLedger(
   epoch: number | undefined,
   signal: AbortSignal,
 ): Promise<LedgerState> {
-  const running = await client.readContract({
-    abi: trustLedgerAbi,
-    address: contracts.trustLedger,
-    functionName: "epoch",
-  });
+  const ledger = { abi: trustLedgerAbi, address: contracts.trustLedger } as const;
+  const running = await client.readContract({ ...ledger, functionName: "epoch" });
+  const epochLengthSeconds = Number(await client.readContract({ ...ledger, functionName: "epochLength" }));
   const until = epoch ?? Number(running);
   const fold = new TrustFold();
   const deals: DealRecord[] = [];
@@ -56,7 +58,7 @@ export async function readLedger(
       if (isRecord(decoded.event)) deals.push({ ...decoded.event, transactionHash: log.transactionHash });
     }
   }
-  return { epoch: until, graphs: fold.graphs(), deals };
+  return { epoch: until, epochLengthSeconds, graphs: fold.graphs(), deals };
 }
 
 function isRecord(event: TrustEvent): event is TrustEvent & { readonly kind: "recorded" } {
@@ -70,5 +72,28 @@ export function graphOfTopic({ graphs, epoch }: LedgerState, topic: bigint, name
   throw new SuretyError("TOPIC_UNKNOWN", `Nobody has dealt in topic "${name}" by epoch ${epoch}.`, {
     values: { topic, name, epoch },
     next: "Check the topic's spelling, or take a later epoch.",
+  });
+}
+
+/**
+ * What each record of a topic said of its provider: praise if the pair's satisfied sum rose, a complaint if the other did. Ages
+ * are whole epochs before the last one that was read.
+ */
+export function opinionsOf(
+  { deals, epoch: last, epochLengthSeconds }: LedgerState,
+  { topic, agentIds }: TopicGraph,
+): (Opinion & { readonly provider: number })[] {
+  const seats = new Map(Array.from(agentIds, (agentId, seat) => [agentId, seat]));
+  const before = new Map<string, DealRecord>();
+  return deals.flatMap((deal) => {
+    if (deal.topic !== topic) return [];
+    const pair = `${deal.client}-${deal.provider}`;
+    const known = before.get(pair);
+    before.set(pair, deal);
+    const isComplaint = deal.unsatisfied > (known?.unsatisfied ?? 0);
+    // A row that is full saturates: such praise is recorded, and moves nothing.
+    if (!isComplaint && deal.satisfied <= (known?.satisfied ?? 0)) return [];
+    const [client, provider] = [seats.get(deal.client) as number, seats.get(deal.provider) as number];
+    return [{ client, provider, isPraise: !isComplaint, ageSeconds: (last - deal.epoch) * epochLengthSeconds }];
   });
 }

@@ -5,6 +5,7 @@ import { explainScore, type ScoreExplanation } from "../../node/reputation/expla
 import type { TopicGraph } from "../../node/reputation/graph.ts";
 import { parseRatings, type ImportedRating } from "../../node/reputation/import.ts";
 import { createRatingGraph } from "../../node/reputation/rating-graph.ts";
+import { badShareOf, readRisk, voicesOf, type Opinion, type RiskReading } from "../../node/reputation/risk.ts";
 import {
   DEFAULT_RESIDUAL,
   solveReal,
@@ -14,7 +15,7 @@ import {
 } from "../../node/reputation/solver/solve.ts";
 import { runAction, type Outcome, type Terminal } from "./action.ts";
 import { renderBarChart } from "./bar-chart.ts";
-import { graphOfTopic, readLedger, type DealRecord } from "./ledger.ts";
+import { graphOfTopic, opinionsOf, readLedger, type DealRecord } from "./ledger.ts";
 import { connect } from "./network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "./options.ts";
 
@@ -85,11 +86,14 @@ function addScoreOptions(command: Command): Command {
     );
 }
 
+type ProviderOpinion = Opinion & { readonly provider: number };
+
 /** A topic to score, and what its agents are called. */
 interface Subject {
   readonly graph: TopicGraph;
   readonly nameOf: (seat: number) => number;
   readonly deals: readonly DealRecord[];
+  readonly opinions: readonly ProviderOpinion[];
   readonly skipped: readonly string[];
   readonly source: string;
 }
@@ -108,7 +112,20 @@ async function openFile(file: string, { seeds }: ScoreOptions, signal: AbortSign
     else skipped.push(`${verdict.code}: ${verdict.detail}`);
   }
   const { graph, people } = createRatingGraph(ratings, seeds);
-  return { graph, nameOf: (seat) => people[seat] as number, deals: [], skipped, source: file };
+  const opinions = opinionsOfFile(ratings, people);
+  return { graph, nameOf: (seat) => people[seat] as number, deals: [], opinions, skipped, source: file };
+}
+
+/** Ages before the last rating; 0 where the file has no times. */
+function opinionsOfFile(ratings: readonly ImportedRating[], people: readonly number[]): ProviderOpinion[] {
+  const seats = new Map(people.map((person, seat) => [person, seat]));
+  const last = ratings.reduce((latest, { timestamp }) => Math.max(latest, timestamp ?? 0), 0);
+  return ratings.map(({ source, target, rating, timestamp }) => ({
+    client: seats.get(source) as number,
+    provider: seats.get(target) as number,
+    isPraise: rating > 0,
+    ageSeconds: last - (timestamp ?? last),
+  }));
 }
 
 async function openChain(options: ScoreOptions, signal: AbortSignal): Promise<Subject> {
@@ -122,7 +139,8 @@ async function openChain(options: ScoreOptions, signal: AbortSignal): Promise<Su
   const graph = graphOfTopic(ledger, topicIdOf(options.topic), options.topic);
   const nameOf = (seat: number) => graph.agentIds[seat] as number;
   const source = `topic ${options.topic} of ${options.network}, epoch ${ledger.epoch}`;
-  return { graph, nameOf, deals: ledger.deals.filter(({ topic }) => topic === graph.topic), skipped: [], source };
+  const deals = ledger.deals.filter(({ topic }) => topic === graph.topic);
+  return { graph, nameOf, deals, opinions: opinionsOf(ledger, graph), skipped: [], source };
 }
 
 function checkPrior({ graph, source }: Subject): void {
@@ -184,7 +202,9 @@ async function explain(agent: number, options: ExplainOptions, terminal: Termina
   checkPrior(subject);
   const { graph, nameOf, source } = subject;
   const seat = Array.from({ length: graph.seatCount }, (_, k) => k).findIndex((k) => k > 0 && nameOf(k) === agent);
-  const explanation = explainScore(graph, await solveTopic(graph, solveOptions(terminal, undefined)), seat);
+  const solution = await solveTopic(graph, solveOptions(terminal, undefined));
+  const explanation = explainScore(graph, solution, seat);
+  const risk = riskOf(subject, solution.scores, seat);
   const deals = dealsByClient(subject.deals, agent);
   if (svg !== undefined) writeFileSync(svg, renderBarChart(chartOf(explanation, agent, source, nameOf)));
   const { contributions, ...summary } = explanation;
@@ -193,14 +213,32 @@ async function explain(agent: number, options: ExplainOptions, terminal: Termina
       ...summary,
       who: agent,
       source,
+      risk,
       contributions: contributions.map((contribution) => ({
         ...contribution,
         who: nameOf(contribution.seat),
         deals: deals.get(contribution.agentId) ?? [],
       })),
     },
-    lines: linesOf(explanation, agent, source, nameOf, deals, options.deals),
+    lines: [...linesOf(explanation, agent, source, nameOf, deals, options.deals), riskLine(risk)],
   };
+}
+
+interface TopicRisk extends RiskReading {
+  /** What an agent without any history has. */
+  readonly average: number;
+}
+
+function riskOf({ opinions }: Subject, scores: BigUint64Array, seat: number): TopicRisk {
+  const voices = voicesOf(Array.from(scores, Number));
+  const average = badShareOf(opinions);
+  const own = opinions.filter(({ provider }) => provider === seat);
+  return { ...readRisk(own, (client) => voices[client] as number, average), average };
+}
+
+function riskLine({ risk, average, praise, complaints }: TopicRisk): string {
+  const percent = (share: number) => `${(share * 100).toFixed(1)} %`;
+  return `  risk ${percent(risk)} (average ${percent(average)}): ${praise.toFixed(2)} praise against ${complaints.toFixed(2)} complaints, by trust and age; a reading of ours, no part of the committed score`;
 }
 
 function dealsByClient(deals: readonly DealRecord[], provider: number): Map<number, DealRecord[]> {

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { ourMethod, paperMethod } from "../../bench/mg/method.ts";
 import { simulate } from "../../bench/mg/simulate.ts";
+import { simulateThreat, type Chooser } from "../../bench/mg/threats.ts";
 import { AGENTS, createWorld, EPOCHS, membersOf, paperWorld, TOPICS } from "../../bench/mg/world.ts";
 import { areaUnderCurve } from "../../bench/negative-evidence.ts";
 
@@ -39,6 +40,23 @@ describe("query-cycle simulation", () => {
     expect(outcome.provenDetection).to.equal(0);
     expect(outcome.provenFalsePositives).to.equal(0);
     expect(outcome.roi).to.equal(-1);
+  });
+});
+
+describe("EigenTrust's threat models", () => {
+  const share = (model: "A" | "C", chooser: Chooser, camouflage: number) =>
+    simulateThreat({ model, chooser, malicious: 20, camouflage, spies: 0, seed: 3 }, 8);
+
+  it("give a third of inauthentic files without trust, and with trust little more than honest failures", () => {
+    const [none, eigentrust, ours] = (["none", "eigentrust", "ours"] as const).map((chooser) => share("A", chooser, 0));
+    expect(none).to.be.within(0.25, 0.45);
+    expect(eigentrust).to.be.within(0.05, 0.16);
+    expect(ours).to.be.within(0.03, eigentrust as number);
+  });
+
+  it("show camouflage to work against EigenTrust, and not against complaints", () => {
+    expect(share("C", "eigentrust", 0.5)).to.be.above(share("A", "eigentrust", 0));
+    expect(share("C", "ours", 0.5)).to.be.below(share("C", "eigentrust", 0.5) / 2);
   });
 });
 

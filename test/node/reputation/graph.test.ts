@@ -13,6 +13,8 @@ const recorded = (client: number, provider: number, weight: number, epoch = 1, t
   topic,
   client,
   provider,
+  satisfied: weight,
+  unsatisfied: 0,
   weight,
   epoch,
 });

@@ -37,6 +37,8 @@ export function eventsOf(
       topic,
       client,
       provider,
+      satisfied: weight,
+      unsatisfied: 0,
       weight,
       epoch,
     })),

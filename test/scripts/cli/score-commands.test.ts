@@ -13,6 +13,12 @@ interface Report {
   readonly fromStake?: string;
   readonly rounding?: string;
   readonly contributions?: readonly { readonly who: number; readonly part: string }[];
+  readonly risk?: {
+    readonly risk: number;
+    readonly average: number;
+    readonly praise: number;
+    readonly complaints: number;
+  };
   readonly error?: { readonly code: string };
 }
 
@@ -55,6 +61,11 @@ describe("surety reputation compute and explain, of a file", function () {
     const sum = (report.contributions ?? []).reduce((total, { part }) => total + BigInt(part), 0n);
     expect(sum + BigInt(report.fromStake ?? 0) + BigInt(report.rounding ?? 0)).to.equal(BigInt(report.score ?? -1));
     expect(report.contributions?.map(({ who }) => who)).to.deep.equal([7, 8]);
+    // Praised twice, by clients with voices: below the average of one complaint among four.
+    expect(report.risk?.average).to.equal(1.5 / 5);
+    expect(report.risk?.risk).to.be.below(0.3);
+    expect(report.risk?.praise).to.be.within(1, 2);
+    expect(report.risk?.complaints).to.equal(0);
     expect(readFileSync(svg, "utf8")).to.match(/^<svg[^]*client 7: 100 of 150 points[^]*<\/svg>\n$/);
   });
 
