@@ -9,6 +9,7 @@ import { createKeyFile, readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
 import { nextBlockTime, sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
+import { keyOrderCommands } from "./agent-orders.ts";
 
 /** Seconds for which the new signer's proof of possession may be used. */
 const PROOF_LIFETIME_S = 600;
@@ -49,7 +50,7 @@ async function registerAgent(
 }
 
 export function agentCommand(): Command {
-  const agent = new Command("agent").description("register an agent, or show one");
+  const agent = new Command("agent").description("register an agent, show one, or order what its owner may order");
   agent
     .command("key")
     .description("create a key file; its address is the agent's owner, log and peer")
@@ -95,5 +96,6 @@ export function agentCommand(): Command {
         };
       }),
     );
+  for (const command of keyOrderCommands()) agent.addCommand(command);
   return agent;
 }

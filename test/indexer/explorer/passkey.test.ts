@@ -1,33 +1,16 @@
 // The passkey page in a real Chromium with its virtual authenticator; what it gives is checked by the registry on a chain.
 import { expect } from "chai";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { concat, keccak256, size, slice, type Hex } from "viem";
 import { domainOf, purposes, structTypes, typedDataDigest, type Structs } from "#protocol";
-import { root } from "../../../scripts/checks/run-tool.ts";
-import { BrowserPage, findChromium } from "../../fixtures/chromium.ts";
+import { findChromium } from "../../fixtures/chromium.ts";
+import { openPasskeyPage, type Assertion, type Passkey, type PasskeyPage } from "../../fixtures/passkey-page.ts";
 import { createIdentityChain, type IdentityChain } from "../../identity/setup.ts";
 
 const FAR = 2 ** 48 - 1;
 const WRONG_SIGNATURE = "0xffffffff";
-const html = readFileSync(join(root, "indexer/explorer/passkey/index.html"));
-
-interface Passkey {
-  readonly signer: Hex;
-  readonly signerHash: Hex;
-}
-interface Assertion {
-  readonly digest: Hex;
-  readonly signature: Hex;
-}
-
 describe("the passkey page, in Chromium", function () {
   this.timeout(180_000);
-  let server: Server;
-  let page: BrowserPage;
-  let origin: string;
+  let page: PasskeyPage;
   let chain: IdentityChain;
   let verifier: Awaited<ReturnType<typeof deployVerifier>>;
   let passkey: Passkey;
@@ -41,44 +24,9 @@ describe("the passkey page, in Chromium", function () {
     }
     chain = await createIdentityChain();
     verifier = await deployVerifier();
-    server = createServer((request, response) => {
-      response.writeHead(request.url === "/" ? 200 : 404, { "content-type": "text/html" });
-      response.end(request.url === "/" ? html : "");
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    // WebAuthn knows hosts by name: localhost is one, an address is none.
-    origin = `http://localhost:${(server.address() as AddressInfo).port}/`;
-    page = await BrowserPage.open(chromium, origin);
-    await addAuthenticator(true);
+    page = await openPasskeyPage(chromium);
   });
-  after(async () => {
-    await page?.close();
-    await new Promise((resolve) => (server === undefined ? resolve(undefined) : server.close(resolve)));
-  });
-
-  async function addAuthenticator(isUserVerified: boolean): Promise<string> {
-    await page.send("WebAuthn.enable");
-    const kind = { protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true };
-    const options = { ...kind, isUserVerified, automaticPresenceSimulation: true };
-    return (await page.send("WebAuthn.addVirtualAuthenticator", { options }))["authenticatorId"] as string;
-  }
-
-  const fill = (id: string, text: string) =>
-    page.evaluate(`(() => { const field = document.getElementById(${JSON.stringify(id)});
-      field.value = ${JSON.stringify(text)}; field.dispatchEvent(new Event("input")); })()`);
-
-  /** Clicks, and waits until the page has written where an answer or a fault stands. */
-  const click = (id: string, into: string) =>
-    page.evaluate<string>(`new Promise((resolve) => {
-      const [answer, fault] = [document.getElementById(${JSON.stringify(into)}), document.getElementById("fault")];
-      answer.textContent = "";
-      const observer = new MutationObserver(() => {
-        const text = fault.textContent || answer.textContent;
-        if (text !== "") { observer.disconnect(); resolve(text); }
-      });
-      for (const node of [answer, fault]) observer.observe(node, { childList: true, characterData: true, subtree: true });
-      document.getElementById(${JSON.stringify(id)}).click();
-    })`);
+  after(() => page?.close());
 
   const typedDataOf = <K extends keyof Structs>(primaryType: K, message: Structs[K]) =>
     JSON.stringify(
@@ -93,12 +41,10 @@ describe("the passkey page, in Chromium", function () {
 
   /** Has the page show and sign a struct, as a person would. */
   async function sign<K extends keyof Structs>(struct: K, message: Structs[K]): Promise<Assertion> {
-    await fill("typed", typedDataOf(struct, message));
-    const shown = await click("review", "fields");
+    const { shown, answer: signed } = await page.sign(typedDataOf(struct, message));
     const digest = typedDataDigest(struct, message, chain.domain);
     expect(shown).to.include(struct).and.to.include(digest);
     for (const value of Object.values(message)) expect(shown).to.include(String(value));
-    const signed = JSON.parse(await click("sign", "signed")) as Assertion;
     expect(signed.digest).to.equal(digest);
     return signed;
   }
@@ -110,8 +56,7 @@ describe("the passkey page, in Chromium", function () {
     });
 
   it("makes a P-256 key and names its ERC-7913 bytes and hash", async () => {
-    await fill("verifier", verifier.address);
-    passkey = JSON.parse(await click("create", "created")) as Passkey;
+    passkey = await page.create(verifier.address);
     expect(size(passkey.signer)).to.equal(84);
     expect(slice(passkey.signer, 0, 20)).to.equal(verifier.address.toLowerCase());
     expect(passkey.signerHash).to.equal(keccak256(passkey.signer));
@@ -157,10 +102,10 @@ describe("the passkey page, in Chromium", function () {
 
   it("signs nothing that it has not shown, and refuses what it cannot show exactly", async () => {
     const binding = bindingOf(1n);
-    await fill("typed", typedDataOf("SignerBinding", binding));
-    await click("review", "fields");
-    await fill("typed", typedDataOf("SignerBinding", { ...binding, agentId: 2n }));
-    expect(await page.evaluate<boolean>(`document.getElementById("sign").disabled`)).to.equal(true);
+    await page.fill("typed", typedDataOf("SignerBinding", binding));
+    await page.click("review", "fields");
+    await page.fill("typed", typedDataOf("SignerBinding", { ...binding, agentId: 2n }));
+    expect(await page.browser.evaluate<boolean>(`document.getElementById("sign").disabled`)).to.equal(true);
     const refused: [string, RegExp][] = [
       ["{", /JSON/],
       [typedDataOf("SignerBinding", { ...binding, hidden: 1n } as never), /hidden is not a field/],
@@ -168,13 +113,15 @@ describe("the passkey page, in Chromium", function () {
       [typedDataOf("SignerBinding", { ...binding, deadline: 2 ** 48 }), /deadline is no uint48/],
     ];
     for (const [text, fault] of refused) {
-      await fill("typed", text);
-      expect(await click("review", "fields")).to.match(fault);
-      expect(await page.evaluate<boolean>(`document.getElementById("sign").disabled`)).to.equal(true);
+      await page.fill("typed", text);
+      expect(await page.click("review", "fields")).to.match(fault);
+      expect(await page.browser.evaluate<boolean>(`document.getElementById("sign").disabled`)).to.equal(true);
     }
   });
 
   it("asked for nothing but itself", () => {
-    expect(page.requested.filter((url) => url !== origin && url !== `${origin}favicon.ico`)).to.deep.equal([]);
+    expect(
+      page.browser.requested.filter((url) => url !== page.origin && url !== `${page.origin}favicon.ico`),
+    ).to.deep.equal([]);
   });
 });

@@ -1,11 +1,23 @@
-import { writeFileSync } from "node:fs";
+// The commands with what a passkey gives: of the page in a real Chromium where one is installed, of the same key in software elsewhere.
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
 import { keccak256, toHex, type Abi, type Hex } from "viem";
-import { createSigner, identityRegistryAbi, purposes, typedDataDigest } from "#protocol";
-import { createAuthenticator, type Authenticator } from "../../fixtures/authenticator.ts";
+import { createSigner, identityRegistryAbi, ownerRecoveryAbi, purposes, typedDataDigest } from "#protocol";
+import { createAuthenticator } from "../../fixtures/authenticator.ts";
+import { findChromium } from "../../fixtures/chromium.ts";
 import { CommandLine } from "../../fixtures/cli.ts";
 import { startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
+import { openPasskeyPage, type PasskeyPage } from "../../fixtures/passkey-page.ts";
+
+const DAY = 86_400;
+
+/** What signs: the page with its passkey, or the same in software. */
+interface Person {
+  readonly created: { readonly signer: Hex; readonly signerHash: Hex };
+  /** The page's answer to a request. */
+  sign(request: string, digest: Hex): Promise<unknown>;
+}
 
 interface Asked {
   readonly digest: Hex;
@@ -17,28 +29,54 @@ describe("surety passkey", function () {
   const cli = new CommandLine();
   let world: LocalNetwork;
   let on: string[];
-  let authenticator: Authenticator;
+  let page: PasskeyPage | undefined;
+  let [person, second] = [undefined, undefined] as unknown as [Person, Person];
   const at = (name: string) => join(world.dir, name);
   const put = (name: string, content: unknown) => writeFileSync(at(name), JSON.stringify(content));
 
   before(async () => {
     world = await startLocalNetwork(2);
     on = ["--data-dir", world.dir, "--network", "network", "--rpc-url", world.rpcUrl];
-    authenticator = await createAuthenticator(world.deployment.contracts.webAuthnVerifier);
-    put("passkey.json", authenticator.created);
+    person = await meet(world.deployment.contracts.webAuthnVerifier);
+    put("passkey.json", person.created);
     writeFileSync(at("owner.key"), `${world.agents[0]?.key}\n`, { mode: 0o600 });
     writeFileSync(at("anybody.key"), `${world.agents[1]?.key}\n`, { mode: 0o600 });
   });
   after(async () => {
     cli.killAll();
-    await world.stop();
+    await page?.close();
+    await world?.stop();
   });
+
+  async function meet(verifier: Hex): Promise<Person> {
+    const chromium = findChromium();
+    if (chromium === undefined) {
+      console.log("        no Chromium on this machine: passkeys of software sign instead");
+      return inSoftware(verifier);
+    }
+    const opened = await openPasskeyPage(chromium);
+    page = opened;
+    const created = await opened.create(verifier);
+    return {
+      created,
+      async sign(request, digest) {
+        const { shown, answer } = await opened.sign(request);
+        // What a person is told to compare.
+        expect(shown).to.include(digest);
+        return answer;
+      },
+    };
+  }
+  async function inSoftware(verifier: Hex): Promise<Person> {
+    const { created, sign } = await createAuthenticator(verifier);
+    return { created, sign: (_, digest) => sign(digest) };
+  }
 
   const ask = async (name: string, ...args: string[]): Promise<Asked> => {
     const paths = ["--passkey", at("passkey.json"), "-o", at(name)];
     const { code, result } = await cli.json<Asked>("passkey", "ask", ...args, ...paths, ...on);
     expect(code).to.equal(0);
-    put(`signed-${name}`, await authenticator.sign(result.digest));
+    put(`signed-${name}`, await person.sign(readFileSync(at(name), "utf8"), result.digest));
     return result;
   };
   const sendArgs = (name: string, key: string, ...more: string[]) => {
@@ -56,18 +94,17 @@ describe("surety passkey", function () {
     expect(message["owner"]).to.equal(world.agents[0]?.address);
     expect((await cli.failure(...sendArgs("bind.json", "anybody.key")))[0]).to.equal(3);
     expect((await send("bind.json", "owner.key")).code).to.equal(0);
-    const [agentId, purpose] = await signerOf(authenticator.created.signerHash);
+    const [agentId, purpose] = await signerOf(person.created.signerHash);
     expect([agentId, purpose]).to.deep.equal([1n, purposes.operator]);
   });
 
   it("binds one by the owner's signature, where somebody else sends and pays", async () => {
-    const second = await createAuthenticator(world.deployment.contracts.webAuthnVerifier);
-    put("passkey.json", second.created);
-    const paths = ["--passkey", at("passkey.json"), "-o", at("grant.json")];
+    second = await inSoftware(world.deployment.contracts.webAuthnVerifier);
+    put("guardian.json", second.created);
+    const paths = ["--passkey", at("guardian.json"), "-o", at("guard.json")];
     const asked = await cli.json<Asked>("passkey", "ask", "bind", "1", "--purpose", "recovery", ...paths, ...on);
-    put("signed-grant.json", await second.sign(asked.result.digest));
-    put("passkey.json", authenticator.created);
-    const { code } = await send("grant.json", "anybody.key", "--owner-key-file", at("owner.key"));
+    put("signed-guard.json", await second.sign("", asked.result.digest));
+    const { code } = await send("guard.json", "anybody.key", "--owner-key-file", at("owner.key"));
     expect(code).to.equal(0);
     expect((await signerOf(second.created.signerHash)).slice(0, 2)).to.deep.equal([1n, purposes.recovery]);
   });
@@ -97,13 +134,61 @@ describe("surety passkey", function () {
     expect((await world.client.readContract(read)).slice(0, 2)).to.deep.equal([commitment, 1n]);
   });
 
+  it("replaces a log key and the registration file by the passkey's orders, whoever sends them", async () => {
+    const [old, fresh] = [createSigner(keccak256("0x61")), keccak256("0x62")];
+    writeFileSync(at("old.key"), `${keccak256("0x61")}\n`, { mode: 0o600 });
+    writeFileSync(at("fresh.key"), `${fresh}\n`, { mode: 0o600 });
+    await ask("grant.json", "grant", "1", "--new-key-file", at("old.key"));
+    expect((await send("grant.json", "anybody.key")).code).to.equal(0);
+    await ask("rotate.json", "rotate", "1", old.address, "--new-key-file", at("fresh.key"));
+    expect((await send("rotate.json", "anybody.key")).code).to.equal(0);
+    expect((await signerOf(old.signerHash))[4]).to.be.greaterThan(0);
+    expect((await signerOf(createSigner(fresh).signerHash)).slice(0, 2)).to.deep.equal([1n, purposes.log]);
+    await ask("uri.json", "uri", "1", "ipfs://new");
+    expect((await send("uri.json", "anybody.key")).code).to.equal(0);
+    const uri = { ...registry(), functionName: "tokenURI", args: [1n] } as const;
+    expect(await world.client.readContract(uri)).to.equal("ipfs://new");
+  });
+
+  it("changes the owner by guardians' votes, a passkey among them, and names who may not order that", async () => {
+    const { ownerRecovery } = world.deployment.contracts;
+    const newOwner = createSigner(keccak256("0x71")).address;
+    const guardian = keccak256("0x72");
+    writeFileSync(at("guardian.key"), `${guardian}\n`, { mode: 0o600 });
+    const by = ["--key-file", at("owner.key"), ...on];
+    const done = async (...args: string[]) => expect((await cli.json("agent", ...args)).code, args[0]).to.equal(0);
+    await done("grant", "1", "--purpose", "recovery", "--new-key-file", at("guardian.key"), ...by);
+    await done("recovery", "1", "--threshold", "2", "--delay", String(DAY), ...by);
+    const operator = ["passkey", "ask", "transfer", "1", newOwner, "--passkey", at("passkey.json")];
+    expect(await cli.failure(...operator, "-o", at("never.json"), ...on)).to.deep.equal([3, "ORDER_NOT_AUTHORIZED"]);
+
+    put("guardian.json", second.created);
+    const { timestamp } = await world.client.getBlock();
+    const deadline = String(Number(timestamp) + DAY);
+    const paths = ["--deadline", deadline, ...on];
+    const vote = (file: string, who: string[]) =>
+      cli.json<Asked>("passkey", "ask", "vote", "1", newOwner, ...who, "-o", at(file), ...paths);
+    const first = (await vote("vote-1.json", ["--passkey", at("guardian.json")])).result;
+    put("signed-vote-1.json", await second.sign("", first.digest));
+    // A guardian's plain key signs the same typed data wherever its owner keeps it.
+    const other = (await vote("vote-2.json", ["--account", createSigner(guardian).address])).result;
+    expect(other.digest).to.equal(first.digest);
+    put("signed-vote-2.json", { digest: other.digest, signature: createSigner(guardian).sign(other.digest) });
+    const both = [at("vote-1.json"), at("vote-2.json"), "--signed", at("signed-vote-1.json"), at("signed-vote-2.json")];
+    expect((await cli.json("passkey", "send", ...both, "--key-file", at("anybody.key"), ...on)).code).to.equal(0);
+    const pending = { address: ownerRecovery, abi: ownerRecoveryAbi, functionName: "pendingOf", args: [1n] } as const;
+    expect((await world.client.readContract(pending))[0]).to.equal(newOwner);
+    const execute = ["agent", "execute-recovery", "1", "--key-file", at("anybody.key"), ...on];
+    expect((await cli.failure(...execute))[0]).to.equal(3);
+  });
+
   it("sends nothing that the passkey did not sign, and names what is wrong with a file", async () => {
     const { digest } = await ask("other.json", "update", "1", keccak256("0x0c"));
-    put("signed-other.json", await authenticator.sign(toHex(BigInt(digest) ^ 1n, { size: 32 })));
+    const software = await createAuthenticator(world.deployment.contracts.webAuthnVerifier);
+    put("signed-other.json", await software.sign(toHex(BigInt(digest) ^ 1n, { size: 32 })));
     expect(await cli.failure(...sendArgs("other.json", "anybody.key"))).to.deep.equal([2, "USAGE_PASSKEY_OTHER"]);
     // Its digest is right, and another key made the signature: the chain refuses, and nothing is sent.
-    const thief = await createAuthenticator(world.deployment.contracts.webAuthnVerifier);
-    put("signed-other.json", await thief.sign(digest));
+    put("signed-other.json", await software.sign(digest));
     expect((await cli.failure(...sendArgs("other.json", "anybody.key")))[0]).to.equal(3);
     put("signed-bad.json", {});
     put("bad.json", { primaryType: "Deal", message: {}, surety: { signer: "0x" } });
