@@ -120,3 +120,9 @@ export function mountainRangeProof(leaves: readonly Hex[], index: number): Hex[]
   // The neighbour at each level but the peak's own.
   return levels.slice(0, -1).map((level, height) => level[Math.floor(local / 2 ** height) ^ 1] as Hex);
 }
+
+/**
+ * What an A2A card says beyond A2A: which agent on chain it is, by which keys, and where and for what it is hired. A name, not a
+ * place: there is no page behind it.
+ */
+export const CARD_EXTENSION = "urn:surety:a2a:agent:1";

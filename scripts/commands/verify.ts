@@ -11,10 +11,12 @@ import {
   type Verdict as ProtocolVerdict,
 } from "#protocol";
 import { auditAgent } from "../audit/agent.ts";
+import { auditCard } from "../audit/card.ts";
 import { runChecks, type Check, type Verdict } from "../audit/checks.ts";
 import { auditDeal } from "../audit/deal.ts";
 import { auditScore } from "../audit/score.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
+import { readCard } from "../cli/card-source.ts";
 import { connect, type Connection } from "../cli/network.ts";
 import {
   addNetworkOptions,
@@ -102,6 +104,18 @@ export function verifyCommand(): Command {
         ),
       );
     });
+  addNetworkOptions(verifyAll.command("card"))
+    .description("whether an A2A agent card is the word of an agent on chain: registry, agent, both keys, peer id")
+    .argument("<card>", "the agent's origin (http…), or a file with its card")
+    .option("--keys <file>", "its key set (/.well-known/jwks.json); default: of the same origin")
+    .addOption(jsonOption())
+    .action((source: string, options: CommonOptions & { keys?: string }) =>
+      runAction(options.json, async ({ signal }) => {
+        const evidence = await readCard(source, options.keys, signal);
+        const { client, deployment } = await connect(options, signal);
+        return outcomeOf(await runChecks(`card ${source}`, auditCard(client, deployment, evidence)));
+      }),
+    );
   addNetworkOptions(verifyAll.command("deal"))
     .description("terms, both signatures, state and payout of a deal")
     .argument("<dealId>", "the deal's id", parseBytes32)

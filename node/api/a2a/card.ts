@@ -2,11 +2,10 @@ import { AgentCard, canonicalizeAgentCard } from "@a2a-js/sdk";
 import { ServerCallContext, type A2ARequestHandler } from "@a2a-js/sdk/server";
 import { LegacyRestTransportHandler } from "@a2a-js/sdk/compat/v0_3/server";
 import canonicalize from "canonicalize";
+import { CARD_EXTENSION } from "#protocol";
 import { agentRegistryOf, descriptionOf, VERSION, type AgentSelf } from "../self.ts";
 import type { CardKeys, Jws } from "./keys.ts";
 
-/** What a card says beyond A2A: which agent on chain it is, and where and for what it is hired. A name, not a place: there is no page behind it. */
-export const SURETY_EXTENSION = "urn:surety:a2a:agent:1";
 const JWKS_PATH = "/.well-known/jwks.json";
 
 /** The agent's card, signed by both keys. */
@@ -80,7 +79,7 @@ function signaturesOf(payload: string, self: AgentSelf, keys: CardKeys): (Jws & 
 
 function extensionOf(self: AgentSelf, keys: CardKeys) {
   return {
-    uri: SURETY_EXTENSION,
+    uri: CARD_EXTENSION,
     description: "The agent on chain, the key that speaks for it, and its offers.",
     required: false,
     params: {

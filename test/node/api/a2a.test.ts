@@ -7,6 +7,9 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { identityRegistryAbi, signerHashOf } from "#protocol";
 import { accountOfCard } from "../../../node/api/a2a/keys.ts";
+import { auditCard } from "../../../scripts/audit/card.ts";
+import { runChecks } from "../../../scripts/audit/checks.ts";
+import { readCard } from "../../../scripts/cli/card-source.ts";
 import { OWNER_TOKEN, READER, RICH, series, startMarket, TOPIC, type Market } from "../../fixtures/market.ts";
 
 const fetchAs =
@@ -90,6 +93,10 @@ describe("an agent over A2A", function () {
     });
     expect(agentId).to.equal(market.buyer.agentId);
     expect(accountOfCard(canonicalizeAgentCard(forged), card.signatures).kind).to.equal("reject");
+    const evidence = await readCard(market.buyer.apiUrl, undefined, new AbortController().signal);
+    const verdict = await runChecks("the card", auditCard(client, deployment, evidence));
+    expect(verdict.isOk, JSON.stringify(verdict.checks.at(-1))).to.equal(true);
+    expect(verdict.checks.map(({ name }) => name)).to.include.members(["registry", "log key", "signer", "card key"]);
     const { params } = card.capabilities?.extensions[0] ?? {};
     expect(params).to.include({ agentId: agentId.toString(), cardKeyThumbprint: (await firstKey()).kid });
   });
