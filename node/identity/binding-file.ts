@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "no
 import { dirname, isAbsolute, relative, resolve } from "node:path";
 import { isHex, size, type Hex } from "viem";
 import { decodeCodeCommitment, encodeCodeCommitment, SuretyError, type CodeCommitment } from "#protocol";
+import { readRuntime, type Runtime } from "./runtime.ts";
 
 /** What opens an agent's commitment. Whoever reads it can open any field of the config. */
 export interface BindingFile {
@@ -9,6 +10,8 @@ export interface BindingFile {
   readonly codeFolder: string | undefined;
   readonly code: CodeCommitment;
   readonly configFile: string;
+  /** What runs the code, a field of the committed config; undefined where the commitment says nothing of it. */
+  readonly runtime: Runtime | undefined;
   readonly configDigest: Hex;
   /** From which the salt of each field comes. */
   readonly configSecret: Hex;
@@ -105,10 +108,13 @@ function parse(json: unknown, path: string): BindingFile {
   const code = decodeCodeCommitment(encoded);
   if (code.kind !== "accept") throw invalid("codeCommitment");
   const isManifest = code.value.kind === "manifest";
+  const runtime = fields["runtime"] === undefined ? undefined : readRuntime(fields["runtime"]);
+  if (fields["runtime"] !== undefined && runtime === undefined) throw invalid("runtime");
   return {
     codeFolder: isManifest ? at("codeFolder") : undefined,
     code: code.value,
     configFile: at("configFile"),
+    runtime,
     configDigest: word("configDigest"),
     configSecret: word("configSecret"),
     userId: word("userId"),

@@ -3,12 +3,15 @@ import { bytesToHex, zeroHash, type Hex } from "viem";
 import { manifestText, type CodeCommitment } from "#protocol";
 import { replaceFile, writeBindingFile } from "../../node/identity/binding-file.ts";
 import { measureBinding, type MeasuredBinding } from "../../node/identity/binding.ts";
+import { ownRuntime } from "../../node/identity/runtime.ts";
 
 /** What is to be committed to, and where its salts are kept. */
 export interface CommitRequest {
   /** Folder of the agent's code, or what stands for code that this machine cannot measure. */
   readonly code: string | CodeCommitment;
   readonly configFile: string;
+  /** Commits to this package, its lockfile and the interpreter, too: what runs the code. */
+  readonly isRuntimeBound: boolean;
   readonly userId: Hex;
   /** The binding file to write; the manifest goes beside it. */
   readonly out: string;
@@ -19,12 +22,13 @@ export interface CommitRequest {
  * @throws SuretyError as `measureBinding` and `writeBindingFile` do
  */
 export async function createCommitment(
-  { code, configFile, userId, out }: CommitRequest,
+  { code, configFile, isRuntimeBound, userId, out }: CommitRequest,
   signal: AbortSignal,
 ): Promise<MeasuredBinding> {
   const codeFolder = typeof code === "string" ? code : undefined;
   const stated: CodeCommitment = typeof code === "string" ? { kind: "manifest", digest: zeroHash } : code;
-  const parts = { codeFolder, configFile, configSecret: randomWord(), userId, salt: randomWord() };
+  const runtime = isRuntimeBound ? await ownRuntime(signal) : undefined;
+  const parts = { codeFolder, configFile, runtime, configSecret: randomWord(), userId, salt: randomWord() };
   const measured = await measureBinding({ ...parts, code: stated }, signal);
   const { configDigest, commitment } = measured;
   writeBindingFile(out, { ...parts, code: measured.code, configDigest, commitment });

@@ -22,6 +22,7 @@ import {
 import { readBindingFile } from "../../node/identity/binding-file.ts";
 import { judgeBinding, measureBinding, type MeasuredBinding } from "../../node/identity/binding.ts";
 import { isLeftOut } from "../../node/identity/measure.ts";
+import type { Runtime } from "../../node/identity/runtime.ts";
 import { check, fails, holds, runChecks, type Check } from "../audit/checks.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
@@ -39,6 +40,7 @@ interface CommitOptions {
   readonly code: string;
   readonly codeDigest?: CodeCommitment;
   readonly config: string;
+  readonly runtime: boolean;
   readonly userId: Hex;
   readonly out: string;
   readonly json: boolean;
@@ -63,6 +65,7 @@ function addCommit(baid: Command): void {
     .option("--code <folder>", "folder of the agent's code; .suretyignore in it says what is left out", ".")
     .option("--code-digest <kind:hex>", "instead of a folder: oci, risc0, sp1 or tee, and its digest", parseCodeDigest)
     .requiredOption("--config <file>", `JSON with ${configFields.join(", ")}`)
+    .option("--no-runtime", "say nothing of what runs the code: this package's version, its lockfile, the interpreter")
     .option(
       "--user-id <hash>",
       "who answers for the agent, e.g. a credential's nullifier; zero = nobody is named",
@@ -77,16 +80,20 @@ function addCommit(baid: Command): void {
 async function commit(options: CommitOptions, signal: AbortSignal): Promise<Outcome> {
   const { code: folder, codeDigest, config: configFile, userId, out } = options;
   if (codeDigest === undefined) await requireOutside(folder, out);
-  const measured = await createCommitment({ code: codeDigest ?? folder, configFile, userId, out }, signal);
-  const { files, configDigest, commitment } = measured;
+  // An image, a guest or an enclave has its runtime inside.
+  const isRuntimeBound = options.runtime && codeDigest === undefined;
+  const request = { code: codeDigest ?? folder, configFile, isRuntimeBound, userId, out };
+  const measured = await createCommitment(request, signal);
+  const { files, runtime, configDigest, commitment } = measured;
   const codeCommitment = encodeCodeCommitment(measured.code);
   const manifest = files === undefined ? {} : { files: files.length, manifestFile: manifestPath(out) };
   return {
-    result: { commitment, codeCommitment, configDigest, bindingFile: out, ...manifest },
+    result: { commitment, codeCommitment, configDigest, runtime, bindingFile: out, ...manifest },
     lines: [
       `commitment ${commitment}`,
       `code ${codeCommitment}${files === undefined ? "" : `, ${files.length} files in ${manifestPath(out)}`}`,
       `config ${configDigest}`,
+      ...(runtime === undefined ? [] : [`runtime ${describeRuntime(runtime)}`]),
       `${out} holds the salts: keep it, nothing else opens the commitment`,
       `register it: surety agent register --commitment ${commitment}`,
       `or update: surety baid update AGENT_ID --binding ${out}`,
@@ -204,11 +211,12 @@ function addProveField(baid: Command): void {
       runAction(options.json, async ({ signal }) => {
         const file = readBindingFile(options.binding);
         const measured = await measureBinding(file, signal);
-        const fault = judgeBinding(file, measured, file.commitment);
-        if (fault?.code === "CONFIG_CHANGED") {
-          throw new SuretyError("BINDING_CONFIG_CHANGED", `Only the committed config has a proof: ${fault.detail}.`, {
+        // Changed code is no obstacle here, so that this one digest decides.
+        if (measured.configDigest !== file.configDigest) {
+          const fault = judgeBinding({ ...file, code: measured.code }, measured, file.commitment);
+          throw new SuretyError("BINDING_CONFIG_CHANGED", `Only the committed config has a proof: ${fault?.detail}.`, {
             values: { binding: options.binding },
-            next: fault.next,
+            next: fault?.next ?? "Restore the config.",
           });
         }
         const { code, userId, salt } = file;
@@ -267,6 +275,7 @@ async function* checkBinding(
   const fault = judgeBinding(file, measured, onChain);
   const found: readonly (readonly [name: string, code: string, detail: string])[] = [
     ["code", "CODE_CHANGED", describeCode(measured)],
+    ["runtime", "RUNTIME_CHANGED", measured.runtime === undefined ? "not bound" : describeRuntime(measured.runtime)],
     ["config", "CONFIG_CHANGED", `${Object.keys(measured.config).length} fields, ${measured.configDigest}`],
     ["recorded", "COMMITMENT_NONE", `the chain holds ${onChain}`],
     ["commitment", "COMMITMENT_OTHER", measured.commitment],
@@ -276,6 +285,9 @@ async function* checkBinding(
     yield holds(name, detail);
   }
 }
+
+const describeRuntime = ({ package: name, version, code, interpreter }: Runtime): string =>
+  `${name} ${version}, ${code}, on ${interpreter}`;
 
 function describeCode({ code, files }: MeasuredBinding): string {
   const digest = `${code.kind} ${code.digest}`;

@@ -21,6 +21,6 @@ export async function commitAgent(
   };
   writeFileSync(configFile, JSON.stringify(config, null, 2));
   const code = dirname(application.module);
-  return (await createCommitment({ code, configFile, userId: zeroHash, out: bindingPath(dir, name) }, signal))
-    .commitment;
+  const request = { code, configFile, isRuntimeBound: true, userId: zeroHash, out: bindingPath(dir, name) };
+  return (await createCommitment(request, signal)).commitment;
 }

@@ -3,7 +3,8 @@ import { expect } from "chai";
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Hex } from "viem";
+import { keccak256, type Hex } from "viem";
+import { createSigner } from "#protocol";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { createAuthenticator } from "../fixtures/authenticator.ts";
 import { CommandLine, type Ended } from "../fixtures/cli.ts";
@@ -66,7 +67,9 @@ describe("the guides for binding and verifying an agent", function () {
     const line = argumentsOf(blockOf(bind, "node"), true);
     const node = cli.surety([...line, "--json"]);
     await node.said(/"event":"bound"/);
-    await node.said(/local interface (http:\S+)/);
+    const [, url = ""] = await node.said(/local interface (http:\S+)/);
+    const card = await run(blockOf(verify, "card").replace("https://agent.example", url));
+    expect(card.stdout).to.include("ok    log key: ").and.to.include("ok    card key: ES256");
     expect((await node.interrupt()).code).to.equal(0);
     writeFileSync(join(dir, "code/app.mjs"), "export const createApplication = () => ({ capabilities: [], more: 1 });");
     expect((await cli.failure(...line))[1]).to.equal("NODE_CODE_CHANGED");
@@ -85,6 +88,21 @@ describe("the guides for binding and verifying an agent", function () {
     writeFileSync(join(dir, "signed.json"), JSON.stringify(await authenticator.sign(digest)));
     await run(blockOf(bind, "bound"));
     expect((await run(blockOf(verify, "verify"))).stdout).to.match(/OPERATOR/i);
+
+    // Its order: the log key of the guide is the agent's own, which the later steps still need, so that another one goes.
+    for (const [name, key] of [
+      ["old.key", keccak256("0x01")],
+      ["fresh.key", keccak256("0x02")],
+    ] as const) {
+      writeFileSync(join(dir, name), `${key}\n`, { mode: 0o600 });
+    }
+    writeFileSync(join(dir, "anybody.key"), `${world.agents[1]?.key}\n`, { mode: 0o600 });
+    const old = createSigner(keccak256("0x01"));
+    await run("surety agent grant 1 --new-key-file old.key --key-file owner.key");
+    const rotate = await run(blockOf(bind, "rotate").replace("0xLOG_KEY", old.address));
+    const ordered = /the digest (0x[0-9a-f]{64})/.exec(rotate.stdout)?.[1] as Hex;
+    writeFileSync(join(dir, "signed.json"), JSON.stringify(await authenticator.sign(ordered)));
+    expect((await run(blockOf(bind, "ordered"))).stdout).to.include("SignerRotation of agent 1");
   });
 
   it("disclose one field, which a stranger checks", async () => {

@@ -9,6 +9,7 @@ import { manifestText, type SuretyError } from "#protocol";
 import { readBindingFile, writeBindingFile } from "../../../node/identity/binding-file.ts";
 import { isCommittedModule, judgeBinding, measureBinding } from "../../../node/identity/binding.ts";
 import { measureCode, readConfigFile } from "../../../node/identity/measure.ts";
+import { ownRuntime } from "../../../node/identity/runtime.ts";
 
 const signal = new AbortController().signal;
 const config = { model: null, promptTemplate: null, toolPermissions: null, safetyPolicy: null, budgetPolicy: null };
@@ -123,6 +124,7 @@ describe("measuring an agent", () => {
       const parts = {
         ...{ codeFolder: join(dir, "code"), configFile: join(dir, "config.json"), configSecret: word("s") },
         ...{ userId: zeroHash, salt: word("salt"), code: { kind: "manifest", digest: zeroHash } as const },
+        runtime: await ownRuntime(signal),
       };
       const { code, configDigest, commitment } = await measureBinding(parts, signal);
       writeBindingFile(path(), { ...parts, code, configDigest, commitment });

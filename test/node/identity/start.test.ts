@@ -1,11 +1,12 @@
 import { expect } from "chai";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { keccak256, toHex, zeroHash, type Hex } from "viem";
 import type { SuretyError } from "#protocol";
 import { readBindingFile, writeBindingFile } from "../../../node/identity/binding-file.ts";
 import { measureBinding } from "../../../node/identity/binding.ts";
+import { ownRuntime } from "../../../node/identity/runtime.ts";
 import { checkStart, type StartRequest } from "../../../node/identity/start.ts";
 
 const signal = new AbortController().signal;
@@ -25,6 +26,7 @@ describe("an agent's start", () => {
     const parts = {
       ...{ codeFolder: join(dir, "code"), configFile: join(dir, "config.json"), configSecret: word("secret") },
       ...{ userId: zeroHash, salt: word("salt"), code: { kind: "manifest", digest: zeroHash } as const },
+      runtime: await ownRuntime(signal),
     };
     const { code, configDigest, commitment } = await measureBinding(parts, signal);
     writeBindingFile(join(dir, "binding.json"), { ...parts, code, configDigest, commitment });
@@ -52,6 +54,17 @@ describe("an agent's start", () => {
     expect(started.isBound).to.equal(false);
     expect(started.reason).to.match(/\w/);
   }
+
+  it("is refused under another version of what runs the code than the committed one", async () => {
+    const path = join(dir, "binding.json");
+    const text = readFileSync(path, "utf8");
+    const { runtime } = JSON.parse(text) as { runtime: { version: string; interpreter: string } };
+    for (const change of [{ version: "0.0.9" }, { interpreter: "v20.0.0" }, { lockfile: null }]) {
+      writeFileSync(path, JSON.stringify({ ...JSON.parse(text), runtime: { ...runtime, ...change } }), { mode: 0o600 });
+      await expectRefusal("NODE_RUNTIME_CHANGED");
+    }
+    writeFileSync(path, text, { mode: 0o600 });
+  });
 
   it("is bound when code, config and options are the committed ones", async () => {
     const start = await checkStart(request, signal);
