@@ -19,6 +19,8 @@ import { exportBundle } from "../scripts/audit/export.ts";
 import { auditSigner } from "../scripts/audit/responsibility.ts";
 import { verifyBundle } from "../scripts/audit/verify-bundle.ts";
 import { startLocalNetwork, type LocalNetwork } from "../test/fixtures/local-network.ts";
+import { elsewhere } from "./identity/elsewhere.ts";
+import { measureLogProof } from "./identity/log-proof.ts";
 import type { Bench, Result } from "./harness/report.ts";
 
 /** Verification of a binding as BAID's authors published it (arXiv 2512.17538); their prototype is not to be had here. */
@@ -31,7 +33,8 @@ export const bench: Bench = {
     const rounds = isQuick ? 20 : 200;
     const world = await startLocalNetwork(isQuick ? 10 : 40);
     try {
-      return [...(await measureAudit(world, rounds)), ...(await measureMaterial(rounds))];
+      const audit = await measureAudit(world, rounds);
+      return [...audit, ...(await measureMaterial(rounds)), ...(await measureLogProof(isQuick)), ...elsewhere()];
     } finally {
       await world.stop();
     }

@@ -1,23 +1,23 @@
-// `npm run bench -- NAME [--json] [--quick]`: one benchmark, as a table or as one JSON object. `--update` writes the committed
+// `npm run bench -- NAME [--json | --markdown] [--quick]`: one benchmark, as a table or as one JSON object. `--update` writes the committed
 // snapshot of its figures, `--check` fails where one has risen.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/checks/run-tool.ts";
-import { commitOf, describeMachine, renderTable, type Bench, type Report } from "./harness/report.ts";
+import { commitOf, describeMachine, renderMarkdown, renderTable, type Bench, type Report } from "./harness/report.ts";
 import { compare, snapshotOf, type Snapshot } from "./harness/snapshot.ts";
 
 const folder = join(root, "bench");
 const names = readdirSync(folder)
   .filter((file) => file.endsWith(".ts") && file !== "main.ts")
   .map((file) => file.slice(0, -".ts".length));
-const usage = `usage: npm run bench -- NAME [--json] [--quick] [--update | --check]\nbenchmarks: ${names.join(", ")}`;
+const usage = `usage: npm run bench -- NAME [--json | --markdown] [--quick] [--update | --check]\nbenchmarks: ${names.join(", ")}`;
 
 function readArguments() {
   const flag = { type: "boolean", default: false } as const;
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: flag, quick: flag, update: flag, check: flag },
+    options: { json: flag, markdown: flag, quick: flag, update: flag, check: flag },
   });
   const [name] = positionals;
   if (name === undefined || positionals.length > 1 || !names.includes(name)) throw new Error("name one benchmark");
@@ -55,7 +55,8 @@ async function main(): Promise<number> {
     profile: bench.profile,
     results,
   };
-  console.log(args.json ? JSON.stringify(report, null, 2) : renderTable(report));
+  const render = args.markdown ? renderMarkdown : renderTable;
+  console.log(args.json ? JSON.stringify(report, null, 2) : render(report));
   return 0;
 }
 

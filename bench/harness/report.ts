@@ -6,7 +6,8 @@ export interface Result {
   /** Stable, so that runs can be compared. */
   readonly id: string;
   readonly unit: string;
-  readonly value: number;
+  /** null = not measured in this run; the note says why. */
+  readonly value: number | null;
   /** What the design asks for; null = the design names none. */
   readonly goal: number | null;
   readonly better: "lower" | "higher";
@@ -38,7 +39,7 @@ export interface Report {
 }
 
 export function hasMetGoal({ value, goal, better }: Result): boolean | undefined {
-  if (goal === null) return undefined;
+  if (goal === null || value === null) return undefined;
   return better === "lower" ? value <= goal : value >= goal;
 }
 
@@ -58,6 +59,26 @@ export function describeMachine(): string {
   return `${cores[0]?.model.trim() ?? "unknown CPU"} × ${cores.length}, ${gibibytes} GiB, ${process.platform}, Node ${process.version}`;
 }
 
+const measured = ({ value, unit }: Result): string =>
+  value === null ? "–" : `${value.toLocaleString("en-US")} ${unit}`;
+
+/** The same report as a Markdown table. */
+export function renderMarkdown({ bench, commit, machine, profile, results }: Report): string {
+  const rows = results.map((result) => {
+    const isMet = hasMetGoal(result);
+    const goal = result.goal === null ? "" : result.goal.toLocaleString("en-US");
+    const peers = Object.entries(result.peers).map(([name, value]) => `${name} ${value.toLocaleString("en-US")}`);
+    const verdict = isMet === undefined ? "" : isMet ? "met" : "**missed**";
+    return [result.id, measured(result), goal, verdict, peers.join(" · "), result.note.replaceAll("|", "/")];
+  });
+  const head = [
+    ["figure", "value", "goal", "", "peers", "note"],
+    ["---", "---:", "---:", "---", "---", "---"],
+  ];
+  const lines = [...head, ...rows].map((row) => `| ${row.join(" | ")} |`);
+  return [`${bench} at ${commit}, ${profile}, ${machine}`, "", ...lines].join("\n");
+}
+
 /** The report as a table for people; a goal that was missed says so. */
 export function renderTable({ bench, commit, machine, profile, results }: Report): string {
   const number = (value: number | null) => (value === null ? "" : value.toLocaleString("en-US"));
@@ -66,7 +87,7 @@ export function renderTable({ bench, commit, machine, profile, results }: Report
     const peers = Object.entries(result.peers).map(([name, value]) => `${name} ${number(value)}`);
     return [
       result.id,
-      `${number(result.value)} ${result.unit}`,
+      measured(result),
       number(result.goal),
       isMet === undefined ? "" : isMet ? "met" : "MISSED",
       peers.join(" · "),

@@ -4,7 +4,7 @@ import type { Result } from "./report.ts";
 export type Snapshot = Readonly<Record<string, number>>;
 
 export function snapshotOf(results: readonly Result[]): Snapshot {
-  return Object.fromEntries(results.map(({ id, value }) => [id, value]));
+  return Object.fromEntries(results.flatMap(({ id, value }) => (value === null ? [] : [[id, value] as const])));
 }
 
 export interface Comparison {
