@@ -12,6 +12,7 @@ import {
   nameOfPurpose,
   type Subject,
 } from "./responsibility.ts";
+import { auditTabs } from "./tabs.ts";
 import { auditTransport } from "./transport.ts";
 
 export interface BoundEvent {
@@ -25,7 +26,7 @@ export interface UncheckedEvent {
 /**
  * Everything that the chain says of an agent, one line each, ended by the first that does not hold: who owns it, which keys
  * speak for it and as which peers, who answers for it, what it committed to, how its versions fold, how it would be
- * recovered, what is anchored of its logs, what it has at stake, and whether it was punished for two histories.
+ * recovered, what is anchored of its logs, what its tabs paid, what it has at stake, and whether it was punished for two histories.
  * @param disclosures fields of its config that somebody hands over with it
  */
 export async function* auditAgent(
@@ -58,6 +59,7 @@ export async function* auditAgent(
     subject,
     logs.map(({ args }) => args.signer),
   );
+  yield* auditTabs(subject);
   yield* auditStake(subject);
 }
 

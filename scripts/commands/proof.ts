@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { getAddress, type Hex } from "viem";
-import { stateGenesis, stateHeadAfter, SuretyError } from "#protocol";
+import { identityRegistryAbi, signerHashOf, stateGenesis, stateHeadAfter, SuretyError } from "#protocol";
 import { createLogStore } from "../../node/log/log-store.ts";
 import { openStore } from "../../node/store/sqlite.ts";
 import type { LogFile, ProofFile, StatementFile } from "../../zk/log/messages.ts";
@@ -18,6 +18,7 @@ import {
   parseUint,
   type CommonOptions,
 } from "../cli/options.ts";
+import { describeTabs, readTabPayments } from "../audit/tabs.ts";
 import { anchoredHeadAt, lastProvableSeq, readAnchoredHeads } from "../proof/anchored.ts";
 import { collectEntries } from "../proof/entries.ts";
 import { startProver, type Prover } from "../proof/prover.ts";
@@ -149,11 +150,15 @@ const checkCommand = () =>
             })) as { fault: string | null; programHash: string };
             verdicts.push({ file, ...answer });
           }
+          const tabs = await tabsOf(anchored.values(), connection);
           return {
-            result: { verdicts },
-            lines: verdicts.map(({ file, fault }) =>
-              fault === null ? `holds    ${file}` : `REFUSED  ${file}: ${fault}`,
-            ),
+            result: { verdicts, tabs },
+            lines: [
+              ...verdicts.map(({ file, fault }) =>
+                fault === null ? `holds    ${file}` : `REFUSED  ${file}: ${fault}`,
+              ),
+              ...tabs.map(({ agentId, detail }) => `beside   tabs of agent ${agentId}: ${detail}`),
+            ],
             isFailed: verdicts.some(({ fault }) => fault !== null),
           };
         });
@@ -182,6 +187,27 @@ async function anchoredEnds(
   const genesis = () => stateGenesis({ chainId, registry: contracts.identityRegistry, log });
   const headFrom = fromSeq === 0 ? genesis() : anchoredHeadAt(heads, fromSeq);
   return { proof, ends: { headFrom, fromSeq, headTo: anchoredHeadAt(heads, nextSeq), nextSeq } };
+}
+
+/** What the agents of the logs paid by tabs: their logs do not say it, so no proof counts it, and the chain does. */
+async function tabsOf(
+  proofs: Iterable<Anchored>,
+  { client, deployment }: Awaited<ReturnType<typeof connect>>,
+): Promise<{ agentId: bigint; detail: string }[]> {
+  const blockNumber = await client.getBlockNumber();
+  const agents = new Set<bigint>();
+  for (const { proof } of proofs) {
+    const args = [signerHashOf(getAddress(proof.log.log))] as const;
+    const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
+    agents.add(await client.readContract({ ...registry, functionName: "agentOfSigner", args }));
+  }
+  const subjects = [...agents].map((agentId) => ({ client, deployment, agentId, blockNumber }));
+  return Promise.all(
+    subjects.map(async (subject) => ({
+      agentId: subject.agentId,
+      detail: describeTabs(await readTabPayments(subject)),
+    })),
+  );
 }
 
 /** What is anchored has to be the head of these very entries: else the proof would be of something else, after minutes of work. */

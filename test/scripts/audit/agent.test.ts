@@ -9,6 +9,9 @@ import {
   ownerRecoveryAbi,
   purposes,
   signLogHeader,
+  structHash,
+  tabEscrowAbi,
+  testTokenAbi,
   typedDataDigest,
   uncheckedSignerOf,
   type BatchHeader,
@@ -53,6 +56,36 @@ describe("surety verify agent, of agents that did wrong or are in danger", () =>
     writeAs(world, agent, domain.identityRegistry, identityRegistryAbi as Abi, name, args);
   const inSlasher = (name: string, args: readonly unknown[]) =>
     writeAs(world, agentAt(1), domain.evidenceSlasher, evidenceSlasherAbi as Abi, name, args);
+
+  it("adds up what its tabs paid, by the escrow's claims, for the client and not for the provider", async function () {
+    this.timeout(60_000);
+    const [client, provider] = [agentAt(2), agentAt(3)];
+    const escrow = domain.tabEscrow;
+    const now = await latest();
+    const tab = {
+      ...{ clientAgentId: client.agentId, providerAgentId: provider.agentId, topic: 0n, token: domain.token },
+      ...{ mechanismHash: zeroHash, signerHash: client.signer.signerHash, expiry: now + 30 * DAY },
+      ...{ challengePeriod: DAY, salt: 1n },
+    };
+    const write = (agent: LocalAgent, address: Hex, abi: Abi, name: string, args: readonly unknown[]) =>
+      writeAs(world, agent, address, abi, name, args);
+    await write(client, domain.token, testTokenAbi as Abi, "mint", [client.address, 1_000n]);
+    await write(client, domain.token, testTokenAbi as Abi, "approve", [escrow, 1_000n]);
+    await write(client, escrow, tabEscrowAbi as Abi, "open", [tab, 1_000n]);
+    for (const [seq, paid] of [
+      [1n, 300n],
+      [2n, 420n],
+    ] as const) {
+      const voucher = { tabId: structHash("Tab", tab), seq, paid, satisfied: 0, unsatisfied: 0 };
+      const signature = client.signer.sign(typedDataDigest("Voucher", voucher, domain));
+      const args = [tab, voucher, client.address, signature, false];
+      await write(provider, escrow, tabEscrowAbi as Abi, "claim", args);
+    }
+    const lineOf = async (agent: LocalAgent) =>
+      (await audit(agent)).checks.find(({ name }) => name === "tabs")?.detail.split(";")[0];
+    expect(await lineOf(client)).to.equal(`1 opened as a client, 2 claims paid 420 of ${domain.token}`);
+    expect(await lineOf(provider)).to.equal("none opened as a client");
+  });
 
   it("fails an agent whose two headers of one seq cost it stake, names the transaction, and adds its later offences", async function () {
     this.timeout(60_000);
