@@ -6,7 +6,7 @@ import { CommandLine } from "../../test/fixtures/cli.ts";
 import { startLocalNetwork, type LocalNetwork } from "../../test/fixtures/local-network.ts";
 import { writeProvableLog, type ProvableLog } from "../../test/fixtures/provable-log.ts";
 import type { ProofFile } from "../log/messages.ts";
-import { cacheDir } from "./cache.ts";
+import { cacheDir, createStopwatch } from "./cache.ts";
 
 /** Two processes that read the compiled program, and one proof; on a busy machine minutes each. */
 const TIMEOUT_MS = 30 * 60_000;
@@ -30,8 +30,11 @@ describe("surety proof of a node's real log", function () {
     expect(collected.code, collected.stderr).to.equal(0);
     const rules = ["--limit", String(own.mostWei), "--budget", String(own.spentWei), "--salt", "77"];
     const out = ["-o", pathOf("proof.json"), "--data-dir", world.dir];
+    const proved = createStopwatch();
     const ended = await line.run("proof", "make", pathOf("range.json"), ...rules, ...out);
     expect(ended.code, ended.stderr).to.equal(0);
+    proved("surety proof make, a process with a warm cache");
+    for (const said of ended.stderr.matchAll(/^proved batch.*$/gm)) console.log(`      ${said[0]}`);
   });
   after(async () => {
     line.killAll();
@@ -61,7 +64,9 @@ describe("surety proof of a node's real log", function () {
       forge("key.json", () => ({ programHash: "5" })),
       forge("bytes.json", ({ proof }) => ({ proof: { ...proof, proof: proof.proof.slice(8) } })),
     ];
+    const checked = createStopwatch();
     const { code, result } = await check(files);
+    checked("surety proof check of five files, a process with a warm cache");
     expect(result.verdicts.map(({ fault }) => fault)).to.deep.equal([
       ...[null, "PROOF_STATEMENT", "PROOF_PUBLIC_VALUES", "PROOF_PROGRAM", "PROOF_FORM"],
     ]);

@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { bytesToHex, concat, hexToBigInt, keccak256, numberToHex, size, slice, type Abi, type Hex } from "viem";
 import { createIdentityChain } from "../../test/identity/setup.ts";
 import { groupIdOf, membershipMessageOf, operatorIdOf, scopeOf } from "../../contracts/protocol/index.ts";
+import { createStopwatch } from "./cache.ts";
 import { isKeyFresh } from "../generate-key.ts";
 import { endProver, proveMembership, type Membership } from "../semaphore/prove.ts";
 
@@ -57,7 +58,9 @@ describe("zero-knowledge operator credentials, with the real prover and verifier
     validUntil = (await chain.now()) + DAY;
     await publish(group.root);
     const signal = { scope, agentId: one, owner: owner.account.address, validUntil };
+    const proved = createStopwatch();
     membership = await proveMembership(ada, group, signal, contracts);
+    proved("the first membership proven");
   });
 
   after(endProver);
