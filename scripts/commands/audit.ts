@@ -5,11 +5,18 @@ import { purposes, SuretyError, topicIdOf } from "#protocol";
 import { readBundle, writeBundle } from "../audit/bundle.ts";
 import { runChecks } from "../audit/checks.ts";
 import { exportBundle } from "../audit/export.ts";
-import { auditSigner } from "../audit/responsibility.ts";
+import { adoptedSubject, auditSigner } from "../audit/responsibility.ts";
 import { verifyBundle } from "../audit/verify-bundle.ts";
 import { runAction } from "../cli/action.ts";
 import { connect } from "../cli/network.ts";
-import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
+import {
+  addNetworkOptions,
+  jsonOption,
+  parseAddress,
+  parseAgentId,
+  parseBytes32,
+  type CommonOptions,
+} from "../cli/options.ts";
 import { outcomeOf } from "./verify.ts";
 
 export function auditCommand(): Command {
@@ -59,15 +66,17 @@ export function auditCommand(): Command {
     .argument("<agentId>", "the agent's id", parseAgentId)
     .argument("<signer>", "ERC-7913 bytes, an address for a plain key, or their hash", parseSigner)
     .option("--at <time>", "ISO date or Unix seconds; default: the newest block", parseTime)
+    .option("--foreign <registry>", "the agent is one of this ERC-8004 registry, which is not ours", parseAddress)
     .option("--purpose <word>", "LOG, TRANSPORT, OPERATOR or RECOVERY; default: what it was bound for", parsePurpose)
     .addOption(jsonOption())
-    .action((agentId: bigint, signer: Hex, options: CommonOptions & { at?: number; purpose?: Hex }) =>
+    .action((agentId: bigint, signer: Hex, options: CommonOptions & { at?: number; purpose?: Hex; foreign?: Hex }) =>
       runAction(options.json, async ({ signal }) => {
         const { client, deployment } = await connect(options, signal);
         const { number: blockNumber, timestamp } = await client.getBlock();
         const { at: time = Number(timestamp), purpose } = options;
         const question = { signer, time, ...(purpose === undefined ? {} : { purpose }) };
-        const subject = { client, deployment, agentId, blockNumber };
+        const own = { client, deployment, agentId, blockNumber };
+        const subject = options.foreign === undefined ? own : await adoptedSubject(own, options.foreign);
         const when = new Date(time * 1000).toISOString();
         return outcomeOf(await runChecks(`${signer} for agent ${agentId} at ${when}`, auditSigner(subject, question)));
       }),

@@ -1,10 +1,11 @@
 import { expect } from "chai";
-import { keccak256, toHex, zeroHash, type Abi, type Hex } from "viem";
+import { keccak256, size, toHex, zeroHash, type Abi, type Hex } from "viem";
 import {
   anchorsAbi,
   createSigner,
   credentialsAbi,
   encodeIssuerPresentation,
+  foreignBindingsAbi,
   identityRegistryAbi,
   issuerCredentialsAbi,
   issuerIdOf,
@@ -15,7 +16,7 @@ import {
   topicIdOf,
   typedDataDigest,
 } from "#protocol";
-import { auditSigner } from "../../../scripts/audit/responsibility.ts";
+import { adoptedSubject, auditSigner } from "../../../scripts/audit/responsibility.ts";
 import { testAccount } from "../../../scripts/devnet/accounts.ts";
 import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
 import { readBundle, writeBundle } from "../../../scripts/audit/bundle.ts";
@@ -26,6 +27,7 @@ import { auditAgent } from "../../../scripts/audit/agent.ts";
 import { auditDeal } from "../../../scripts/audit/deal.ts";
 import { verifyBundle } from "../../../scripts/audit/verify-bundle.ts";
 import { dealEscrowAbi } from "#protocol";
+import { createAuthenticator } from "../../fixtures/authenticator.ts";
 import { startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 const topic = topicIdOf("data_analysis");
@@ -58,6 +60,16 @@ async function equip(world: LocalNetwork, index: number): Promise<void> {
     const args = [agentId, version, delta, deadline, signature];
     await as(contracts.identityRegistry, identityRegistryAbi as Abi, "updateCommitment", args);
   }
+  const window = { validFrom: 0, validUntil: 0, deadline };
+  const passkey = await createAuthenticator(contracts.webAuthnVerifier);
+  const { signer: passkeyBytes, signerHash } = passkey.created;
+  const purpose = purposes.operator;
+  const binding = { agentId, owner: agent.address, signerHash, purpose, ...window };
+  const proof = (await passkey.sign(typedDataDigest("SignerBinding", binding, domain))).signature;
+  const bound = [agentId, passkeyBytes, purpose, 0, 0, deadline, proof];
+  await as(contracts.identityRegistry, identityRegistryAbi as Abi, "bindSigner", bound);
+  const unchecked = [agentId, keccak256(toHex("an Ed25519 key")), 0, 0, deadline, toHex(1, { size: 64 })];
+  await as(contracts.identityRegistry, identityRegistryAbi as Abi, "bindUncheckedKey", unchecked);
   await as(contracts.ownerRecovery, ownerRecoveryAbi as Abi, "setRecovery", [agentId, 2, 86_400]);
   const anchor = (fromSeq: number, toSeq: number) => [agentId, fromSeq, toSeq, keccak256(toHex(fromSeq)), zeroHash];
   await as(contracts.anchors, anchorsAbi as Abi, "anchorLog", anchor(0, 63));
@@ -121,12 +133,22 @@ describe("the auditor", () => {
     const verdict = await verdictOf(text);
     expect(verdict.checks.filter(({ isOk }) => !isOk)).to.deep.equal([]);
     expect(exported.bundle.scores).to.have.length(1);
+    // A plain key, a passkey, and an Ed25519 key that the chain did not check.
+    expect(exported.bundle.signers.map((signer) => size(signer))).to.deep.equal([20, 84, 84]);
+    const details = verdict.checks.filter(({ name }) => name.startsWith("signer")).map(({ detail }) => detail);
+    expect(details.map((detail) => detail.split(", ").slice(1, 3))).to.deep.equal([
+      ...[
+        ["log", "valid"],
+        ["operator", "valid"],
+        ["transport", "valid"],
+      ],
+    ]);
     expect(verdict.checks.map(({ name }) => name)).to.deep.equal([
       "header",
       "owner",
       "wallet",
       "version chain",
-      `signer ${exported.bundle.signers[0]}`,
+      ...exported.bundle.signers.map((signer) => `signer ${signer}`),
       "credential",
       "recovery",
       "anchors",
@@ -208,7 +230,7 @@ describe("the auditor", () => {
     if (key === undefined) throw new Error("the network has no agent");
     expect([...lines.keys()]).to.deep.equal([
       ...["owner", "wallet", `signer ${key.address.toLowerCase()}`, "credential", "code and config", "version chain"],
-      ...["peer", "recovery", "stake", "forks"],
+      ...["peer", "recovery", "tabs", "stake", "forks"],
     ]);
     expect(lines.get("peer")).to.include(peerIdOf(key.signer.publicKey));
   });
@@ -248,6 +270,32 @@ describe("the auditor", () => {
     };
     expect(await judged(Number(after.timestamp))).to.deep.equal([false, "not revoked"]);
     expect(await judged(Number(after.timestamp) - 1)).to.deep.equal([true, "contract"]);
+  });
+
+  it("judges the signer of an agent of another registry by the bindings that it has here", async () => {
+    const { client, deployment } = world;
+    const { contracts, chainId } = deployment;
+    // To the bindings of foreign agents, our registry is one like any other.
+    const foreign = contracts.identityRegistry;
+    const agent = world.agents[3] as LocalAgent;
+    const as = (name: string, args: readonly unknown[]) =>
+      writeAs(world, agent, contracts.foreignBindings, foreignBindingsAbi as Abi, name, args);
+    const log = createSigner(keccak256(toHex("a foreign agent's log")));
+    await as("adopt", [foreign, agent.agentId]);
+    const number = { abi: foreignBindingsAbi, address: contracts.foreignBindings, functionName: "idOf" } as const;
+    const agentId = await client.readContract({ ...number, args: [foreign, agent.agentId] });
+    const window = { validFrom: 0, validUntil: 0, deadline: 2 ** 48 - 1 };
+    const binding = { agentId, owner: agent.address, signerHash: log.signerHash, purpose: purposes.log, ...window };
+    const domain = { ...contracts, chainId, identityRegistry: contracts.foreignBindings };
+    const proof = log.sign(typedDataDigest("SignerBinding", binding, domain));
+    await as("bindSigner", [agentId, log.address, purposes.log, 0, 0, window.deadline, proof]);
+    const { number: blockNumber, timestamp } = await client.getBlock();
+    const subject = { client, deployment, agentId: agent.agentId, blockNumber };
+    const question = { signer: log.address, time: Number(timestamp) };
+    const judge = async (about: typeof subject) => (await runChecks("signer", auditSigner(about, question))).isOk;
+    expect(await judge(await adoptedSubject(subject, foreign))).to.equal(true);
+    expect(await judge(subject), "our own registry knows nothing of it").to.equal(false);
+    expect(await judge(await adoptedSubject({ ...subject, agentId: 1n }, foreign)), "never adopted").to.equal(false);
   });
 
   it("re-derives an agent and each of its deals", async () => {
