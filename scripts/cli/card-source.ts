@@ -10,7 +10,7 @@ const KEYS_PATH = "/.well-known/jwks.json";
 /**
  * A card and its keys: from files, or from the agent's own origin. Addresses inside the card are not followed: whoever wrote it
  * would choose whom this machine asks.
- * @throws SuretyError USAGE_CARD_MISSING, CARD_UNREACHABLE
+ * @throws SuretyError USAGE_CARD_MISSING, USAGE_CARD_URL, CARD_UNREACHABLE
  */
 export async function readCard(
   source: string,
@@ -19,9 +19,17 @@ export async function readCard(
 ): Promise<CardEvidence> {
   const keys = keysFile === undefined ? undefined : readText(keysFile);
   if (!/^https?:\/\//.test(source)) return { card: readText(source), keys };
-  const url = new URL(source);
+  const url = parseUrl(source);
   const card = await fetchText(url.pathname === "/" ? new URL(CARD_PATH, url) : url, signal);
   return { card, keys: keys ?? (await fetchText(new URL(KEYS_PATH, url), signal)) };
+}
+
+function parseUrl(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new SuretyError("USAGE_CARD_URL", `${text} is no URL.`, {
+    values: { source: text },
+    next: "Name the agent's origin, such as https://agent.example, or a file with its card.",
+  });
 }
 
 async function fetchText(url: URL, signal: AbortSignal): Promise<string> {

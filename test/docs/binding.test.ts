@@ -18,7 +18,7 @@ const bind = blocksOf("bind-your-agent.md");
 const verify = blocksOf("verify-an-agent.md");
 
 describe("the guides for binding and verifying an agent", function () {
-  this.timeout(180_000);
+  this.timeout(400_000);
   const cli = new CommandLine();
   let world: LocalNetwork;
   let dir: string;
@@ -67,7 +67,7 @@ describe("the guides for binding and verifying an agent", function () {
     const line = argumentsOf(blockOf(bind, "node"), true);
     const node = cli.surety([...line, "--json"]);
     await node.said(/"event":"bound"/);
-    const [, url = ""] = await node.said(/local interface (http:\S+)/);
+    const [, url = ""] = await node.said(/local interface (http:[^\s;]+)/);
     const card = await run(blockOf(verify, "card").replace("https://agent.example", url));
     expect(card.stdout).to.include("ok    log key: ").and.to.include("ok    card key: ES256");
     expect((await node.interrupt()).code).to.equal(0);
@@ -130,6 +130,7 @@ describe("the guides for binding and verifying an agent", function () {
       "version chain",
       "peer",
       "recovery",
+      "tabs",
       "stake",
       "forks",
     ]) {

@@ -42,7 +42,8 @@ describe("a node and its agent's commitment", function () {
       writeFileSync(at(`${name}.key`), `${world.agents[index]?.key}\n`, { mode: 0o600 });
     }
     writeConfig({ perDayWei: "1" });
-    const request = { code: dirname(module_), configFile: at("agent.json"), userId: zeroHash, out: at("keep/b.json") };
+    const files = { configFile: at("agent.json"), out: at("keep/b.json") };
+    const request = { code: dirname(module_), ...files, isRuntimeBound: true, userId: zeroHash };
     ({ commitment } = await createCommitment(request, signal));
     const { rpcUrl, deployment } = world;
     const connection = { rpcUrl, deployment, endpoints: {}, client: await connectChain(rpcUrl, deployment, signal) };

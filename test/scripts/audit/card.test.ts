@@ -46,7 +46,7 @@ describe("surety verify card", () => {
   const selfOf = (id: bigint, by = signer): AgentSelf => ({
     ...{ agentId: id, name: "ada", chainId, identityRegistry: registry.address, address: by.address },
     ...{ token: registry.address, peerId: peerIdOf(by.publicKey), addresses: ["/ip4/127.0.0.1/tcp/4001"] },
-    ...{ capabilities: [], origin: () => "https://ada.example" },
+    ...{ capabilities: [], origin: () => "https://ada.example", shopUrl: undefined },
   });
   /** What the node serves, and its key set. */
   async function served(self: AgentSelf, secret = key, isLegacy = false): Promise<{ card: Json; keys: string }> {
