@@ -101,13 +101,14 @@ async function revoke(world: LocalNetwork, index: number): Promise<void> {
   await writeAs(world, agent, contracts.issuerCredentials, issuerCredentialsAbi as Abi, "revoke", args);
 }
 
-describe("the auditor", () => {
+describe("the auditor", function () {
+  this.timeout(120_000);
   let world: LocalNetwork;
   let exported: Export;
   let text: string;
 
   before(async function () {
-    this.timeout(60_000);
+    this.timeout(300_000);
     world = await startLocalNetwork(5);
     await world.rate(topic, [
       [0, 1, 100],
@@ -121,7 +122,7 @@ describe("the auditor", () => {
     exported = await exportBundle(world.client, world.deployment, 2n);
     text = writeBundle(exported.bundle);
   });
-  after(() => world.stop());
+  after(() => world?.stop());
 
   const verdictOf = (bundleText: string) => {
     const bundle = readBundle(bundleText);
