@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { getAddress, type Abi, type Address, type Hex } from "viem";
-import { packScoreQuery, topicIdOf, unpackLeaf, type Deal, type DomainContracts } from "#protocol";
+import { dealIdOf, packScoreQuery, topicIdOf, unpackLeaf, type Deal, type DomainContracts } from "#protocol";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { at, solveHonestly, TrustGraph, type Epoch } from "../reputation-contracts/trust-graph.ts";
 import {
@@ -30,6 +30,10 @@ interface Snippet {
   readonly openDeal: OpenDeal;
   readonly signDeal: SignDeal;
 }
+
+type Call = (...args: unknown[]) => Promise<unknown>;
+type Relay = Readonly<Record<"permitDeal" | "openPermitted" | "submitSigned" | "completeSigned", Call>>;
+const PERMIT2: Address = "0x000000000022D473030F116dDEE9F6B43aC78BA3";
 
 const page = readFileSync(join(root, "docs/embed-contracts.md"), "utf8");
 const blocks = new Map([...page.matchAll(/^```\w+ (\S+\.\w+)\n(.*?)^```$/gms)].map(([, name, text]) => [name, text]));
@@ -80,6 +84,35 @@ describe("the guide for embedding the contracts", function () {
     const consent = { signer: provider.account, signature: await signDeal(seller, deal, settlement.contracts) };
     await seeThrough(settlement, deal, await openDeal(buyer, deal, consent, settlement.contracts));
     chain.destroy();
+  });
+
+  it("pays by Permit2 and settles by signatures, which an account of neither side sends", async () => {
+    const { signDeal } = await load<Snippet>("open-with-viem.ts");
+    const relay = await load<Relay>("relay-with-viem.ts");
+    const settlement = await createSettlement();
+    const { viem, publicClient, client, provider, stranger, token, contracts, funding } = settlement;
+    const permit2 = await viem.deployContract("TestPermit2");
+    const bytecode = (await publicClient.getCode({ address: permit2.address })) as Hex;
+    await (await viem.getTestClient()).setCode({ address: PERMIT2, bytecode });
+    await token.write.approve([PERMIT2, 2n ** 256n - 1n], { account: client.account });
+    const wallets = [client.account, provider.account, stranger.address].map((account) =>
+      viem.getWalletClient(account),
+    );
+    const [buyer, seller, relayer] = await Promise.all(wallets);
+    const deal = await settlement.draftDeal(client, provider);
+    const consentOf = async ({ account }: typeof client, wallet: unknown) => ({
+      signer: account,
+      signature: await signDeal(wallet, deal, contracts),
+    });
+    const consents = [await consentOf(client, buyer), await consentOf(provider, seller)];
+    const payment = await relay.permitDeal(buyer, deal, funding.address, BigInt(deal.submitBy));
+    const before = await token.read.balanceOf([client.account]);
+    await relay.openPermitted(relayer, deal, consents, payment, funding.address);
+    expect(before - (await token.read.balanceOf([client.account]))).to.equal(deal.price);
+    await relay.submitSigned(seller, relayer, deal, DELIVERABLE, contracts);
+    await relay.completeSigned(buyer, relayer, deal, 80, contracts);
+    expect(await settlement.stateOf(dealIdOf(deal))).to.equal("Completed");
+    expect(await token.read.balanceOf([provider.account])).to.equal(deal.price);
   });
 
   it("deploys by Ignition, wired so that the escrow records and the epochs slash", async () => {

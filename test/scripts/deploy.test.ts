@@ -57,6 +57,10 @@ describe("deploySurety", () => {
 
     expect(await run()).to.deep.equal(deployment);
     expect(await sentCount()).to.equal(TRANSACTIONS);
+    const { rulingSlasher, ...older } = deployment.contracts;
+    expect(() => parseDeployment(JSON.stringify({ ...deployment, contracts: older })), rulingSlasher)
+      .to.throw("contracts.rulingSlasher is not an address")
+      .with.property("code", "DEPLOYMENT_INVALID");
   });
 
   async function expectWired({ contracts }: Deployment) {
@@ -69,7 +73,15 @@ describe("deploySurety", () => {
     expect(await ledger.read.epochLength()).to.equal(parameters.epochLengthSeconds);
     expect(await ledger.read.isRecorder([contracts.dealEscrow])).to.equal(true);
     expect(await ledger.read.isRecorder([deployer?.account.address ?? zeroAddress])).to.equal(false);
-    expect(await vault.read.isModule([contracts.reputationEpochs])).to.equal(true);
+    for (const module of ["reputationEpochs", "evidenceSlasher", "jurorPanel", "rulingSlasher"] as const)
+      expect(await vault.read.isModule([contracts[module]]), module).to.equal(true);
+    const slasher = await viem.getContractAt("RulingSlasher", contracts.rulingSlasher);
+    expect(getAddress(await slasher.read.arbitrator())).to.equal(contracts.jurorPanel);
+    expect(getAddress(await slasher.read.disputes())).to.equal(contracts.dealDisputes);
+    expect([await slasher.read.penalty(), await slasher.read.accuserBond()]).to.deep.equal([
+      parameters.publisherBondWei,
+      parameters.publisherBondWei,
+    ]);
     expect(getAddress(await vault.read.token())).to.equal(contracts.token);
     expect(getAddress(await vault.read.clock())).to.equal(contracts.trustLedger);
     expect(await vault.read.unbondingDelay()).to.equal(Number(parameters.unbondingDelaySeconds));
