@@ -67,12 +67,17 @@ export class TabClient {
     await this.#table.until(tabId, (sighting) => sighting.state !== "None", signal);
     // Over HTTP the first request brings the terms.
     if (request.origin !== undefined) return this.#table.clientTab(tabId);
-    const hello = await this.#request(record.peer, { type: "hello", tab, rules }, signal);
+    const hello = await this.#greet(record, signal);
     if (hello.kind !== "accept") {
       this.#table.wishClose(tabId);
       throw refused(tabId, `${hello.code}: ${hello.detail}`);
     }
     return this.#table.clientTab(tabId);
+  }
+
+  /** Tells the provider of a tab; to tell it twice changes nothing. */
+  async #greet({ peer, tab, rules }: ClientTab, signal: AbortSignal): Promise<Verdict<Uint8Array>> {
+    return await this.#request(peer, { type: "hello", tab, rules }, signal);
   }
 
   ask(tabId: Hex, spec: Uint8Array, signal: AbortSignal) {
@@ -87,6 +92,11 @@ export class TabClient {
     const depositWei = this.#table.sightingOf(tabId)?.depositWei ?? record.depositWei;
     if ((newest?.voucher.paid ?? 0n) + rules.priceWei > depositWei) throw exhausted(tabId, depositWei);
     if (record.wishesClose) throw refused(tabId, "it is being closed");
+    // The process may have died between the opening and the greeting.
+    if (newest === undefined) {
+      const hello = await this.#greet(record, signal);
+      if (hello.kind !== "accept") throw unanswered(tabId, seq, `${hello.code}: ${hello.detail}`);
+    }
     const task = { type: "task", tabId, seq, spec, ...(newest === undefined ? {} : { paid: newest }) } as const;
     const answer = await this.#request(peer, task, signal);
     if (answer.kind !== "accept") throw unanswered(tabId, seq, `${answer.code}: ${answer.detail}`);
