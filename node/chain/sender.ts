@@ -1,14 +1,14 @@
-import { encodeFunctionData, keccak256, type Hex, type LocalAccount, type TransactionReceipt } from "viem";
+import { encodeFunctionData, keccak256, type Hex, type LocalAccount } from "viem";
 import { SuretyError, type Signer } from "#protocol";
 import { accountOf } from "./account.ts";
-import { classifyBroadcastFault, withoutFunds } from "./broadcast-fault.ts";
+import { AccountView, type CallContent } from "./account-view.ts";
+import { withoutFunds } from "./broadcast-fault.ts";
 import { systemClock, withSignal } from "./clock.ts";
 import { unreachable, type ChainClient } from "./connect.ts";
 import { createVolatileFlights, type FlightStore } from "./flight-store.ts";
 import type { ChainSender, Clock, ContractCall, Head, Heads, MinedTransaction } from "./port.ts";
 import { revertDataOf, revertErrorOf } from "./revert.ts";
 import {
-  capFees,
   createSenderState,
   findEqual,
   raiseFees,
@@ -17,9 +17,7 @@ import {
   unminedOf,
   type Fees,
   type Flight,
-  type FlightSighting,
   type Form,
-  type Inclusion,
   type SenderEffect,
   type SenderEvent,
   type SenderRules,
@@ -46,8 +44,6 @@ export interface SenderOptions {
 const MAX_QUEUED = 1_024;
 /** Common pools keep 16 executable transactions an account without asking for more. */
 const MAX_IN_FLIGHT = 16;
-/** The state may move between estimate and block; a quarter covers a few cold slots. What is not used is not paid. */
-const GAS_MARGIN_PERCENT = 125n;
 /** Block time may stand still on a quiet local chain, so a receipt is looked for at least this often. */
 const RECEIPT_POLL_MS = 500;
 /** Looks in a row that the chain did not answer, before who waits is told; each has been retried by the client. */
@@ -67,7 +63,7 @@ export function createSender(options: SenderOptions): ChainSender {
 
 /** A call that was tried against the latest state, and what it may cost. */
 interface PreparedCall {
-  readonly content: Pick<Flight, "to" | "calldata" | "valueWei" | "functionName">;
+  readonly content: CallContent;
   readonly gas: bigint;
   readonly fees: Fees;
 }
@@ -79,6 +75,7 @@ class SerialSender implements ChainSender {
   readonly #client: ChainClient;
   readonly #heads: Heads;
   readonly #account: LocalAccount;
+  readonly #view: AccountView;
   readonly #clock: Clock;
   readonly #bumpAfterMs: number;
   readonly #rules: SenderRules;
@@ -87,7 +84,6 @@ class SerialSender implements ChainSender {
   #tail: Promise<unknown> = Promise.resolve();
   #queued = 0;
   readonly #waiters = new Map<number, Waiter>();
-  readonly #receipts = new Map<Hex, TransactionReceipt>();
   readonly #lifetime = new AbortController();
   #isLooking = false;
   #isLookDue = false;
@@ -101,6 +97,7 @@ class SerialSender implements ChainSender {
     this.#client = client;
     this.#heads = heads;
     this.#account = accountOf(signer);
+    this.#view = new AccountView(client, this.#account.address);
     this.#clock = clock;
     this.#bumpAfterMs = bumpAfterMs;
     this.#rules = {
@@ -156,7 +153,7 @@ class SerialSender implements ChainSender {
     const equal = call.isOnce === true ? findEqual(this.#state, content) : undefined;
     if (equal !== undefined) return this.#waiterOf(equal.nonce);
     while (unminedOf(this.#state).length >= MAX_IN_FLIGHT) await this.#pause(this.#heads.latest(), signal);
-    const prepared = { content, ...(await this.#prepare(content, signal)) };
+    const prepared = { content, ...(await this.#view.prepare(content, this.#rules.maxFeePerGasWei, signal)) };
     for (let round = 0; round < MAX_ROUNDS; round++) {
       const [nonce, mayOutbid] = await this.#claimNonce(signal);
       const waiter = await this.#tryLaunch(prepared, nonce, mayOutbid, signal);
@@ -184,7 +181,7 @@ class SerialSender implements ChainSender {
       this.#step({ kind: "launched", flight });
       // A look may find it mined before the node has answered.
       const waiter = this.#waiterOf(nonce);
-      const fault = await this.#broadcast(form, signal);
+      const fault = await this.#view.broadcast(form, signal);
       // Without an answer it may be in the pool or not; the next look tells, and sends it again.
       if (fault === undefined || fault.kind === "known" || fault.kind === "lost") return waiter;
       this.#step({ kind: "refused", nonce });
@@ -204,11 +201,12 @@ class SerialSender implements ChainSender {
    */
   async #claimNonce(signal: AbortSignal): Promise<[nonce: number, mayOutbid: boolean]> {
     if (this.#state.nextNonce !== undefined) return [this.#state.nextNonce, false];
-    const countAt = (blockTag: "latest" | "pending") =>
-      this.#ask(this.#client.getTransactionCount({ address: this.address, blockTag }), signal);
     const giveUpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
     for (;;) {
-      const [count, pending] = await Promise.all([countAt("latest"), countAt("pending")]);
+      const [count, pending] = await Promise.all([
+        this.#view.countAt("latest", signal),
+        this.#view.countAt("pending", signal),
+      ]);
       for (const flight of stranded(this.#state, count)) {
         this.#step({ kind: "refused", nonce: flight.nonce });
         this.#reject(flight.nonce, replacedBy(flight, this.address));
@@ -223,23 +221,6 @@ class SerialSender implements ChainSender {
     }
   }
 
-  async #prepare(content: PreparedCall["content"], signal: AbortSignal): Promise<{ gas: bigint; fees: Fees }> {
-    const estimates = Promise.all([this.#estimateGas(content), this.#client.estimateFeesPerGas()]);
-    try {
-      const [gas, { maxFeePerGas, maxPriorityFeePerGas }] = await withSignal(estimates, signal);
-      const fees = capFees({ maxFeePerGas, maxPriorityFeePerGas }, this.#rules.maxFeePerGasWei);
-      return { gas: (gas * GAS_MARGIN_PERCENT) / 100n, fees };
-    } catch (cause) {
-      signal.throwIfAborted();
-      const revertData = revertDataOf(cause);
-      throw revertData === undefined ? unreachable(cause) : revertErrorOf(content.functionName, revertData, cause);
-    }
-  }
-
-  #estimateGas({ to, calldata, valueWei }: Pick<Flight, "to" | "calldata" | "valueWei">): Promise<bigint> {
-    return this.#client.estimateGas({ account: this.address, to, data: calldata, value: valueWei });
-  }
-
   async #sign(
     { nonce, to, calldata, valueWei, gas }: Pick<Flight, "nonce" | "to" | "calldata" | "valueWei" | "gas">,
     fees: Fees,
@@ -248,16 +229,6 @@ class SerialSender implements ChainSender {
     const request = { type: "eip1559", chainId: this.#client.chain.id, ...content, ...fees } as const;
     const raw = await this.#account.signTransaction(request);
     return { raw, fees, hash: keccak256(raw) };
-  }
-
-  async #broadcast({ raw }: Form, signal: AbortSignal) {
-    try {
-      await withSignal(this.#client.sendRawTransaction({ serializedTransaction: raw }), signal);
-      return undefined;
-    } catch (cause) {
-      signal.throwIfAborted();
-      return { kind: classifyBroadcastFault(cause), cause };
-    }
   }
 
   // ---------------------------------------------------------------- looking, with every head and while somebody waits
@@ -313,64 +284,10 @@ class SerialSender implements ChainSender {
 
   async #lookOnce(signal: AbortSignal): Promise<void> {
     const headNumber = this.#heads.latest().number;
-    // Count before receipts: if a nonce was used by then, one of our forms has a receipt, or none ever will.
-    const count = await this.#ask(this.#client.getTransactionCount({ address: this.address }), signal);
-    const areMinedStill = await this.#areMinedStill(signal);
-    const sightings = new Map<number, FlightSighting>();
-    for (const flight of this.#state.flights) {
-      if (flight.mined !== undefined && areMinedStill) {
-        sightings.set(flight.nonce, { receipt: flight.mined, isPooled: false });
-      } else {
-        sightings.set(flight.nonce, await this.#sight(flight, count, signal));
-      }
-    }
+    const { count, sightings } = await this.#view.sightAll(this.#state.flights, signal);
     const effects = this.#step({ kind: "looked", look: { nowMs: this.#clock.nowMs(), headNumber, count, sightings } });
     for (const effect of effects) await this.#perform(effect, signal);
-    this.#receipts.clear();
-  }
-
-  /** One question for all: while the newest block with one of ours stands, the older ones do. */
-  async #areMinedStill(signal: AbortSignal): Promise<boolean> {
-    const mined = this.#state.flights.flatMap((flight) => flight.mined ?? []);
-    const newest = mined.reduce<Inclusion | undefined>(
-      (best, each) => (best === undefined || each.blockNumber > best.blockNumber ? each : best),
-      undefined,
-    );
-    if (newest === undefined) return true;
-    const reading = this.#client.getBlock({ blockNumber: newest.blockNumber }).catch((cause: unknown) => {
-      if (cause instanceof Error && cause.name === "BlockNotFoundError") return undefined;
-      throw cause;
-    });
-    return (await this.#ask(reading, signal))?.hash === newest.blockHash;
-  }
-
-  async #sight({ nonce, forms }: Flight, count: number, signal: AbortSignal): Promise<FlightSighting> {
-    for (const { hash } of forms.toReversed()) {
-      if (count > nonce) {
-        const receipt = await this.#ask(this.#findReceipt(hash), signal);
-        if (receipt === undefined) continue;
-        this.#receipts.set(hash, receipt);
-        const { blockNumber, blockHash } = receipt;
-        return { receipt: { hash, blockNumber, blockHash }, isPooled: false };
-      }
-      if (await this.#ask(this.#isKnown(hash), signal)) return { isPooled: true };
-    }
-    return { isPooled: false };
-  }
-
-  #findReceipt(hash: Hex): Promise<TransactionReceipt | undefined> {
-    return this.#client.getTransactionReceipt({ hash }).catch((cause: unknown) => {
-      if (cause instanceof Error && cause.name === "TransactionReceiptNotFoundError") return undefined;
-      throw cause;
-    });
-  }
-
-  async #isKnown(hash: Hex): Promise<boolean> {
-    const reading = this.#client.getTransaction({ hash }).catch((cause: unknown) => {
-      if (cause instanceof Error && cause.name === "TransactionNotFoundError") return undefined;
-      throw cause;
-    });
-    return (await reading) !== undefined;
+    this.#view.forgetReceipts();
   }
 
   #step(event: SenderEvent): readonly SenderEffect[] {
@@ -394,7 +311,7 @@ class SerialSender implements ChainSender {
       case "replaced":
         return this.#reject(effect.flight.nonce, replacedBy(effect.flight, this.address));
       case "rebroadcast":
-        await this.#broadcast(newestOf(effect.flight), signal);
+        await this.#view.broadcast(newestOf(effect.flight), signal);
         return;
       case "bump":
         return await this.#bump(effect.flight, signal);
@@ -407,7 +324,7 @@ class SerialSender implements ChainSender {
 
   /** A bump that fails changes nothing: an earlier form may be mined yet. */
   async #bump(flight: Flight, signal: AbortSignal): Promise<void> {
-    const market = await this.#ask(this.#client.estimateFeesPerGas(), signal);
+    const market = await this.#view.feesOfMarket(signal);
     const fees = raiseFees(newestOf(flight).fees, market, this.#rules.maxFeePerGasWei);
     const bumpAtMs = this.#clock.nowMs() + this.#bumpAfterMs;
     if (fees === undefined) {
@@ -416,16 +333,16 @@ class SerialSender implements ChainSender {
     }
     const form = await this.#sign(flight, fees);
     this.#step({ kind: "formed", nonce: flight.nonce, form, bumpAtMs });
-    await this.#broadcast(form, signal);
+    await this.#view.broadcast(form, signal);
   }
 
   async #revive(flight: Flight, signal: AbortSignal): Promise<void> {
-    const fault = await withSignal(this.#estimateGas(flight), signal).then(
+    const fault = await withSignal(this.#view.estimateGas(flight), signal).then(
       () => undefined,
       (cause: unknown) => cause,
     );
     signal.throwIfAborted();
-    if (fault === undefined) await this.#broadcast(newestOf(flight), signal);
+    if (fault === undefined) await this.#view.broadcast(newestOf(flight), signal);
     const revertData = revertDataOf(fault);
     if (revertData !== undefined) {
       this.#reject(flight.nonce, revertErrorOf(flight.functionName, revertData, fault));
@@ -447,39 +364,24 @@ class SerialSender implements ChainSender {
       raiseFees(fees, fees, this.#rules.maxFeePerGasWei) ?? fees,
     );
     this.#step({ kind: "filled", flight: { ...flight, ...content, forms: [...flight.forms, form] } });
-    await this.#broadcast(form, signal);
+    await this.#view.broadcast(form, signal);
   }
 
-  /** Tells who waits how it ended. A receipt has no reason: the call is run again on the state that its block left. */
+  /** Tells who waits how it ended. */
   async #settle(flight: Flight, hash: Hex, signal: AbortSignal): Promise<void> {
     const waiter = this.#waiters.get(flight.nonce);
     if (waiter === undefined) return;
-    const receipt = this.#receipts.get(hash) ?? (await this.#ask(this.#client.getTransactionReceipt({ hash }), signal));
+    const receipt = await this.#view.receiptOf(hash, signal);
     this.#waiters.delete(flight.nonce);
     const { blockNumber, gasUsed, logs, status } = receipt;
     if (status === "success") return waiter.resolve({ hash, blockNumber, gasUsed, logs, receipt });
-    // What stood in its way is there still, unless a later transaction of the same block removed it.
-    const { to, calldata: data, valueWei: value } = flight;
-    const replay = this.#client.call({ account: this.address, to, data, value, blockNumber });
-    const revertData = await withSignal(replay, signal).then(
-      () => "0x" as const,
-      (cause: unknown) => revertDataOf(cause) ?? "0x",
-    );
+    const revertData = await this.#view.reasonOf(flight, blockNumber, signal);
     waiter.reject(revertErrorOf(flight.functionName, revertData));
   }
 
   #reject(nonce: number, fault: unknown): void {
     this.#waiters.get(nonce)?.reject(fault);
     this.#waiters.delete(nonce);
-  }
-
-  async #ask<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-    try {
-      return await withSignal(answer, signal);
-    } catch (cause) {
-      signal.throwIfAborted();
-      throw unreachable(cause);
-    }
   }
 
   /** Until a head other than `seen`, or a little while on a chain that stands still. */
@@ -501,7 +403,7 @@ class SerialSender implements ChainSender {
 
 const newestOf = ({ forms }: Flight): Form => forms.at(-1) as Form;
 
-function contentOf(call: ContractCall): PreparedCall["content"] {
+function contentOf(call: ContractCall): CallContent {
   const { address: to, functionName, valueWei = 0n } = call;
   return { to, functionName, valueWei, calldata: encodeFunctionData(call) };
 }
