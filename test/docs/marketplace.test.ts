@@ -5,12 +5,23 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { BrowserProvider } from "ethers";
-import { type Address, type Hex } from "viem";
-import { dealIdOf, type Deal, type Share } from "#protocol";
+import { keccak256, toHex, type Address, type Hex } from "viem";
+import {
+  dealDigestOf,
+  dealIdOf,
+  dealStates,
+  providerBondFor,
+  purposes,
+  typedDataDigest,
+  type Deal,
+  type DomainContracts,
+  type Share,
+} from "#protocol";
 import { createIndexer } from "../../indexer/index.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { testDeployment } from "../fixtures/deployment.ts";
 import { createSettlement, DELIVERABLE, PRICE, signerAt } from "../settlement/fixture.ts";
+import { CURVE, finalizeFirstEpoch, PRICE as PRICED, TOPIC as PRICED_TOPIC } from "../settlement/priced-world.ts";
 
 interface WithViem {
   readonly sharesOf: (market: Address, feeBps: number) => Share[];
@@ -20,6 +31,12 @@ interface WithViem {
 interface WithEthers {
   readonly distribute: (anyone: unknown, escrow: string, deal: Deal, shares: Share[]) => Promise<void>;
   readonly rate: (client: unknown, registry: string, deal: Deal, stars: bigint) => Promise<void>;
+}
+interface Quarrel {
+  readonly withBond: (chain: unknown, deal: Deal, contracts: DomainContracts, scoreProof?: Hex) => Promise<Deal>;
+  readonly withArbiter: (deal: Deal, arbiter: Address) => Deal;
+  readonly dispute: (chain: unknown, wallet: unknown, deal: Deal, reason: Hex, c: DomainContracts) => Promise<void>;
+  readonly defend: (chain: unknown, wallet: unknown, deal: Deal, contracts: DomainContracts) => Promise<void>;
 }
 interface Listing {
   readonly listAgents: (
@@ -84,6 +101,60 @@ describe("the guide for marketplaces", function () {
     );
     expect(again).to.equal("refused");
     chain.destroy();
+  });
+
+  it("brings the bond that the curve asks for, which a ruling for the client pays to it", async () => {
+    const { withBond, withArbiter, dispute, defend } = await load<Quarrel>("quarrel-with-viem.ts");
+    const { world, curve } = await finalizeFirstEpoch(s.connection);
+    const { registry, ledger, token, accounts } = world;
+    const escrow = await s.viem.deployContract("DealEscrow", [registry.address, ledger.address, curve.address]);
+    const arbitrator = await s.viem.deployContract("TestArbitrator");
+    await arbitrator.write.setCost([7n]);
+    const contracts = { ...s.contracts, identityRegistry: registry.address, dealEscrow: escrow.address };
+    const [buyer, seller] = [
+      await s.viem.getWalletClient(s.client.account),
+      await s.viem.getWalletClient(s.provider.account),
+    ];
+    for (const [agentId, { account, signer }] of [[1n, s.client] as const, [2n, s.provider] as const]) {
+      const deadline = (await s.networkHelpers.time.latest()) + 3_600;
+      const window = { validFrom: 0, validUntil: 0, deadline };
+      const binding = {
+        agentId,
+        owner: accounts.owner,
+        signerHash: signer.signerHash,
+        purpose: purposes.log,
+        ...window,
+      };
+      const proof = signer.sign(typedDataDigest("SignerBinding", binding, contracts));
+      const args = [agentId, account, purposes.log, 0, 0, deadline, proof] as const;
+      await registry.write.bindSigner(args, { account: accounts.owner });
+      await token.write.mint([account, 100n * PRICED]);
+      await token.write.approve([escrow.address, 2n ** 256n - 1n], { account });
+    }
+    const drafted = await s.draftDeal(s.client, s.provider, {
+      topic: PRICED_TOPIC,
+      price: PRICED,
+      token: token.address,
+    });
+    const plain = { ...drafted, clientAgentId: 1n, providerAgentId: 2n };
+    const deal = withArbiter(await withBond(s.publicClient, plain, contracts), arbitrator.address);
+    expect(deal.providerBond).to.equal(providerBondFor(CURVE, PRICED, 0n));
+    const digest = dealDigestOf(deal, contracts);
+    const consent = ({ account, signer }: typeof s.client) => ({ signer: account, signature: signer.sign(digest) });
+    await escrow.write.open([deal, consent(s.client), consent(s.provider)], { account: s.client.account });
+    await escrow.write.submit([deal, DELIVERABLE], { account: s.provider.account });
+    const before = await token.read.balanceOf([s.client.account]);
+    await dispute(s.publicClient, buyer, deal, keccak256(toHex("It is in English.")), contracts);
+    await defend(s.publicClient, seller, deal, contracts);
+    await arbitrator.write.giveRuling([await arbitrator.read.disputeCount(), 1n]);
+    const disputes = await s.viem.getContractAt("DealDisputes", await escrow.read.disputes());
+    await disputes.write.resolve([deal], { account: s.stranger.address });
+    const after = await token.read.balanceOf([s.client.account]);
+    expect(after - before).to.equal(PRICED + deal.providerBond);
+    const [state] = await escrow.read.dealOf([dealIdOf(deal)]);
+    expect(dealStates[state]).to.equal("Resolved");
+    const unpriced = await withBond(s.publicClient, drafted, s.contracts);
+    expect(unpriced.providerBond, "this escrow has no curve").to.equal(0n);
   });
 
   it("lists agents with the feedback that deals stand behind", async () => {
