@@ -51,6 +51,8 @@ export interface AgentConfig {
   readonly maxArbitrationFeeWei: bigint | undefined;
   /** Arbiters that a shop may name in what this agent buys over HTTP; without an arbiter is always taken. */
   readonly arbiters: readonly ArbiterName[];
+  /** Key of an account that pays the gas of this agent's deals, as far as others may send for it; undefined = its own. */
+  readonly gasKey: Hex | undefined;
 }
 
 /** What a client may commit the agent to, in the token's smallest unit. */
@@ -128,6 +130,11 @@ export function readConfig(path: string): NodeConfig {
   const names = parsed.map(({ name }) => name);
   const twice = names.find((name, k) => names.indexOf(name) < k);
   if (twice !== undefined) throw invalid(path, `two agents are named ${twice}, and a name is a folder`);
+  // One sender a key: two would fight over its nonces.
+  const keys = parsed.flatMap(({ key, gasKey }) => (gasKey === undefined ? [key] : [key, gasKey]));
+  if (parsed.some(({ gasKey }) => keys.filter((key) => key === gasKey).length > 1)) {
+    throw invalid(path, "a gasKeyFile holds the key of another agent or of another's gas");
+  }
   return {
     rpcUrl: textOf(json, "rpcUrl", path),
     deployment: parseDeployment(readText(at(textOf(json, "deploymentFile", path)), "deployment")),
@@ -144,9 +151,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
   if (!isRecord(json)) throw invalid(path, "an agent is not an object");
   const name = textOf(json, "name", path);
   if (!/^[\w-]{1,64}$/.test(name)) throw invalid(path, `the name ${name} is not 1 to 64 letters, digits, - or _`);
-  const key = readText(at(textOf(json, "keyFile", path)), "key").trim();
-  if (!isHex(key) || key.length !== 66)
-    throw invalid(path, `the key file of ${name} does not hold 0x and 64 hex digits`);
+  const key = readKey(at(textOf(json, "keyFile", path)), `the key file of ${name}`, path);
   const application = json["application"];
   if (application !== undefined && !isRecord(application))
     throw invalid(path, `the application of ${name} is not an object`);
@@ -176,8 +181,18 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     shop: json["shop"] === undefined ? undefined : parseShop(json["shop"], name, path),
     webhooks: parseWebhooks(json["webhooks"] ?? [], name, path, at),
     maxArbitrationFeeWei: weiOf(json, "maxArbitrationFeeWei", path),
+    gasKey:
+      json["gasKeyFile"] === undefined
+        ? undefined
+        : readKey(at(textOf(json, "gasKeyFile", path)), `the gasKeyFile of ${name}`, path),
     arbiters: parseArbiters(listOf(json, "arbiters", path) ?? ["panel"], name, path),
   };
+}
+
+function readKey(file: string, what: string, path: string): Hex {
+  const key = readText(file, "key").trim();
+  if (!isHex(key) || key.length !== 66) throw invalid(path, `${what} does not hold 0x and 64 hex digits`);
+  return key;
 }
 
 function parseArbiters(names: readonly string[], name: string, path: string): ArbiterName[] {

@@ -213,7 +213,15 @@ async function compose(
   const depth = config.finalityDepth === undefined ? {} : { finalityDepth: config.finalityDepth };
   const gasCap = config.maxFeePerGasWei === undefined ? {} : { maxFeePerGasWei: config.maxFeePerGasWei };
   const sender = createSender({ client, heads, signer, flights, ...depth, ...gasCap, onFault: onFault("sender") });
+  const createRelay = (key: Hex) => {
+    const payer = createSigner(key);
+    const own = createFlightStore(store, deployment.chainId, payer.address);
+    const limits = { ...depth, ...gasCap, onFault: onFault("relay") };
+    return createSender({ client, heads, signer: payer, flights: own, ...limits });
+  };
   stops.push(() => sender.stop());
+  const relay = agent.gasKey === undefined ? undefined : createRelay(agent.gasKey);
+  stops.push(() => relay?.stop());
   const isJuror = createJuryReader({ client, deployment });
   const webhooks = new Webhooks({ store, endpoints: agent.webhooks, onFault: onFault("webhooks") });
   webhooks.start();
@@ -222,6 +230,7 @@ async function compose(
     ...{ store, transport, ...adapt(application), ...depth, fetchPurchase, onFault: onFault("settlement") },
     chain: createDealChain({
       ...{ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) },
+      ...(relay === undefined ? {} : { relay }),
       scoreProofOf: (deal, asked) => scoreProofOf(scores, deal, asked),
     }),
     onReceipt: (receipt) => announcer.receipt(receipt),

@@ -25,6 +25,11 @@ export interface DealChainOptions {
   readonly client: ChainClient;
   readonly heads: Heads;
   readonly sender: ChainSender;
+  /**
+   * Another account that sends, and pays the gas of, what our signature alone makes valid: openings by authorization,
+   * deliveries, ratings, parts, and all that anybody may call. Bonds, disputes and credits stay with `sender`.
+   */
+  readonly relay?: ChainSender;
   readonly deployment: Deployment;
   /** The sender's key: it also signs payments. */
   readonly signer: Signer;
@@ -48,6 +53,7 @@ interface Target<A extends Abi> {
   readonly address: Address;
   readonly abi: A;
 }
+type Speech = Extract<ChainStep, { kind: "submit" | "complete" | "releasePart" | "withdrawOffer" }>;
 type Escrow = Target<typeof dealEscrowAbi>;
 type Disputes = Target<typeof dealDisputesAbi>;
 
@@ -112,24 +118,27 @@ class ViemDealChain implements DealChain {
       case "approveBond":
         return await this.#bringBond(deal, signal);
       case "submit":
-        return await this.#send(this.#escrow, "submit", [deal, step.deliverableHash], signal);
       case "complete":
-        return await this.#send(this.#escrow, "complete", [deal, step.rating], signal);
       case "releasePart":
-        return await this.#send(this.#escrow, "releasePart", [deal, step.releasedWei], signal);
+      case "withdrawOffer":
+        return await this.#speak(step, agreement, signal);
       case "release":
       case "refund":
-      case "withdrawOffer":
-        return await this.#send(this.#escrow, step.kind, [deal], signal);
+        return await this.#relayed(this.#escrow, step.kind, [deal], signal);
       case "cancel":
-        return await this.#send(this.#escrow, "cancel", [deal, partyOf(step.client), partyOf(step.provider)], signal);
+        return await this.#relayed(
+          this.#escrow,
+          "cancel",
+          [deal, partyOf(step.client), partyOf(step.provider)],
+          signal,
+        );
       case "distribute":
-        return await this.#send(this.#escrow, "distribute", [deal, step.shares], signal);
+        return await this.#relayed(this.#escrow, "distribute", [deal, step.shares], signal);
       case "withdrawCredit":
         return await this.#send(this.#escrow, "withdrawCredit", [deal.token, address], signal);
       case "settle": {
         const { proposal, client, provider } = step.split;
-        return await this.#send(disputes, "settle", [deal, proposal, partyOf(client), partyOf(provider)], signal);
+        return await this.#relayed(disputes, "settle", [deal, proposal, partyOf(client), partyOf(provider)], signal);
       }
       case "dispute":
         return await this.#dispute(deal, step.reasonHash, signal);
@@ -138,13 +147,45 @@ class ViemDealChain implements DealChain {
         return await this.#send(disputes, "depositFee", [deal, false], signal, this.#checkFee(step.feeWei));
       case "createDispute":
       case "resolve":
-        return await this.#send(disputes, step.kind, [deal], signal);
+        return await this.#relayed(disputes, step.kind, [deal], signal);
       case "submitEvidence":
         return await this.#send(disputes, "submitEvidence", [deal, step.evidence], signal);
       case "appeal":
         return await this.#send(disputes, "appeal", [deal, step.disputeId], signal, this.#checkFee(step.feeWei));
       case "withdrawFeeCredit":
         return await this.#send(disputes, "withdrawCredit", [zeroAddress, address], signal);
+    }
+  }
+
+  /** What only a side itself may say: by its own call, or by its signature where another account sends it. */
+  async #speak(step: Speech, { deal, dealId }: Agreement, signal: AbortSignal): Promise<Hex> {
+    const escrow = this.#escrow;
+    const isRelayed = this.#options.relay !== undefined;
+    const signed = (digest: Hex) => partyOf(this.#sign(digest));
+    switch (step.kind) {
+      case "submit": {
+        const { deliverableHash } = step;
+        if (!isRelayed) return await this.#send(escrow, "submit", [deal, deliverableHash], signal);
+        const party = signed(typedDataDigest("DealSubmit", { dealId, deliverableHash }, this.#contracts));
+        return await this.#relayed(escrow, "submitFor", [deal, deliverableHash, party], signal);
+      }
+      case "complete": {
+        const { rating } = step;
+        if (!isRelayed) return await this.#send(escrow, "complete", [deal, rating], signal);
+        const party = signed(typedDataDigest("DealComplete", { dealId, rating }, this.#contracts));
+        return await this.#relayed(escrow, "completeFor", [deal, rating, party], signal);
+      }
+      case "releasePart": {
+        const { releasedWei: released } = step;
+        if (!isRelayed) return await this.#send(escrow, "releasePart", [deal, released], signal);
+        const party = signed(typedDataDigest("DealPartRelease", { dealId, released }, this.#contracts));
+        return await this.#relayed(escrow, "releasePartFor", [deal, released, party], signal);
+      }
+      case "withdrawOffer": {
+        if (!isRelayed) return await this.#send(escrow, "withdrawOffer", [deal], signal);
+        const party = signed(typedDataDigest("OfferWithdrawal", { dealId }, this.#contracts));
+        return await this.#relayed(escrow, "withdrawOfferFor", [deal, party], signal);
+      }
     }
   }
 
@@ -179,7 +220,7 @@ class ViemDealChain implements DealChain {
     const escrow = this.#escrow.address;
     const parties = [deal, partyOf(agreement.client), partyOf(agreement.provider)] as const;
     if (purchase !== undefined) {
-      return await this.#send(this.#escrow, "openWithAuthorization", [...parties, purchase.authorization], signal);
+      return await this.#relayed(this.#escrow, "openWithAuthorization", [...parties, purchase.authorization], signal);
     }
     const amount = deal.price + deal.clientBond;
     const proof = deal.epoch === 0 ? "0x" : ((await this.#options.scoreProofOf?.(deal, signal)) ?? "0x");
@@ -189,12 +230,13 @@ class ViemDealChain implements DealChain {
         : this.#send(this.#escrow, "openWithProof", [...parties, proof], signal, valueWei);
     if (deal.token === zeroAddress) return await open(amount);
     const allowance = await this.#payments.allowanceOf(deal.token, escrow, signal);
-    if (allowance >= amount) return await open();
+    // Who spends an allowance has to call by itself; with somebody to relay it, an authorization comes first.
+    if (allowance >= amount && (proof !== "0x" || this.#options.relay === undefined)) return await open();
     // The escrow takes a proof with an allowance, or with DealFunding's Permit2, and not with an authorization.
     const domain = proof === "0x" ? await this.#payments.authorizationDomainOf(deal.token, signal) : undefined;
     if (domain !== undefined) {
       const args = [...parties, this.#authorize(deal, domain)] as const;
-      return await this.#send(this.#escrow, "openWithAuthorization", args, signal);
+      return await this.#relayed(this.#escrow, "openWithAuthorization", args, signal);
     }
     let transaction: Hex = "0x";
     const pay = async () => void (transaction = await open());
@@ -243,11 +285,21 @@ class ViemDealChain implements DealChain {
     args: WriteArgs<A, F>,
     signal: AbortSignal,
     valueWei = 0n,
+    sender = this.#options.sender,
   ): Promise<Hex> {
-    const { sender, heads } = this.#options;
     const { hash } = await sender.send({ ...target, functionName, args, valueWei, isOnce: true }, signal);
-    await heads.refresh(signal);
+    await this.#options.heads.refresh(signal);
     return hash;
+  }
+
+  /** By whoever pays the gas: the call is valid whoever sends it. */
+  async #relayed<const A extends Abi, F extends WriteName<A>>(
+    target: Target<A>,
+    functionName: F,
+    args: WriteArgs<A, F>,
+    signal: AbortSignal,
+  ): Promise<Hex> {
+    return await this.#send(target, functionName, args, signal, 0n, this.#options.relay);
   }
 }
 

@@ -24,6 +24,7 @@ describe("the node's configuration file", () => {
     mkdirSync(join(dir, "keys"));
     writeFileSync(join(dir, "keys/seller"), `${key}\n`);
     writeFileSync(join(dir, "keys/short"), key.slice(0, -2));
+    writeFileSync(join(dir, "keys/gas"), `0x${"07".repeat(32)}`);
     writeFileSync(join(dir, "deployment.json"), JSON.stringify(deployment));
   });
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
@@ -64,6 +65,7 @@ describe("the node's configuration file", () => {
           publicUrl: undefined,
           maxArbitrationFeeWei: undefined,
           arbiters: ["panel"],
+          gasKey: undefined,
         },
       },
     ]);
@@ -81,6 +83,7 @@ describe("the node's configuration file", () => {
       webhooks: [{ url: "https://example.org/deals", secretFile: "hook.secret" }],
       maxArbitrationFeeWei: "300000000000000000",
       arbiters: [address(9), "panel"],
+      gasKeyFile: "keys/gas",
       publicUrl: "https://agent.example",
       clients: [
         { name: "model", tokenFile: "model.token", spending: { maxPriceWei: "5", budgetWei: "9" } },
@@ -99,6 +102,7 @@ describe("the node's configuration file", () => {
       provable,
       webhooks: __,
       maxArbitrationFeeWei: ___,
+      gasKeyFile: _____,
       clients: ____,
       ...rest
     } = full;
@@ -117,6 +121,7 @@ describe("the node's configuration file", () => {
       isProvable: provable,
       maxArbitrationFeeWei: 3n * 10n ** 17n,
       arbiters: [getAddress(address(9)), "panel"],
+      gasKey: `0x${"07".repeat(32)}`,
     };
     const application = { module: join(dir, "seller.ts"), options: { margin: 3 } };
     expect({ agents, graphqlUrl, apiToken }).to.deep.equal({
@@ -196,6 +201,8 @@ describe("the node's configuration file", () => {
       of({ keyFile: "keys/short" }),
       /key file of seller-1 does not hold 0x and 64 hex digits/,
     ],
+    ["a gas key that is too short", of({ gasKeyFile: "keys/short" }), /gasKeyFile of seller-1 does not hold 0x/],
+    ["a gas key that is the agent's", of({ gasKeyFile: "keys/seller" }), /gasKeyFile holds the key of another agent/],
     ["a listen that is no list", of({ listen: "/ip4/127.0.0.1/tcp/0" }), /listen is not a list of texts/],
     ["a bootstrap of numbers", of({ bootstrap: [1] }), /bootstrap is not a list of texts/],
     ["a publicUrl with a path", of({ publicUrl: "https://agent.example/a" }), /publicUrl of seller-1 is not an http/],

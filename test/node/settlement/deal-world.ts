@@ -83,12 +83,14 @@ export async function createDealWorld(agentCount = 2) {
   const heads = await watchHeads({ client, pollIntervalMs: 10 }, never);
   const chainTime = createChainTime(heads);
 
-  /** The escrow as one agent uses it. */
+  /** The escrow as one agent uses it. @param payer of the gas of what others may send for it */
   const senders: ChainSender[] = [];
-  const dealChainOf = (agent: TestAgent) => {
+  const dealChainOf = (agent: TestAgent, payer?: Signer) => {
     const sender = createSender({ client, heads, signer: agent.signer });
-    senders.push(sender);
-    return createDealChain({ client, heads, sender, deployment, signer: agent.signer, chainTime });
+    const relay = payer && createSender({ client, heads, signer: payer });
+    senders.push(sender, ...(relay === undefined ? [] : [relay]));
+    const options = { client, heads, sender, deployment, signer: agent.signer, chainTime };
+    return createDealChain({ ...options, ...(relay === undefined ? {} : { relay }) });
   };
 
   /** The tab escrow as one agent uses it. */

@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import type { Hex } from "viem";
-import { contentHashOf, dealStates, topicIdOf, type Receipt } from "#protocol";
+import { decodeFunctionData, isAddressEqual, parseEventLogs, type Hex } from "viem";
+import { contentHashOf, dealEscrowAbi, dealStates, topicIdOf, type Receipt } from "#protocol";
 import { createDeliverableExchange } from "../../../node/settlement/deliverables.ts";
 import { createSettlement, type Settlement, type SettlementOptions } from "../../../node/settlement/driver.ts";
 import type { DealChain, DealOutcome, Worker } from "../../../node/settlement/port.ts";
@@ -9,6 +9,7 @@ import type { Store } from "../../../node/store/port.ts";
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
 import type { Transport } from "../../../node/transport/port.ts";
 import { testKey } from "../../fixtures/log.ts";
+import { testSigner } from "../chain/test-chain.ts";
 import { createDealWorld, never, PRICE, REVIEW_SECONDS, spec, type DealWorld, type TestAgent } from "./deal-world.ts";
 
 const deliverable = new TextEncoder().encode("Bonjour.");
@@ -173,6 +174,43 @@ describe("settlement", function () {
     const allowance = await world.token.read.allowance([client.agent.signer.address, world.escrow.address]);
     expect(allowance).to.equal(0n);
     expect(provider.performed).to.have.length(1);
+  });
+
+  it("needs no ether of either side where other accounts pay the gas: opened, delivered and rated by signatures", async () => {
+    const [buyer, seller] = world.agents as [TestAgent, TestAgent];
+    const payers = [testSigner(6), testSigner(7)] as const;
+    const { networkHelpers, client: reader } = world;
+    for (const { signer } of [buyer, seller]) await networkHelpers.setBalance(signer.address, 0n);
+    const sent = async () =>
+      await Promise.all([buyer, seller].map(({ signer: { address } }) => reader.getTransactionCount({ address })));
+    const before = await sent();
+    const [client, provider] = [
+      await join(0, { chain: world.dealChainOf(buyer, payers[0]) }),
+      await join(1, { chain: world.dealChainOf(seller, payers[1]) }),
+    ];
+    await client.transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
+    const agreed = await agree();
+    provider.settlement.adopt(agreed.provider);
+    client.settlement.adopt(agreed.client);
+    for (const outcome of await bothOutcomes(client, provider, agreed.dealId)) {
+      expect(outcome).to.include({ state: "Completed", rating: 80 });
+    }
+    expect(await sent()).to.deep.equal(before);
+    const logs = await reader.getLogs({ address: world.escrow.address, fromBlock: 0n });
+    const steps = parseEventLogs({ abi: dealEscrowAbi, logs }).filter(
+      ({ args }) => "dealId" in args && args.dealId === agreed.dealId,
+    );
+    const calls = steps.map(async ({ transactionHash: hash }) => {
+      const { from, input } = await reader.getTransaction({ hash });
+      const { functionName } = decodeFunctionData({ abi: dealEscrowAbi, data: input });
+      return [functionName, payers.findIndex(({ address }) => isAddressEqual(address, from))];
+    });
+    expect(await Promise.all(calls)).to.deep.equal([
+      ["openWithAuthorization", 0],
+      ["submitFor", 1],
+      ["completeFor", 0],
+    ]);
+    expect([...client.faults, ...provider.faults]).to.deep.equal([]);
   });
 
   it("refunds the client by itself when the provider delivers nothing", async () => {
