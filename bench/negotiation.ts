@@ -1,11 +1,12 @@
 // Signed bids and deals between real processes over libp2p, without a chain: how long an award takes, what happens when the best bidder is
 // killed, and how the messages grow.
 import { checkMechanismProof, postedPriceOf, bondOf, solveMechanism } from "#protocol";
+import { withSignal } from "../node/chain/clock.ts";
 import { documentOf, marketScenarios } from "../node/mechanism-loop/index.ts";
 import { Sections } from "./harness/sections.ts";
 import type { Bench, Result } from "./harness/report.ts";
 import { Fleet } from "./negotiation/fleet.ts";
-import { deaths, type Death } from "./negotiation/follower.ts";
+import type { Death } from "./negotiation/follower.ts";
 import { createRequest, createRules, medianOf, round } from "./negotiation/request.ts";
 
 /** Followers, the design's goal for the median in milliseconds, and calls. */
@@ -19,8 +20,19 @@ const WARM_UP = 3;
 /** Kills in each phase. */
 const KILLS = 10;
 const QUICK_KILLS = 1;
+/** A process that kills itself is gone at once. */
+const DEATH_TIMEOUT_MS = 30_000;
 /** How often one proof is checked for its mean. */
 const CHECKS = 2_000;
+
+/** Phases of sealed bidding in which the best bidder dies; undefined: before anything is sent. */
+const phases: readonly (readonly [phase: string, death: Death | undefined])[] = [
+  ["before the call", undefined],
+  ["while it considers", "consider"],
+  ["after its sealed bid", "sent seal"],
+  ["when it is asked to open", "received open"],
+  ["when it has won", "received offer"],
+];
 
 type Goal = readonly [goal: number | null, better: Result["better"]];
 const figure = (id: string, unit: string, value: number, [goal, better]: Goal, note: string): Result => ({
@@ -37,9 +49,9 @@ export const bench: Bench = {
       const measure = () => measureSize(followers, goalMs, isQuick ? QUICK_CALLS : calls, sections.signal);
       results.push(...(await sections.measure(key, measure)));
     }
-    for (const death of deaths) {
-      const measure = () => measureDeath(death, isQuick ? QUICK_KILLS : KILLS, sections.signal);
-      results.push(...(await sections.measure(`best bidder killed, ${death}`, measure)));
+    for (const [phase, death] of phases) {
+      const measure = () => measureDeath(phase, death, isQuick ? QUICK_KILLS : KILLS, sections.signal);
+      results.push(...(await sections.measure(`best bidder killed, ${phase}`, measure)));
     }
     results.push(...measureProofs());
     sections.finish();
@@ -114,7 +126,12 @@ async function measureNetwork(fleet: Fleet, followers: number): Promise<Result[]
 }
 
 /** A network of eight whose best bidder dies by SIGKILL in one phase of sealed bidding, and comes back for the next call. */
-async function measureDeath(death: Death, kills: number, signal: AbortSignal): Promise<Result[]> {
+async function measureDeath(
+  phase: string,
+  death: Death | undefined,
+  kills: number,
+  signal: AbortSignal,
+): Promise<Result[]> {
   const best = 1;
   const fleet = await Fleet.start({ followers: 8 }, priceOf, signal);
   try {
@@ -125,7 +142,7 @@ async function measureDeath(death: Death, kills: number, signal: AbortSignal): P
     for (let k = 0; k < kills; k++) {
       quiet.push(await timeCall(fleet, true));
       const invited = fleet.invitees();
-      if (death === "call") await fleet.kill(best);
+      if (death === undefined) await fleet.kill(best);
       else await fleet.arm(best, death);
       try {
         times.push(await timeCall(fleet, true, invited));
@@ -134,20 +151,19 @@ async function measureDeath(death: Death, kills: number, signal: AbortSignal): P
         signal.throwIfAborted();
         console.error(`bench: ${String(fault)}`);
       }
-      if (fleet.isAlive(best)) throw new Error(`bench: the best bidder did not die at ${death}`);
+      await withSignal(fleet.death(best), AbortSignal.any([signal, AbortSignal.timeout(DEATH_TIMEOUT_MS)]));
       await fleet.revive(best);
     }
-    const phase = `best bidder killed, ${describe[death]}`;
     return [
       figure(
-        `${phase}: calls that end in a deal`,
+        `best bidder killed, ${phase}: calls that end in a deal`,
         "%",
         round((100 * completed) / kills),
         [100, "higher"],
         `${completed} of ${kills}; published 92 % (peer to peer), 45 % (central)`,
       ),
       figure(
-        `${phase}: time against an undisturbed call`,
+        `best bidder killed, ${phase}: time against an undisturbed call`,
         "×",
         round(medianOf(times) / medianOf(quiet), 2),
         [2, "lower"],
@@ -158,14 +174,6 @@ async function measureDeath(death: Death, kills: number, signal: AbortSignal): P
     await fleet.stop();
   }
 }
-
-const describe: Record<Death, string> = {
-  call: "before the call",
-  consider: "while it considers",
-  bid: "after its sealed bid",
-  open: "when it is asked to open",
-  offer: "when it has won",
-};
 
 /** What a follower spends on the proof that payments are optimal, under the rules of each built-in market. */
 function measureProofs(): Result[] {

@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Address } from "viem";
+import { withSignal } from "../../node/chain/clock.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { agentAccount } from "../../scripts/devnet/accounts.ts";
 import type { Invitee } from "../../node/negotiation/port.ts";
-import type { Death, Order, Report } from "./follower.ts";
+import type { Agreement } from "../../node/negotiation/port.ts";
+import type { Death, Order, Place, Report } from "./follower.ts";
 import { startParty, type Party } from "./party.ts";
 
 const followerPath = fileURLToPath(new URL("./follower.ts", import.meta.url));
@@ -20,8 +22,14 @@ interface Follower {
   readonly index: number;
   readonly child: ChildProcess;
   readonly ended: Promise<void>;
-  readonly peerId: string;
-  readonly addresses: readonly string[];
+  readonly place: Place;
+}
+
+/** How a call ended, as one process tells it; again after each of its restarts. */
+export interface Ending {
+  readonly index: number;
+  readonly agreement?: Agreement;
+  readonly code?: string;
 }
 
 export interface Usage {
@@ -30,14 +38,20 @@ export interface Usage {
   readonly bytes: number;
 }
 
-/** Clients in this process, followers in processes of their own; all of them agents of one registry. */
+/**
+ * Clients in this process, followers in processes of their own; all of them agents of one registry. Without a client the processes
+ * know each other, and call each other.
+ */
 export class Fleet {
   readonly clients: Party[] = [];
+  /** In the order heard. */
+  readonly endings: Ending[] = [];
   readonly #dir = mkdtempSync(join(tmpdir(), "surety-bench-"));
   readonly #registry: readonly Address[];
   readonly #priceOf: (index: number) => bigint;
   readonly #followers = new Map<number, Follower>();
   readonly #signal: AbortSignal;
+  readonly #watchers = new Set<() => void>();
 
   private constructor(agents: number, priceOf: (index: number) => bigint, signal: AbortSignal) {
     this.#registry = Array.from({ length: agents }, (_, index) => agentAccount(index).address);
@@ -75,11 +89,11 @@ export class Fleet {
 
   /** Those of these indices; by default all. */
   invitees(indices: readonly number[] = [...this.#followers.keys()].sort((a, b) => a - b)): Invitee[] {
-    return indices.map((index) => ({ agentId: BigInt(index + 1), peer: this.#follower(index).peerId }));
+    return indices.map((index) => ({ agentId: BigInt(index + 1), peer: this.#follower(index).place.peerId }));
   }
 
   /** Starts a follower, again if it has died, and makes it known to the clients. */
-  async revive(index: number): Promise<void> {
+  async revive(index: number, deadly?: Death): Promise<void> {
     this.#signal.throwIfAborted();
     const child = fork(followerPath, ["follow"], {
       serialization: "advanced",
@@ -92,29 +106,56 @@ export class Fleet {
       kind: "start",
       options: {
         ...{ index, registry: this.#registry, dir: this.#dir, price: this.#priceOf(index).toString() },
+        others: this.#peersOf(index).map(({ place }) => place),
+        ...(deadly === undefined ? {} : { deadly }),
       },
     } satisfies Order);
+    child.on("message", (report: Report) => {
+      if (report.kind !== "agreed" && report.kind !== "failed") return;
+      this.endings.push({ index, ...report });
+      for (const look of this.#watchers) look();
+    });
     const { peerId, addresses } = await ready.catch(async (fault: unknown) => {
       child.kill("SIGKILL");
       await ended;
       throw fault;
     });
-    this.#followers.set(index, { index, child, ended, peerId, addresses });
+    this.#followers.set(index, { index, child, ended, place: { peerId, addresses } });
+    for (const peer of this.#peersOf(index)) {
+      await this.#introduce(peer.child, { peerId, addresses });
+      // One that started at the same time was not there yet when this one was told of the others.
+      await this.#introduce(child, peer.place);
+    }
     for (const { transport } of this.clients) {
       await transport.learnAddresses(peerId, addresses);
-      const met = ask(child, "met", this.#signal);
-      child.send({ kind: "meet", peerId: transport.peerId, addresses: transport.addresses() } satisfies Order);
-      await met;
+      await this.#introduce(child, { peerId: transport.peerId, addresses: transport.addresses() });
       await transport.dial(addresses[0] as string, this.#signal);
     }
   }
 
   /** Tells a follower where to die; undefined: nowhere. */
-  async arm(index: number, at: Exclude<Death, "call"> | undefined): Promise<void> {
+  async arm(index: number, at: Death | undefined): Promise<void> {
     const { child } = this.#follower(index);
     const armed = ask(child, "armed", this.#signal);
     child.send({ kind: "die", at } satisfies Order);
     await armed;
+  }
+
+  /** Looked at again with each ending that is heard. @returns the first answer that is not undefined */
+  until<T>(answer: () => T | undefined): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<T>();
+    const look = () => {
+      const found = answer();
+      if (found !== undefined) resolve(found);
+    };
+    this.#watchers.add(look);
+    look();
+    return withSignal(promise, this.#signal).finally(() => this.#watchers.delete(look));
+  }
+
+  /** Has a follower call others for sealed bids. */
+  call(index: number, invitees: readonly Invitee[], revealWithinMs: number): void {
+    this.#follower(index).child.send({ kind: "call", invitees, revealWithinMs } satisfies Order);
   }
 
   async kill(index: number): Promise<void> {
@@ -160,6 +201,18 @@ export class Fleet {
     }
     for (const client of this.clients) await client.stop();
     rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  async #introduce(child: ChildProcess, place: Place): Promise<void> {
+    const met = ask(child, "met", this.#signal);
+    child.send({ kind: "meet", ...place } satisfies Order);
+    await met;
+  }
+
+  /** Other followers that live, where there is no client through which all goes. */
+  #peersOf(index: number): Follower[] {
+    if (this.clients.length > 0) return [];
+    return [...this.#followers.values()].filter((other) => other.index !== index && this.isAlive(other.index));
   }
 
   #follower(index: number): Follower {

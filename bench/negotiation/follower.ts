@@ -1,30 +1,44 @@
-// A follower as a process of its own: it bids its price, and dies by SIGKILL where it is told to.
+// An agent as a process of its own: it bids its price, calls for bids where it is told to, and dies by SIGKILL where it is told to.
 import { createHash } from "node:crypto";
 import type { Address } from "viem";
-import { accept, ignore } from "#protocol";
+import { accept, ignore, type NegotiationMessage } from "#protocol";
+import type { Agreement, Invitee } from "../../node/negotiation/port.ts";
 import { startParty } from "./party.ts";
+import { createRequest, createRules } from "./request.ts";
 
-/** Where the best bidder dies: nothing of its own is told to anybody, as by a power cut. */
-export const deaths = ["call", "consider", "bid", "open", "offer"] as const;
-export type Death = (typeof deaths)[number];
+/** Where it dies, telling nobody: as soon as it considers a call, has sent a message, or is about to judge one. */
+export type Death = "consider" | `${"sent" | "received"} ${NegotiationMessage["type"]}`;
 
 export interface FollowerOptions {
   readonly index: number;
   readonly price: string;
   readonly registry: readonly Address[];
   readonly dir: string;
+  /** Where others are reached: known before it takes up what it left, as a node knows its bootstrap peers. */
+  readonly others: readonly Place[];
+  /** Where it dies from its first moment on. */
+  readonly deadly?: Death;
+}
+
+export interface Place {
+  readonly peerId: string;
+  readonly addresses: readonly string[];
 }
 
 /** What the parent says. */
 export type Order =
   | { readonly kind: "start"; readonly options: FollowerOptions }
-  | { readonly kind: "meet"; readonly peerId: string; readonly addresses: readonly string[] }
+  | ({ readonly kind: "meet" } & Place)
+  | { readonly kind: "call"; readonly invitees: readonly Invitee[]; readonly revealWithinMs: number }
   | { readonly kind: "die"; readonly at: Death | undefined }
   | { readonly kind: "usage" };
 
 /** What the follower says. */
 export type Report =
-  | { readonly kind: "ready"; readonly peerId: string; readonly addresses: readonly string[] }
+  | ({ readonly kind: "ready" } & Place)
+  /** On either side; again after each restart. */
+  | { readonly kind: "agreed"; readonly agreement: Agreement }
+  | { readonly kind: "failed"; readonly code: string }
   | { readonly kind: "met" }
   | { readonly kind: "armed" }
   | { readonly kind: "usage"; readonly cpuMs: number; readonly messages: number; readonly bytes: number };
@@ -50,11 +64,11 @@ export const skillOf = (index: number): number => 1 + (index % SKILLS);
 const die = () => process.kill(process.pid, "SIGKILL");
 const tell = (report: Report) => process.send?.(report);
 
-async function follow({ index, price, registry, dir }: FollowerOptions): Promise<void> {
-  let deadly: Death | undefined;
+async function follow({ index, price, registry, dir, others, deadly: first }: FollowerOptions): Promise<void> {
+  let deadly = first;
   const specs = new Map<string, Uint8Array>();
   const party = await startParty({
-    ...{ index, registry, dir },
+    ...{ index, registry, dir, others },
     bidder: {
       consider({ spec }) {
         if (deadly === "consider") die();
@@ -62,11 +76,13 @@ async function follow({ index, price, registry, dir }: FollowerOptions): Promise
         return Promise.resolve(isAble ? { price: BigInt(price), quality: 50n } : undefined);
       },
     },
-    onAgreed: ({ dealId, spec }) => void specs.set(dealId, spec),
+    onAgreed(agreement) {
+      specs.set(agreement.dealId, agreement.spec);
+      tell({ kind: "agreed", agreement });
+    },
+    onFailed: (code) => tell({ kind: "failed", code }),
     onMessage(type, direction) {
-      const isBid = direction === "sent" && (type === "bid" || type === "seal") && deadly === "bid";
-      const isAsked = direction === "received" && type === deadly && (type === "open" || type === "offer");
-      if (isBid || isAsked) die();
+      if (`${direction} ${type}` === deadly) die();
     },
   });
   await party.transport.serve(PERFORM_PROTOCOL, (body) => {
@@ -84,6 +100,9 @@ async function follow({ index, price, registry, dir }: FollowerOptions): Promise
     if (order.kind === "meet") {
       await party.transport.learnAddresses(order.peerId, order.addresses);
       tell({ kind: "met" });
+    } else if (order.kind === "call") {
+      const request = createRequest(createRules(true, order.revealWithinMs), order.invitees);
+      await party.negotiator.callForBids(request, new AbortController().signal);
     } else if (order.kind === "die") {
       deadly = order.at;
       tell({ kind: "armed" });

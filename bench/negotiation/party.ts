@@ -41,20 +41,24 @@ export interface PartyOptions {
   readonly registry: readonly Address[];
   /** Folder of its store, which outlives the process. */
   readonly dir: string;
+  /** Known before anything is taken up that was left. */
+  readonly others?: readonly { readonly peerId: string; readonly addresses: readonly string[] }[];
   readonly bidder?: Bidder;
+  readonly onFailed?: (code: string) => void;
   readonly onAgreed?: (agreement: Agreement) => void;
   /** A negotiation message of this type is about to be judged, or has been sent. */
   readonly onMessage?: (type: string, direction: "received" | "sent") => void;
 }
 
 export async function startParty(options: PartyOptions): Promise<Party> {
-  const { index, registry, dir, bidder, onAgreed, onMessage } = options;
+  const { index, registry, dir, others = [], bidder, onAgreed, onFailed, onMessage } = options;
   const { key } = agentAccount(index);
   const signer = createSigner(key);
   const agentId = BigInt(index + 1);
   const traffic: Traffic = { messages: 0, bytes: 0 };
   const transport = watch(await createLibp2pTransport({ privateKey: key }), traffic, onMessage);
   await transport.start();
+  for (const { peerId, addresses } of others) await transport.learnAddresses(peerId, addresses);
   const store = openStore(join(dir, `agent-${agentId}.sqlite`));
   const negotiator = createNegotiator({
     ...{ agentId, signer, contracts, transport, store },
@@ -63,6 +67,7 @@ export async function startParty(options: PartyOptions): Promise<Party> {
     random: () => BigInt(bytesToHex(randomBytes(32))),
     ...(bidder === undefined ? {} : { bidder }),
     onAgreed: (agreement) => onAgreed?.(agreement),
+    onFailed: (_call, code) => onFailed?.(code),
     onFault(fault) {
       console.error(fault);
     },

@@ -9,11 +9,11 @@ export const RESERVE = 1_000_000n;
 /** So long that no call of a benchmark ends by it: what ends a bidding early is measured. */
 const BIDDING_MS = 60_000;
 
-/** A second price; sealed, as `surety mechanism new` drafts it, or with open bids. */
-export function createRules(isSealed: boolean): MechanismDocument {
+/** A second price; sealed, as `surety mechanism new` drafts it unless more time is given to open bids, or with open bids. */
+export function createRules(isSealed: boolean, revealWithinMs?: number): MechanismDocument {
   const draft = draftMechanism({ name: "Benchmark", topics: [TOPIC], rule: "scored-second-price" });
   const { award, deadlines } = draft;
-  if (isSealed) return draft;
+  if (isSealed) return revealWithinMs === undefined ? draft : { ...draft, deadlines: { ...deadlines, revealWithinMs } };
   return { ...draft, award: { ...award, isSealed }, deadlines: { ...deadlines, revealWithinMs: 0 } };
 }
 
