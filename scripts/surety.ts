@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   indexer: async () => (await import("./commands/indexer.ts")).indexerCommand(),
   agent: async () => (await import("./commands/agent.ts")).agentCommand(),
   baid: async () => (await import("./commands/baid.ts")).baidCommand(),
+  batch: async () => (await import("./commands/batch.ts")).batchCommand(),
   stake: async () => (await import("./commands/stake.ts")).stakeCommand(),
   token: async () => (await import("./commands/token.ts")).tokenCommand(),
   proof: async () => (await import("./commands/proof.ts")).proofCommand(),

@@ -38,7 +38,9 @@ export async function measureLogProof(isQuick: boolean): Promise<Result[]> {
   if (!existsSync(join(root, "zk/node_modules/o1js/package.json"))) {
     return absent("not measured: the provers are not installed; npm run zk:setup");
   }
-  const cacheDir = process.env["SURETY_ZK_CACHE"] ?? join(root, "zk/cache/log-compliance");
+  const kept = join(root, "zk/cache/log-compliance");
+  // Only whole caches stand there; what this run compiles may be cut short.
+  const cacheDir = process.env["SURETY_ZK_CACHE"] ?? (existsSync(kept) ? kept : join(root, "cache/bench/zk"));
   mkdirSync(cacheDir, { recursive: true });
   const said: string[] = [];
   const signal = new AbortController().signal;

@@ -1,6 +1,6 @@
 import { keccak256, zeroAddress, type Hex, type PublicClient } from "viem";
 import { identityRegistryAbi, nextHead, purposes, type Deployment, type Disclosure } from "#protocol";
-import { check, fails, holds, type Check } from "./checks.ts";
+import { check, dateOf, fails, holds, type Check } from "./checks.ts";
 import { readEvents } from "./logs.ts";
 import {
   auditAnchors,
@@ -8,7 +8,6 @@ import {
   auditCredential,
   auditRecovery,
   auditStake,
-  dateOf,
   nameOfPurpose,
   type Subject,
 } from "./responsibility.ts";

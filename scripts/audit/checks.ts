@@ -10,6 +10,14 @@ export const holds = (name: string, detail: string): Check => ({ name, isOk: tru
 export const fails = (name: string, detail: string): Check => ({ name, isOk: false, detail });
 export const check = (name: string, isOk: boolean, detail: string): Check => ({ name, isOk, detail });
 
+/** Seconds since 1970 as a date that people read; what no calendar has, as a number. 0 = no end. */
+export function dateOf(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  if (seconds === 0) return "no end";
+  // A stranger's uint48 reaches beyond JavaScript's dates: an audit that threw there would be one that never fails.
+  return Number.isNaN(date.getTime()) ? `second ${seconds}` : date.toISOString();
+}
+
 /** An audit's result: every check up to the first that fails, which ends it. */
 export interface Verdict {
   readonly subject: string;

@@ -13,11 +13,8 @@ import {
   type Deployment,
   type Disclosure,
 } from "#protocol";
-import { check, fails, holds, type Check } from "./checks.ts";
+import { check, dateOf, fails, holds, type Check } from "./checks.ts";
 import { readEvents } from "./logs.ts";
-
-/** Seconds since 1970 as a date that people read. */
-export const dateOf = (seconds: number): string => (seconds === 0 ? "no end" : new Date(seconds * 1000).toISOString());
 
 /** One agent at one block. */
 export interface Subject {

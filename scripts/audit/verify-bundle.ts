@@ -28,7 +28,7 @@ import {
   versionSlot,
 } from "#protocol";
 import type { Bundle, BundledScore, ProvenContracts } from "./bundle.ts";
-import { check, fails, holds, type Check } from "./checks.ts";
+import { check, dateOf, fails, holds, type Check } from "./checks.ts";
 import { logsOf, verifyIdentity, type verifierNames, type Words } from "./verify-identity.ts";
 
 /** The bundle does not prove what a check needs. */
@@ -75,8 +75,7 @@ export function* verifyBundle(bundle: Bundle, blockHash: Hex): Generator<Check, 
   const header = decodeHeader(bundle.header);
   if (header.kind !== "accept") return yield fails("header", header.detail);
   const { hash, number, stateRoot, timestamp } = header.value;
-  const when = new Date(timestamp * 1000).toISOString();
-  yield check("header", hash === blockHash, `block ${number} of ${when} hashes to ${hash}`);
+  yield check("header", hash === blockHash, `block ${number} of ${dateOf(timestamp)} hashes to ${hash}`);
   const nodes = new NodeSet(bundle.nodes);
   const words = wordsOf(bundle, nodes, stateRoot);
   try {

@@ -2,8 +2,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { isHex, type Hex } from "viem";
 import { purposes, SuretyError, topicIdOf } from "#protocol";
+import { auditBatched } from "../audit/batch.ts";
 import { readBundle, writeBundle } from "../audit/bundle.ts";
-import { runChecks } from "../audit/checks.ts";
+import { dateOf, runChecks } from "../audit/checks.ts";
 import { exportBundle } from "../audit/export.ts";
 import { adoptedSubject, auditSigner } from "../audit/responsibility.ts";
 import { verifyBundle } from "../audit/verify-bundle.ts";
@@ -17,6 +18,7 @@ import {
   parseBytes32,
   type CommonOptions,
 } from "../cli/options.ts";
+import { readEvidence } from "./batch.ts";
 import { outcomeOf } from "./verify.ts";
 
 export function auditCommand(): Command {
@@ -77,8 +79,23 @@ export function auditCommand(): Command {
         const question = { signer, time, ...(purpose === undefined ? {} : { purpose }) };
         const own = { client, deployment, agentId, blockNumber };
         const subject = options.foreign === undefined ? own : await adoptedSubject(own, options.foreign);
-        const when = new Date(time * 1000).toISOString();
+        const when = dateOf(time);
         return outcomeOf(await runChecks(`${signer} for agent ${agentId} at ${when}`, auditSigner(subject, question)));
+      }),
+    );
+  addNetworkOptions(audit.command("batched"))
+    .description("whether an issuer's batch binds a signer to an agent at a time")
+    .argument("<evidence>", "the binding's file, as `surety batch anchor` wrote it")
+    .option("--at <time>", "ISO date or Unix seconds; default: the newest block", parseTime)
+    .addOption(jsonOption())
+    .action((file: string, options: CommonOptions & { at?: number }) =>
+      runAction(options.json, async ({ signal }) => {
+        const evidence = readEvidence(file);
+        const { client, deployment } = await connect(options, signal);
+        const { number: blockNumber, timestamp } = await client.getBlock();
+        const { at: time = Number(timestamp) } = options;
+        const subject = `binding ${evidence.binding.index} of ${evidence.root}`;
+        return outcomeOf(await runChecks(subject, auditBatched({ client, deployment, blockNumber }, evidence, time)));
       }),
     );
   return audit;

@@ -1,4 +1,4 @@
-import { keccak256, stringToHex, zeroAddress, type Abi, type Hex } from "viem";
+import { keccak256, stringToHex, zeroAddress, type Hex } from "viem";
 import {
   createSigner,
   identityRegistryAbi,
@@ -33,10 +33,10 @@ interface Sites {
 }
 
 const sitesOf = ({ contracts }: Deployment): Sites => ({
-  registry: { abi: identityRegistryAbi as Abi, address: contracts.identityRegistry },
-  bindings: { abi: signedBindingsAbi as Abi, address: contracts.signedBindings },
-  profile: { abi: signedProfileAbi as Abi, address: contracts.signedProfile },
-  recovery: { abi: ownerRecoveryAbi as Abi, address: contracts.ownerRecovery },
+  registry: { abi: identityRegistryAbi, address: contracts.identityRegistry },
+  bindings: { abi: signedBindingsAbi, address: contracts.signedBindings },
+  profile: { abi: signedProfileAbi, address: contracts.signedProfile },
+  recovery: { abi: ownerRecoveryAbi, address: contracts.ownerRecovery },
 });
 
 /** A new wallet's own consent, made when the order is sent: it lasts minutes. */

@@ -120,12 +120,13 @@ function* changedCopies(value: Json): Generator<Json> {
   }
 }
 
-function* changesOf(value: unknown): Generator<unknown> {
+function* changesOf(value: unknown): Generator {
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
       for (const changed of changesOf(item)) yield value.with(index, changed);
     }
   } else if (typeof value === "object" && value !== null) yield* changedCopies(value as Json);
   else if (typeof value === "boolean") yield !value;
-  else if (value !== "" && value !== null) yield `${String(value)}~`;
+  else if (typeof value === "number") yield value + 1;
+  else if (typeof value === "string" && value !== "") yield `${value}~`;
 }
