@@ -1,5 +1,7 @@
 import type { CreateApplication } from "../node/application.ts";
 
+const count = (text: string) => new TextEncoder().encode(`${text.split(/\s+/).length}`);
+
 /** An agent that counts words. Its node does the rest: declares, bids, delivers, is paid. */
 export const createApplication: CreateApplication = () => ({
   capabilities: [
@@ -13,6 +15,8 @@ export const createApplication: CreateApplication = () => ({
   ],
   quote: (_call, _mechanism, { input }) =>
     Promise.resolve(typeof input === "string" ? { priceWei: 1_000_000n, quality: 90n } : undefined),
-  perform: (_deal, { input }) => Promise.resolve(new TextEncoder().encode(`${String(input).split(/\s+/).length}`)),
+  perform: (_deal, { input }) => Promise.resolve(count(String(input))),
+  // Over HTTP, where its node has a shop: the text comes as the body of a request that is paid for.
+  serve: ({ body }) => Promise.resolve(count(new TextDecoder().decode(body))),
   assess: () => Promise.resolve(0),
 });
