@@ -1,8 +1,14 @@
 import { expect } from "chai";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodeMechanismDocument, mechanismHashOf, readMechanismDocument } from "#protocol";
+import {
+  decodeMechanismDocument,
+  draftMechanism,
+  mechanismHashOf,
+  readMechanismDocument,
+  storedMechanismOf,
+} from "#protocol";
 import { CommandLine } from "../../fixtures/cli.ts";
 
 interface Report {
@@ -109,6 +115,34 @@ describe("surety mechanism", function () {
       2,
       "USAGE_PROOF",
     ]);
+  });
+
+  it("refuses to attack or improve what it cannot try, by name and before any search", async () => {
+    const write = (name: string, stored: unknown) => (writeFileSync(at(name), JSON.stringify(stored)), at(name));
+    const draft = (rule: "scored-second-price" | "posted-price") =>
+      storedMechanismOf(draftMechanism({ name: "Pages", topics: ["translation"], rule, priceWei: 9n }));
+    const [bids, posted] = [
+      write("bids.json", draft("scored-second-price")),
+      write("posted.json", draft("posted-price")),
+    ];
+    const policy = write("policy.json", { "review.shares": "1" });
+    mkdirSync(at("begun"));
+    write("begun/run.json", {});
+    const out = ["--out", at("run")];
+    const market = ["--scenario", "crowdsourcing"];
+    const cases: readonly (readonly [string, readonly string[]])[] = [
+      ["USAGE_MECHANISM_PRICE", ["attack", bids]],
+      ["USAGE_MECHANISM_RANGE", ["improve", posted, ...out]],
+      ["USAGE_POLICY", ["attack", posted, "--policy", policy]],
+      ["USAGE_NO_RULES", ["improve", ...out]],
+      ["USAGE_RUN_EXISTS", ["improve", ...market, "--out", at("begun")]],
+      ["USAGE_RUN", ["improve", "--resume", "--out", at("begun")]],
+      ["DEPLOYMENT_MISSING", ["improve", ...market, "--network", "nowhere", ...out]],
+    ];
+    const failures = await Promise.all(cases.map(([, args]) => cli.failure("mechanism", ...args)));
+    expect(failures).to.deep.equal(cases.map(([code]) => [code.startsWith("USAGE") ? 2 : 3, code]));
+    expect((await cli.run("mechanism", "improve", ...market, ...out, "--arbiter", "0x12")).code).to.equal(2);
+    expect(existsSync(at("run"))).to.equal(false);
   });
 
   it("explains the rules as text, as Markdown and as JSON", async () => {
