@@ -21,6 +21,10 @@ interface RoleOptions extends CommonOptions {
   readonly keyFile: string;
 }
 
+interface CommitOptions extends RoleOptions {
+  readonly rank: number;
+}
+
 interface ImportCommandOptions {
   readonly first: number;
   readonly topic: string;
@@ -45,8 +49,14 @@ export function reputationCommand(): Command {
   addNetworkOptions(reputation.command("commit"))
     .description("publish the next closed epoch: compute, commit, answer for the leaves; ends when it is committed")
     .requiredOption("--key-file <path>", "key of the publishing agent, whose stake is the bond")
+    .option(
+      "--rank <number>",
+      "wait so many eighths of the time for committing, and commit if nobody else did by then",
+      parseInteger(0),
+      0,
+    )
     .addOption(jsonOption())
-    .action((options: RoleOptions) => runAction(options.json, (terminal) => commit(options, terminal)));
+    .action((options: CommitOptions) => runAction(options.json, (terminal) => commit(options, terminal)));
   addNetworkOptions(reputation.command("watch"))
     .description("recompute every epoch and challenge what is wrong, until Ctrl-C")
     .requiredOption("--key-file <path>", "key that sends the challenges and is paid for them")
@@ -69,7 +79,7 @@ export function reputationCommand(): Command {
   return reputation;
 }
 
-async function commit(options: RoleOptions, terminal: Terminal): Promise<Outcome> {
+async function commit(options: CommitOptions, terminal: Terminal): Promise<Outcome> {
   const { deployment, rpcUrl, client } = await connect(options, terminal.signal);
   const key = readKeyFile(options.keyFile);
   const { address } = createSigner(key);
@@ -93,7 +103,7 @@ async function commit(options: RoleOptions, terminal: Terminal): Promise<Outcome
       terminal.progress(afterComputing(report.effect));
     if (report.effect.kind === "commit" || report.error?.isRetryable === false) done.resolve(report);
   };
-  const publisher = { agentId: Number(agentId), rank: 0, isReleasing: false };
+  const publisher = { agentId: Number(agentId), rank: options.rank, isReleasing: false };
   terminal.progress("waiting for the first third of an epoch, in which the one before it is committed");
   const running = runRoles(
     rpcUrl,

@@ -2,11 +2,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
+import { createTestClient, http } from "viem";
 import { reputationEpochsAbi, topicIdOf } from "#protocol";
 import { testAccount } from "../../../scripts/devnet/accounts.ts";
 import { CommandLine } from "../../fixtures/cli.ts";
 import { shiftOnePercent } from "../../fixtures/forgery.ts";
-import { commitEpoch, startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
+import { commitEpoch, EPOCH_LENGTH, startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 const topic = topicIdOf("data_analysis");
 const RING: readonly (readonly [number, number, number])[] = [
@@ -22,7 +23,7 @@ describe("surety reputation commit and watch", function () {
   let on: readonly string[];
 
   before(async () => {
-    network = await startLocalNetwork(3);
+    network = await startLocalNetwork(3, { stakers: 3 });
     const folder = join(network.dir, "localhost");
     mkdirSync(folder);
     writeFileSync(join(folder, "deployment.json"), JSON.stringify(network.deployment));
@@ -61,6 +62,24 @@ describe("surety reputation commit and watch", function () {
     expect([code, result]).to.deep.equal([0, { epoch: 1, publisher: network.agents[0]?.agentId.toString() }]);
     expect(await events("EpochCommitted")).to.have.length(2);
     expect(await events("CandidateStruck")).to.have.length(1);
+  });
+
+  it("replaces a publisher whose process dies before it commits, by the next rank when its turn comes", async () => {
+    const first = cli.surety(["reputation", "commit", ...agentKey(0), "--json"]);
+    const second = cli.surety(["reputation", "commit", ...agentKey(2), "--rank", "1", "--json"]);
+    await Promise.all([first.said(/waiting/), second.said(/waiting/)]);
+    expect((await first.kill()).code).to.equal(null);
+    const { epoch } = await network.closeEpoch();
+    await second.said(new RegExp(`epoch ${epoch} is computed`));
+    expect(await events("EpochCommitted")).to.have.length(2);
+    // An eighth of the third of an epoch in which commits are taken.
+    const simulator = createTestClient({ mode: "hardhat", transport: http(network.rpcUrl) });
+    await simulator.increaseTime({ seconds: Number(EPOCH_LENGTH) / 24 });
+    await simulator.mine({ blocks: 1 });
+    const { code, stdout } = await second.ended;
+    expect([code, JSON.parse(stdout)]).to.deep.equal([0, { epoch, publisher: network.agents[2]?.agentId.toString() }]);
+    const committed = await events("EpochCommitted");
+    expect(committed.map(({ args }) => args.publisher).slice(2)).to.deep.equal([Number(network.agents[2]?.agentId)]);
   });
 
   it("publishes for agents only", async () => {
