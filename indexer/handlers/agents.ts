@@ -1,4 +1,4 @@
-import { zeroAddress } from "viem";
+import { keccak256, toHex, zeroAddress } from "viem";
 import type { Row } from "../entities.ts";
 import type { Folds } from "./event-types.ts";
 import { parseRegistrationFile } from "./registration-file.ts";
@@ -6,6 +6,8 @@ import { agentKey, put, type EventPlace, type RowChange, type RowReader } from "
 
 /** Metadata key under which ERC-8004 announces an agent's payment wallet; empty = none. */
 const WALLET_KEY = "agentWallet";
+/** A longer key stands in its row's id by its hash: databases index ids, and no entry of an index is as long as a transaction. */
+const MAX_KEY_LENGTH = 256;
 
 export const identityFolds: Folds<"identityRegistry"> = {
   // A mint comes before its Registered event, so that this fold is where an agent begins.
@@ -36,7 +38,7 @@ export const identityFolds: Folds<"identityRegistry"> = {
     const agent = agentOf(agentId, place, rows);
     const wallet = metadataValue.length === 42 ? metadataValue : null;
     const entry = put("agentMetadatas", {
-      id: `${agent.id}:${metadataKey}`,
+      id: `${agent.id}:${metadataKey.length > MAX_KEY_LENGTH ? keccak256(toHex(metadataKey)) : metadataKey}`,
       agent: agent.id,
       key: metadataKey,
       value: metadataValue,

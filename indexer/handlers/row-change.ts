@@ -12,7 +12,24 @@ export interface RowChange {
 }
 
 export function put<T extends TableName>(table: T, row: Row<T>): RowChange {
-  return { table, row: row };
+  return { table, row: isStorable(row) ? row : makeStorable(row) };
+}
+
+/** PostgreSQL holds no NUL, SQLite no lone surrogate: a stranger's text with one would end either indexer, or differ between them. */
+function isStorable(row: AnyRow): boolean {
+  for (const name in row) {
+    const value = row[name];
+    if (typeof value === "string" && (value.includes("\0") || !value.isWellFormed())) return false;
+  }
+  return true;
+}
+
+function makeStorable<R extends AnyRow>(row: R): R {
+  const entries = Object.entries(row).map(([name, value]) => [
+    name,
+    typeof value === "string" ? value.toWellFormed().replaceAll("\0", "\ufffd") : value,
+  ]);
+  return Object.fromEntries(entries) as R;
 }
 
 /** Where on the chain an event stands. */

@@ -68,12 +68,12 @@ class Reader {
       find: (query: RowQuery) => {
         const { text, values } = selectSql(query);
         return this.#statement(text)
-          .all(...values)
+          .all(...(values as SqlValue[]))
           .map((row) => decode(query.table, row));
       },
       count: (query: Pick<RowQuery, "table" | "where">) => {
         const { text, values } = countSql(query);
-        return this.#statement(text).get(...values)?.["count"] as number;
+        return this.#statement(text).get(...(values as SqlValue[]))?.["count"] as number;
       },
       scan: (table: TableName) => scan(this.db, table),
       close: () => {

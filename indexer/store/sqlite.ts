@@ -2,14 +2,22 @@ import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { Hex } from "viem";
-import { SuretyError } from "#protocol";
 import { columnsOf, tableNames, type AnyRow, type TableName } from "../entities.ts";
 import { foldEvent } from "../handlers/fold.ts";
 import { decodeChain, decodeRow, encodeRow, type SqlValue } from "./codec.ts";
 import { RowBuffer } from "./row-buffer.ts";
 import { schemaStatements } from "./sql.ts";
 import { SnapshotPool } from "./sqlite-snapshot.ts";
-import type { BlockBatch, BlockRef, CheckedBlock, Snapshot, Store, StoredChain } from "./store.ts";
+import {
+  notUndoable,
+  secondWriter,
+  type BlockBatch,
+  type BlockRef,
+  type CheckedBlock,
+  type Snapshot,
+  type Store,
+  type StoredChain,
+} from "./store.ts";
 
 /** Events are folded for the chain that the rows belong to. */
 export interface SqliteStoreOptions {
@@ -203,18 +211,4 @@ interface UndoEntry {
   readonly tableName: TableName;
   readonly id: string;
   readonly previous: string | null;
-}
-
-function secondWriter(chain: StoredChain | undefined, batch: BlockBatch): SuretyError {
-  return new SuretyError("STORE_SECOND_WRITER", "The stored rows are not at the block that this batch follows.", {
-    values: { stored: chain?.checkpoint, expected: batch.previousHash },
-    next: "Stop the other indexer that writes to this file, or give this one a file of its own.",
-  });
-}
-
-function notUndoable(number: number, chain: StoredChain | undefined): SuretyError {
-  return new SuretyError("STORE_NOT_UNDOABLE", `The store cannot return to block ${number}.`, {
-    values: { number, undoFloor: chain?.undoFloor, checkpoint: chain?.checkpoint.number },
-    next: "Report this: the sync core asks only for blocks from the undo floor on.",
-  });
 }

@@ -1,4 +1,5 @@
 import type { Hex } from "viem";
+import { SuretyError } from "#protocol";
 import type { AnyRow, Row, TableName, Value } from "../entities.ts";
 import type { DecodedEvent, RawLog } from "../handlers/decode.ts";
 
@@ -112,4 +113,19 @@ export interface Store {
   wipe(): Promise<void>;
   snapshot(): Awaitable<Snapshot>;
   close(): Promise<void>;
+}
+
+/** Somebody else writes to the same rows. @param batch undefined = it holds the writer's lock */
+export function secondWriter(chain: StoredChain | undefined, batch: BlockBatch | undefined): SuretyError {
+  return new SuretyError("STORE_SECOND_WRITER", "Another indexer writes to these rows.", {
+    values: { stored: chain?.checkpoint, expected: batch?.previousHash },
+    next: "Stop the other indexer, or give this one a folder or schema of its own.",
+  });
+}
+
+export function notUndoable(number: number, chain: StoredChain | undefined): SuretyError {
+  return new SuretyError("STORE_NOT_UNDOABLE", `The store cannot return to block ${number}.`, {
+    values: { number, undoFloor: chain?.undoFloor, checkpoint: chain?.checkpoint.number },
+    next: "Report this: the sync core asks only for blocks from the undo floor on.",
+  });
 }
