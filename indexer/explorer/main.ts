@@ -2,6 +2,7 @@
 import { AskError, readConfig } from "./api.ts";
 import { fill, h, type Child } from "./dom.ts";
 import { agoText, countText } from "./format.ts";
+import { followChain } from "./live.ts";
 import type { Page, PageView } from "./page.ts";
 import { agentPage } from "./pages/agent.ts";
 import { agentsPage } from "./pages/agents.ts";
@@ -33,11 +34,13 @@ const RETRY_MS = 2_000;
 const main = document.getElementById("page") as HTMLElement;
 const status = document.getElementById("block") as HTMLElement;
 let showing = new AbortController();
+let shownPath = "";
 
 async function show(site: Site, isFirst = false): Promise<void> {
   showing.abort();
   const { signal } = (showing = new AbortController());
   const url = new URL(location.href);
+  shownPath = url.pathname + url.search;
   main.setAttribute("aria-busy", "true");
   markNavigation(url);
   let view: PageView;
@@ -127,10 +130,15 @@ function interceptNavigation(site: Site): void {
     for (const [name, value] of new FormData(form)) if (value !== "") target.searchParams.set(name, value as string);
     go(target);
   });
-  addEventListener("popstate", () => void show(site));
+  // A jump within the page, as to its content, is one too.
+  addEventListener("popstate", () => {
+    const isJump = location.hash !== "" && shownPath === location.pathname + location.search;
+    if (!isJump) void show(site);
+  });
 }
 
 applyTheme();
 const site = createSite(await readConfig());
 interceptNavigation(site);
+followChain(() => void show(site));
 await show(site, true);

@@ -107,6 +107,7 @@ describe("the explorer, in Chromium", function () {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const { method = "GET", url = "/" } = request;
+    if (url === "/events") return passEvents(response);
     const body = method === "POST" ? { body: Buffer.concat(chunks) } : {};
     const type = request.headers["content-type"];
     const answer = await fetch(indexer.url + url, {
@@ -121,6 +122,17 @@ describe("the explorer, in Chromium", function () {
     });
     response.writeHead(answer.status, Object.fromEntries(kept));
     response.end(url === "/graphql" ? (lie?.(text) ?? text) : text);
+  }
+
+  async function passEvents(response: ServerResponse): Promise<void> {
+    const stopping = new AbortController();
+    response.on("close", () => stopping.abort());
+    const answer = await fetch(`${indexer.url}/events`, { signal: stopping.signal });
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    // Ends with the page that listens.
+    await answer.body
+      ?.pipeTo(new WritableStream({ write: (chunk) => void response.write(chunk) }))
+      .catch(() => undefined);
   }
 
   /** Resolves when the page has shown what it was asked for. @returns its text */
@@ -273,6 +285,28 @@ describe("the explorer, in Chromium", function () {
     expect(await verifyLie(`/deals/${deal.id}`, forget)).to.match(/block \d+/);
   });
 
+  it("tells its reader when the chain undoes blocks, and changes nothing under his eyes", async () => {
+    const before = await goTo("/deals");
+    const snapshot = await chain.rpc("evm_snapshot");
+    await openDeal(chain, agentAt(chain, 2), agentAt(chain, 3));
+    const told = page.evaluate<string>(`new Promise((resolve) => {
+      const news = document.getElementById("news");
+      new MutationObserver(() => resolve(news.innerText)).observe(news, { childList: true });
+    })`);
+    const catchUp = async () => {
+      const { number, hash } = await chain.client.getBlock();
+      await indexer.reached({ number: Number(number), hash });
+    };
+    await catchUp();
+    await chain.rpc("evm_revert", snapshot);
+    await chain.rpc("evm_mine");
+    expect(await told).to.include("may not have happened");
+    await catchUp();
+    expect(await settled()).to.equal(before);
+    await page.evaluate("document.querySelector('#news button').click()");
+    expect(await settled()).not.to.equal("");
+  });
+
   it("says that nothing is verified when the endpoint does not answer", async () => {
     await goTo("/agents/1");
     await page.evaluate(`document.querySelector(".verification input").value = ${JSON.stringify(`${origin}/nowhere`)}`);
@@ -333,10 +367,17 @@ describe("the explorer, in Chromium", function () {
     await goTo("/agents");
     await page.evaluate("document.querySelector('.brand').focus()");
     await press("Tab", SHIFT);
-    expect(await page.evaluate("document.activeElement.textContent")).to.equal("Skip to content");
+    await focused("a.skip");
     await press("Enter");
-    expect(await page.evaluate("document.activeElement.id")).to.equal("page");
+    await focused("main#page");
   });
+
+  /** Resolves when an element has the focus: a key's effect comes after its event. */
+  const focused = (selector: string) =>
+    page.evaluate(`new Promise((resolve) => {
+      const look = () => (document.activeElement.matches(${JSON.stringify(selector)}) ? resolve(true) : setTimeout(look, 10));
+      look();
+    })`);
 
   async function press(key: "Tab" | "Enter", modifiers = 0): Promise<void> {
     const code = { Tab: 9, Enter: 13 }[key];
