@@ -8,14 +8,15 @@ import { startServer, type IndexerServer, type ServerOptions } from "./graphql/s
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
 import { StatusBoard, type IndexerStatus } from "./status.ts";
 import { createSqliteStore } from "./store/sqlite.ts";
-import { SnapshotPool } from "./store/sqlite-snapshot.ts";
-import type { Store } from "./store/store.ts";
+import { createPostgresStore } from "./store/postgres.ts";
+import type { Snapshot, Store } from "./store/store.ts";
 import { verifyIndex, type VerifyReport } from "./verify.ts";
 import { createSyncState, type SyncState } from "./sync/core.ts";
 import { runSync } from "./sync/driver.ts";
 import { watchHeads } from "./sync/heads.ts";
 import { createChainReader } from "./sync/rpc.ts";
 
+export { createPostgresStore } from "./store/postgres.ts";
 export { createSqliteStore } from "./store/sqlite.ts";
 export { verifyIndex, type Difference, type VerifyReport } from "./verify.ts";
 export type { ExplorerOptions } from "./site/site.ts";
@@ -32,8 +33,8 @@ export interface IndexerOptions {
   /** Any viem public client; a WebSocket one is told of heads at once. */
   readonly client: PublicClient;
   readonly deployment: Deployment;
-  /** A store, or the folder in which the embedded one keeps its file. */
-  readonly store: Store | { readonly folder: string };
+  /** A store, or where one is. */
+  readonly store: Store | StoreLocation;
   /** Default 127.0.0.1. */
   readonly host?: string;
   /** Default 0 = any free one. */
@@ -47,6 +48,9 @@ export interface IndexerOptions {
   /** Milliseconds, for freshness and the ETA only. Default Date.now. */
   readonly now?: () => number;
 }
+
+/** The folder in which the embedded engine keeps its file, or a PostgreSQL database. */
+export type StoreLocation = { readonly folder: string } | { readonly databaseUrl: string };
 
 /** An indexer in this process. */
 export interface Indexer {
@@ -70,7 +74,7 @@ export interface Indexer {
 /** Creates an indexer of one deployment on one chain. Nothing runs before `start`. */
 export function createIndexer(options: IndexerOptions): Indexer {
   const { client, deployment, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
-  const store = "folder" in options.store ? openFolder(options.store.folder, deployment) : options.store;
+  const store = "open" in options.store ? options.store : createStoreAt(options.store, deployment);
   const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks);
   const board = new StatusBoard(
     first,
@@ -123,7 +127,13 @@ export function createIndexer(options: IndexerOptions): Indexer {
     async start(signal = forever) {
       if (hasStarted) throw new SuretyError("INDEXER_STARTED", "An indexer starts once.", { next: "Create another." });
       hasStarted = true;
-      server = await startServer({ ...options, ...siteOf(options), store, status: () => board.read() });
+      server = await startServer({
+        ...options,
+        ...siteOf(options),
+        store,
+        status: () => board.read(),
+        watch: board.watch,
+      });
       void index(AbortSignal.any([signal, stopping.signal])).then(end);
     },
     async stop() {
@@ -183,42 +193,93 @@ export async function runIndexer(
 }
 
 /**
- * Compares every row that an indexer keeps in a folder with the chain. An indexer may run there meanwhile.
+ * Compares every row that an indexer keeps with the chain. An indexer may run there meanwhile.
  * @throws SuretyError INDEX_MISSING, INDEX_FOREIGN, and as verifyIndex does
  */
-export async function verifyFolder(
+export async function verifyStored(
   client: PublicClient,
   deployment: Deployment,
-  folder: string,
+  location: StoreLocation,
   signal: AbortSignal,
 ): Promise<VerifyReport> {
-  const path = pathIn(folder);
-  if (!existsSync(path)) {
-    throw new SuretyError("INDEX_MISSING", `There is no index at ${path}.`, {
-      values: { path },
-      next: "Run `surety indexer` on this network first, or name the right one.",
-    });
-  }
-  const snapshots = new SnapshotPool(path);
+  return readStored(deployment, location, (snapshot) => verifyIndex(client, deployment, snapshot, signal));
+}
+
+/** How far an indexer's rows have come, and whether the chain still has the block that they are as of. */
+export interface StoredStatus {
+  readonly block: number;
+  readonly hash: string;
+  readonly finalized: number;
+  /** Blocks up to here cannot be undone any more. */
+  readonly undoFloor: number;
+  readonly head: number;
+  /** False = the chain was reorganised since; a running indexer undoes those rows. */
+  readonly isOnChain: boolean;
+}
+
+/** @throws SuretyError INDEX_MISSING, INDEX_FOREIGN */
+export async function statusOfStored(
+  client: PublicClient,
+  deployment: Deployment,
+  location: StoreLocation,
+): Promise<StoredStatus> {
+  return readStored(deployment, location, async ({ chain }) => {
+    if (chain === undefined) throw indexMissing("nothing is stored yet");
+    const { number: block, hash } = chain.checkpoint;
+    const head = Number(await client.getBlockNumber());
+    const actual = block > head ? undefined : await client.getBlock({ blockNumber: BigInt(block) });
+    const { finalized, undoFloor } = chain;
+    return { block, hash, finalized, undoFloor, head, isOnChain: actual?.hash === hash };
+  });
+}
+
+/** Drops every row, so that the next start reads the chain anew. @throws SuretyError STORE_SECOND_WRITER (PostgreSQL) */
+export async function dropStored(deployment: Deployment, location: StoreLocation): Promise<void> {
+  const store = createStoreAt(location, deployment);
   try {
-    const snapshot = snapshots.take();
+    await store.open(identityOf(deployment));
+    await store.wipe();
+  } finally {
+    await store.close();
+  }
+}
+
+async function readStored<T>(
+  deployment: Deployment,
+  location: StoreLocation,
+  read: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> {
+  const where = "folder" in location ? pathIn(location.folder) : "the database";
+  if ("folder" in location && !existsSync(where)) throw indexMissing(`there is no ${where}`);
+  const store = createStoreAt(location, deployment);
+  try {
+    const snapshot = await store.snapshot();
     const identity = identityOf(deployment);
+    if (snapshot.identity === undefined) throw indexMissing(`${where} holds no index`);
     if (snapshot.identity !== identity) {
-      throw new SuretyError("INDEX_FOREIGN", `The index at ${path} is of another deployment or schema.`, {
-        values: { path, stored: snapshot.identity, expected: identity },
+      throw new SuretyError("INDEX_FOREIGN", `The index in ${where} is of another deployment or schema.`, {
+        values: { where, stored: snapshot.identity, expected: identity },
         next: "Start `surety indexer` on this network: it drops those rows and reads the chain anew.",
       });
     }
-    return await verifyIndex(client, deployment, snapshot, signal);
+    return await read(snapshot).finally(() => snapshot.close());
   } finally {
-    snapshots.close();
+    await store.close();
   }
+}
+
+function indexMissing(detail: string): SuretyError {
+  return new SuretyError("INDEX_MISSING", `There is no index: ${detail}.`, {
+    values: { detail },
+    next: "Run `surety indexer` on this network first, or name the right one.",
+  });
 }
 
 const pathIn = (folder: string): string => join(folder, "indexer.sqlite");
 
-function openFolder(folder: string, { chainId }: Deployment): Store {
-  return createSqliteStore({ path: pathIn(folder), chainId });
+function createStoreAt(location: StoreLocation, { chainId }: Deployment): Store {
+  if ("folder" in location) return createSqliteStore({ path: pathIn(location.folder), chainId });
+  return createPostgresStore({ url: location.databaseUrl, chainId });
 }
 
 /** Rows mean something only for this chain, these contracts and this schema. */

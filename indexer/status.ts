@@ -83,6 +83,13 @@ export class StatusBoard {
     };
   }
 
+  /** Tells of every new status until it is called off. */
+  readonly watch = (tell: (status: IndexerStatus) => void): (() => void) => {
+    const look = () => tell(this.read());
+    this.#waiters.add(look);
+    return () => this.#waiters.delete(look);
+  };
+
   /** Resolves when a status satisfies the predicate. @throws the fatal error, or the signal's reason */
   async until(predicate: (status: IndexerStatus) => boolean, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();

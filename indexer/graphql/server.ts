@@ -5,6 +5,7 @@ import type { Deployment } from "#protocol";
 import type { IndexerStatus } from "../status.ts";
 import type { Store } from "../store/store.ts";
 import { MAX_BODY_BYTES } from "./limits.ts";
+import { createEventStream } from "./event-stream.ts";
 import { renderMetrics } from "./metrics.ts";
 import { limitPlugin, snapshotPlugin } from "./plugins.ts";
 import { createSchema } from "./schema.ts";
@@ -19,6 +20,8 @@ export interface ServerOptions {
   readonly deployment: Deployment;
   readonly store: Store;
   readonly status: () => IndexerStatus;
+  /** Tells of every new status until the returned function is called. */
+  readonly watch: (tell: (status: IndexerStatus) => void) => () => void;
   /** Loopback unless told otherwise: an indexer is not an API for the world before somebody decides so. */
   readonly host?: string;
   /** 0 = any free one. */
@@ -35,7 +38,7 @@ export interface IndexerServer {
   close(): Promise<void>;
 }
 
-/** Serves /graphql, /health, /ready and /metrics, and the explorer. */
+/** Serves /graphql, /events, /health, /ready and /metrics, and the explorer. */
 export async function startServer(options: ServerOptions): Promise<IndexerServer> {
   const counts = { requests: 0 };
   const yoga = createYoga({
@@ -51,9 +54,11 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
     cors: options.corsOrigins === undefined ? false : { origin: [...options.corsOrigins], methods: ["GET", "POST"] },
     plugins: [limitPlugin(), snapshotPlugin(options)],
   });
+  const stream = createEventStream(options);
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     counts.requests++;
     if (options.site?.(request, response) === true) return;
+    if (stream.answer(request, response)) return;
     if (answerStatus(options.status(), counts.requests, request, response)) return;
     void yoga(request, response);
   });
@@ -62,7 +67,10 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
   const { address, port, family } = server.address() as AddressInfo;
   return {
     url: `http://${family === "IPv6" ? `[${address}]` : address}:${port}`,
-    close: () => close(server),
+    close: () => {
+      stream.close();
+      return close(server);
+    },
   };
 }
 

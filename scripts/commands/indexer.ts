@@ -1,7 +1,15 @@
 import { mkdirSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { createPublicClient, http, webSocket } from "viem";
-import { runIndexer, verifyFolder, type Difference, type ExplorerOptions } from "../../indexer/index.ts";
+import {
+  dropStored,
+  runIndexer,
+  statusOfStored,
+  verifyStored,
+  type Difference,
+  type ExplorerOptions,
+  type StoreLocation,
+} from "../../indexer/index.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { connect, networkDir } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
@@ -21,13 +29,31 @@ export function indexerCommand(): Command {
     .description("read the chain again, fold it from nothing, and compare every row that the indexer keeps")
     .addOption(jsonOption())
     .action((options: CommonOptions) => runAction(options.json, ({ signal }) => verify(options, signal)));
+  addNetworkOptions(indexer.command("status"))
+    .description("how far the stored rows have come, and whether the chain still has their block")
+    .addOption(jsonOption())
+    .action((options: CommonOptions) => runAction(options.json, ({ signal }) => status(options, signal)));
+  addNetworkOptions(indexer.command("rebuild"))
+    .description("drop every stored row; the next start reads the chain anew. Stop the indexer first")
+    .addOption(jsonOption())
+    .action((options: CommonOptions) => runAction(options.json, ({ signal }) => rebuild(options, signal)));
   return indexer
     .description("follow the chain, serve GraphQL and the explorer, until Ctrl-C")
-    .option("--host <address>", "address to serve on", "127.0.0.1")
-    .option("--port <number>", "port to serve on; 0 = any free one", parseInteger(0), 0)
+    .addOption(new Option("--host <address>", "address to serve on").default("127.0.0.1").env("SURETY_INDEXER_HOST"))
+    .addOption(
+      new Option("--port <number>", "port to serve on; 0 = any free one")
+        .argParser(parseInteger(0))
+        .default(0)
+        .env("SURETY_INDEXER_PORT"),
+    )
     .option("--cors <origin...>", "web origins that may read")
     .option("--no-explorer", "serve no pages")
-    .option("--suggest-rpc <url>", "a public chain endpoint that the pages suggest to visitors for verification")
+    .addOption(
+      new Option(
+        "--suggest-rpc <url>",
+        "a public chain endpoint that the pages suggest to visitors for verification",
+      ).env("SURETY_SUGGEST_RPC"),
+    )
     .option("--topic <name...>", "names of topics that the pages show instead of their hashes")
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
@@ -36,16 +62,16 @@ export function indexerCommand(): Command {
         // newHeads over a WebSocket, where the endpoint has one, tell of a block at once.
         const transport = rpcUrl.startsWith("ws") ? webSocket(rpcUrl) : http(rpcUrl);
         const client = createPublicClient({ transport, cacheTime: 0 });
-        const folder = networkDir(options);
-        mkdirSync(folder, { recursive: true });
+        const store = locationOf(options);
+        if ("folder" in store) mkdirSync(store.folder, { recursive: true });
         const { host, port } = options;
         const corsOrigins = options.cors === undefined ? {} : { corsOrigins: options.cors };
         await runIndexer(
           {
-            ...{ client, deployment, host, port, ...corsOrigins, store: { folder }, explorer: explorerOf(options) },
+            ...{ client, deployment, host, port, ...corsOrigins, store, explorer: explorerOf(options) },
             onListening: ({ graphqlUrl, url }) => {
               if (options.explorer) progress(`explorer at ${url}`);
-              progress(`GraphQL at ${graphqlUrl}, state kept in ${folder}`);
+              progress(`GraphQL at ${graphqlUrl}, state kept in ${nameOf(store)}`);
             },
           },
           signal,
@@ -61,9 +87,43 @@ function explorerOf({ explorer, suggestRpc, topic: topics = [] }: IndexerCommand
   return suggestRpc === undefined ? { topics } : { topics, rpcUrl: suggestRpc };
 }
 
+/** PostgreSQL where DATABASE_URL names one (an argument would show its password to every user of the machine), else the network's folder. */
+function locationOf(options: CommonOptions): StoreLocation {
+  const databaseUrl = process.env["DATABASE_URL"];
+  return databaseUrl === undefined || databaseUrl === "" ? { folder: networkDir(options) } : { databaseUrl };
+}
+
+const nameOf = (location: StoreLocation): string =>
+  "folder" in location ? location.folder : "the database of DATABASE_URL";
+
+async function status(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {
+  const { client, deployment } = await connect(options, signal);
+  const stored = await statusOfStored(client, deployment, locationOf(options));
+  const { block, hash, head, finalized, undoFloor, isOnChain } = stored;
+  return {
+    result: stored,
+    isFailed: !isOnChain,
+    lines: [
+      `rows as of block ${block} of ${head} (${hash})`,
+      `final up to ${finalized}, can be undone down to ${undoFloor}`,
+      isOnChain ? "the chain has that block" : "the chain has another block there: start the indexer, which undoes it",
+    ],
+  };
+}
+
+async function rebuild(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {
+  const { deployment } = await connect(options, signal);
+  const location = locationOf(options);
+  await dropStored(deployment, location);
+  return {
+    result: { dropped: true },
+    lines: [`dropped the rows in ${nameOf(location)}; start \`surety indexer\` to read them anew`],
+  };
+}
+
 async function verify(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {
   const { client, deployment } = await connect(options, signal);
-  const report = await verifyFolder(client, deployment, networkDir(options), signal);
+  const report = await verifyStored(client, deployment, locationOf(options), signal);
   const { block, hash, eventCount, rowCount, differenceCount, differences } = report;
   return {
     result: report,
