@@ -165,7 +165,7 @@ function resultsOf({ sweep, lines }: Measured, seedCount: number): Result[] {
   });
   const paper = sweep.paper === undefined ? {} : { paper: sweep.paper };
   return [
-    row("EigenTrust, inauthentic", worst.eigentrust.mean, sweep.paper ?? worst.none.mean, note("eigentrust"), {
+    row("EigenTrust, inauthentic", worst.eigentrust.mean, sweep.paper ?? round(worst.none.mean), note("eigentrust"), {
       "no trust": round(worst.none.mean),
       ...paper,
     }),
