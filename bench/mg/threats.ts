@@ -20,7 +20,7 @@ export interface ThreatTask {
   readonly seed: number;
 }
 
-/** From the paper where it says so; `content` and `up` stand for its measured file and uptime distributions. */
+/** Of the paper as we know it; who has which file, and uptimes, are drawn where it took measured distributions. */
 export const threatParameters = {
   goodPeers: 60,
   preTrusted: 3,
