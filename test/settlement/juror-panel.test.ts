@@ -122,6 +122,16 @@ describe("JurorPanel", () => {
     expect(await draw(world, await ask(world, extraOf(3)))).to.have.length(3);
   });
 
+  it("lets nobody starve the question after operators of its gas, and seat one of them twice", async () => {
+    const world = await load();
+    const id = await ask(world);
+    const [, seedBlock] = await world.panel.read.roundOf([id, 0n]);
+    await networkHelpers.mine(5);
+    const header = await headerOf(world, seedBlock);
+    expect(await outcome(world.panel.simulate.draw([id, header], { gas: 150_000n }))).to.equal("JurorPanelGasTooLow");
+    expect(await outcome(world.panel.simulate.draw([id, header]))).to.equal("done");
+  });
+
   it("draws in proportion to the bonds that stand behind an agent", async () => {
     const world = await load();
     const { panel, vault, owner } = world;

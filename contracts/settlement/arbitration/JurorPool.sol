@@ -27,6 +27,18 @@ abstract contract JurorPool is IJurorPanel {
     address internal immutable REGISTRY;
     IOperators private immutable OPERATORS;
 
+    /// @dev A draw as far as it has come. In memory, for the compiler's IR pipeline (production profile) makes one function of all
+    /// of a draw, and its stack does not hold these.
+    struct Drawing {
+        bytes32 seed;
+        uint256 total;
+        uint256 seated;
+        uint32[] excluded;
+        uint32[] jurors;
+        /// Whom nobody may be: the operators of excluded agents first, then those of jurors.
+        bytes32[] operators;
+    }
+
     WeightTree.Tree private _tree;
     mapping(uint32 agentId => uint256) private _atStake;
     /// @dev Rounds whose seed block is fixed and whose jurors are not drawn.
@@ -78,23 +90,15 @@ abstract contract JurorPool is IJurorPanel {
         uint256 count,
         uint32[] memory excluded
     ) internal returns (uint32[] memory jurors) {
-        jurors = new uint32[](count);
-        // Whom nobody may be: the operators of excluded agents first, then those of jurors.
-        bytes32[] memory operators = new bytes32[](excluded.length + count);
-        for (uint256 k; k < excluded.length; ++k) operators[k] = _operatorOf(excluded[k]);
-        uint256 total = _tree.total();
-        uint256 seated;
-        for (uint256 k; total != 0 && seated < count && k < count * ATTEMPTS_A_SEAT; ++k) {
-            uint32 agentId = _tree.idAt(uint256(keccak256(abi.encode(seed, k))) % total);
-            if (_contains(excluded, excluded.length, agentId) || _contains(jurors, seated, agentId)) continue;
-            if (_freeOf(agentId) < jurorBond) continue;
-            bytes32 operator = _operatorOf(agentId);
-            if (operator != 0 && _contains(operators, excluded.length + seated, operator)) continue;
-            operators[excluded.length + seated] = operator;
-            jurors[seated++] = agentId;
-            // INVARIANT: what seats hold never exceeds what is enlisted.
-            _atStake[agentId] += jurorBond;
-        }
+        Drawing memory drawing;
+        (drawing.seed, drawing.total, drawing.excluded) = (seed, _tree.total(), excluded);
+        drawing.jurors = new uint32[](count);
+        drawing.operators = new bytes32[](excluded.length + count);
+        for (uint256 k; k < excluded.length; ++k) drawing.operators[k] = _operatorOf(excluded[k]);
+        for (uint256 k; drawing.total != 0 && drawing.seated < count && k < count * ATTEMPTS_A_SEAT; ++k)
+            _trySeat(drawing, k);
+        jurors = drawing.jurors;
+        uint256 seated = drawing.seated;
         assembly ("memory-safe") {
             mstore(jurors, seated)
         }
@@ -118,6 +122,22 @@ abstract contract JurorPool is IJurorPanel {
         // Capped, so that the weights of 2^32 agents cannot sum up to 2^64.
         bonds = uint64(Math.min(enlisted / jurorBond, type(uint32).max));
         _tree.set(agentId, bonds);
+    }
+
+    function _trySeat(Drawing memory drawing, uint256 attempt) private {
+        uint256 seated = drawing.seated;
+        uint32 agentId = _tree.idAt(uint256(keccak256(abi.encode(drawing.seed, attempt))) % drawing.total);
+        if (_contains(drawing.excluded, drawing.excluded.length, agentId) || _contains(drawing.jurors, seated, agentId))
+            return;
+        if (_freeOf(agentId) < jurorBond) return;
+        bytes32 operator = _operatorOf(agentId);
+        uint256 known = drawing.excluded.length + seated;
+        if (operator != 0 && _contains(drawing.operators, known, operator)) return;
+        drawing.operators[known] = operator;
+        drawing.jurors[seated] = agentId;
+        drawing.seated = seated + 1;
+        // INVARIANT: what seats hold never exceeds what is enlisted.
+        _atStake[agentId] += jurorBond;
     }
 
     function _freeOf(uint32 agentId) private view returns (uint256) {
