@@ -158,6 +158,18 @@ describe("signers: the end of one", () => {
     expect(await registry.read.tenureOf([agentId])).to.deep.equal([1, soldAt]);
   });
 
+  it("keeps the earlier end of a signer that was revoked before its agent was sold", async () => {
+    const agentId = await chain.registerAgent();
+    const { signer, timestamp: boundAt } = await chain.bindFresh(agentId);
+    await chain.atSecond(boundAt + 50);
+    await chain.mine(registry.write.revokeSigner([agentId, signer.signerHash, 0]));
+    await chain.atSecond(boundAt + 100);
+    await chain.mine(registry.write.transferFrom([owner.account.address, buyer.account.address, agentId]));
+    expect((await registry.read.signerOf([signer.signerHash]))[4]).to.equal(boundAt + 50);
+    expect((await registry.read.answerableOf([signer.signerHash]))[3]).to.equal(boundAt + 50);
+    expect(await isValidAt(agentId, signer.signerHash, boundAt + 49)).to.equal(true);
+  });
+
   it("lets neither seller nor buyer touch the seller's signers after the sale", async () => {
     const agentId = await chain.registerAgent();
     const { signer } = await chain.bindFresh(agentId);

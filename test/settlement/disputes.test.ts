@@ -201,6 +201,8 @@ describe("an ERC-792 arbitrator", () => {
     expect(await stageOf(dealId)).to.equal("ProviderOwes");
     await disputes.write.depositFee([deal, true], { ...byStranger, value: FEE });
     expect(await stageOf(dealId)).to.equal("Created");
+    const again = disputes.write.depositFee([deal, true], { ...byStranger, value: FEE });
+    await s.viem.assertions.revertWithCustomError(again, disputes, "DealDisputesWrongStage");
     const disputeId = await arbitrator.read.disputeCount();
     expect(await disputes.read.dealOfDispute([arbitrator.address, disputeId])).to.equal(dealId);
     await arbitrator.write.giveRuling([disputeId, 2n]);

@@ -28,10 +28,10 @@ import {
   type Voucher,
 } from "#protocol";
 import { createSettlement, EPOCH_LENGTH, TOPIC } from "./fixture.ts";
+import { randomRuns } from "./runs.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** About 30 steps a run: some 2,400 in the ordinary profile, 45,000 in the nightly one. */
-const RUN_COUNT = isNightly ? 1_500 : 80;
+const RUNS = randomRuns(80, 1_500);
 const GAS = 900_000n;
 const DEPOSIT = 1_000_000n;
 
@@ -248,7 +248,7 @@ describe("tab life cycle, contract against mirror", () => {
   let [held, earned] = [0n, 0n];
 
   it("agrees in state, in money and in named error on every step", async function () {
-    this.timeout(isNightly ? 3_600_000 : 120_000);
+    this.timeout(RUNS.timeoutMs);
     held = await balanceOf(tabs.address);
     earned = await balanceOf(provider.account);
     const before = await ledger.read.pairOf([TOPIC, ...ids]);
@@ -278,8 +278,7 @@ describe("tab life cycle, contract against mirror", () => {
           expect(await ledger.read.pairOf([TOPIC, ...ids])).to.deep.equal([trust.satisfied, trust.unsatisfied]);
         },
       ),
-      // No shrinking: the chain remembers what a failed run has left.
-      { numRuns: RUN_COUNT, endOnFailure: true, ...(isNightly ? {} : { seed: 20_261_121 }) },
+      RUNS.parameters,
     );
   });
 
