@@ -9,7 +9,7 @@ import { createKeyFile, readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
 import { nextBlockTime, sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
-import { keyOrderCommands } from "./agent-orders.ts";
+import { keyOrderCommands } from "../orders/by-key.ts";
 
 /** Seconds for which the new signer's proof of possession may be used. */
 const PROOF_LIFETIME_S = 600;

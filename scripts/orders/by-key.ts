@@ -14,9 +14,9 @@ import {
   recoveryCall,
   type Signed,
   type WalletConsent,
-} from "../orders/calls.ts";
-import { draftVote, orderCommands, type Give } from "../orders/kinds.ts";
-import { digestOf, requireAuthority, startAsking, type Order } from "../orders/order.ts";
+} from "./calls.ts";
+import { draftVote, orderCommands, type Give } from "./kinds.ts";
+import { digestOf, requireAuthority, startAsking, type Order } from "./order.ts";
 
 /** Seconds for which an order that is sent at once may be executed. */
 const ORDER_LIFETIME_S = 600;
