@@ -62,7 +62,8 @@ export const SKILLS = 4;
 export const skillOf = (index: number): number => 1 + (index % SKILLS);
 
 const die = () => process.kill(process.pid, "SIGKILL");
-const tell = (report: Report) => process.send?.(report);
+/** A parent that has gone hears nothing; its end ends us, too. */
+const tell = (report: Report) => process.send?.(report, undefined, undefined, () => undefined);
 
 async function follow({ index, price, registry, dir, others, deadly: first }: FollowerOptions): Promise<void> {
   let deadly = first;
