@@ -60,6 +60,8 @@ export interface ClientSession {
   readonly bids: readonly SignedBid[];
   /** Agents that declined the call or could not be reached. */
   readonly absent: readonly bigint[];
+  /** Agents that went away before they answered the call: nobody waits for them beside a bid, but without one they may come back. */
+  readonly away?: readonly bigint[];
   /** Bids that won and came to nothing. */
   readonly passed: readonly Hex[];
   /** Under a mechanism document: what the certificate shows besides the bids. Seals are the ones of `sealed`, once closed. */
@@ -116,7 +118,7 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
     case "undelivered":
       return miss(session, event.agentId, event.type, context);
     case "lost":
-      return [session, unansweredBy(session, event.agentId, context)];
+      return lose(session, event.agentId, context);
     case "tick":
       return tick(session, context);
     case "withdraw":
@@ -157,6 +159,14 @@ function resume(session: ClientSession, context: ClientContext): Step {
     return [session, offersOf(session)];
   }
   return tick(session, context);
+}
+
+/** Its process may be starting again: it holds our call and goes on where it was. */
+function lose(session: ClientSession, agentId: bigint, context: ClientContext): Step {
+  const asked = unansweredBy(session, agentId, context);
+  const { phase, away = [] } = session;
+  if (phase !== "called" || asked.length === 0 || away.includes(agentId)) return [session, asked];
+  return [{ ...session, away: [...away, agentId] }, asked];
 }
 
 /** What is owed to us by this agent now, asked again. A live one answers as before: nothing of it is thought or signed anew. */
@@ -211,7 +221,9 @@ function award(session: ClientSession, context: ClientContext): Step {
   if (phase !== "called") return [session, []];
   const answered = answeredOf(session);
   const isComplete = invitees.every(({ agentId }) => answered.has(agentId));
-  if (!isComplete && context.nowMs <= call.bidByMs) return [session, []];
+  const isBidless = bids.length === 0 && sealed.length === 0;
+  const mayBid = isBidless && session.away !== undefined && session.away.length > 0;
+  if ((!isComplete || mayBid) && context.nowMs <= call.bidByMs) return [session, []];
   return awardRulesOf(rulesOf(session)).isSealed ? openSeals(session, context) : offerNext(session, context);
 }
 
@@ -266,8 +278,12 @@ function fail(session: ClientSession, code: CallFailure): Step {
 }
 
 function decline(session: ClientSession, given: Decline, context: ClientContext): Step {
-  if (BigInt(given.dealId) === 0n)
-    return session.phase === "called" ? markAbsent(session, given.providerAgentId, context) : [session, []];
+  if (BigInt(given.dealId) === 0n) {
+    if (session.phase !== "called") return [session, []];
+    const { away, ...rest } = session;
+    const left = away?.filter((agentId) => agentId !== given.providerAgentId) ?? [];
+    return markAbsent({ ...rest, ...(left.length === 0 ? {} : { away: left }) }, given.providerAgentId, context);
+  }
   if (session.phase === "offered" && given.dealId === session.offer?.dealId) return passOver(session, context);
   return [session, []];
 }
@@ -282,7 +298,7 @@ function miss(session: ClientSession, agentId: bigint, type: NegotiationMessage[
 
 /** A bid that was made stays: its bidder signed it, and may be asked to keep it. */
 function markAbsent(session: ClientSession, agentId: bigint, context: ClientContext): Step {
-  if (session.absent.includes(agentId)) return [session, []];
+  if (session.absent.includes(agentId)) return award(session, context);
   return award({ ...session, absent: [...session.absent, agentId] }, context);
 }
 

@@ -73,6 +73,43 @@ describe("negotiation machines", () => {
     expect(world.client.offer?.deal).to.include({ providerAgentId: 2n, price: 1_000n });
   });
 
+  /** The provider takes the call, and dies before its answer leaves it. @returns that answer, too */
+  function dyingBidder(...prices: bigint[]): { world: World; answer: Envelope } {
+    const world = new World(pricesOf(...prices));
+    world.deliver(world.wire.shift() as Envelope);
+    const answer = world.wire.pop() as Envelope;
+    world.dead.add(2n);
+    world.onClient({ kind: "lost", agentId: 2n });
+    world.deliverAll();
+    return { world, answer };
+  }
+
+  it("wait out the bidding for the only bidder, which died with the call, and take the bid that it makes when it is back", () => {
+    const { world, answer } = dyingBidder(100n);
+    expect([world.client.phase, world.client.absent]).to.deep.equal(["called", [2n]]);
+    world.dead.clear();
+    world.deliver(answer);
+    world.deliverAll();
+    expect(world.client.phase).to.equal("agreed");
+
+    const { world: forever } = dyingBidder(100n);
+    while (forever.nowMs <= forever.client.call.bidByMs) forever.advance();
+    expect(forever.client).to.include({ phase: "failed", failure: "NO_BIDS" });
+
+    const { world: declined, answer: decline } = dyingBidder(1_001n);
+    declined.dead.clear();
+    declined.deliver(decline);
+    expect(declined.client).to.include({ phase: "failed", failure: "NO_BIDS" });
+    expect(declined.nowMs).to.equal(START_MS);
+  });
+
+  it("do not wait for who died where somebody else bids", () => {
+    const { world } = dyingBidder(100n, 300n);
+    expect(world.client.phase).to.equal("agreed");
+    expect(world.client.offer?.deal.providerAgentId).to.equal(3n);
+    expect(world.nowMs).to.equal(START_MS);
+  });
+
   it("fail by name when nobody bids, and when every winner falls through", () => {
     const nobody = new World(pricesOf(1_001n, 1_001n));
     nobody.deliverAll();
