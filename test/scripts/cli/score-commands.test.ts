@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { CommandLine } from "../../fixtures/cli.ts";
+import { cliHere as cli } from "../../fixtures/cli-here.ts";
 
 interface Report {
   readonly agents?: number;
@@ -24,14 +24,12 @@ interface Report {
 
 describe("surety reputation compute and explain, of a file", function () {
   this.timeout(120_000);
-  const cli = new CommandLine();
   const dir = mkdtempSync(join(tmpdir(), "surety-scores-"));
   const at = (name: string) => join(dir, name);
   // 7 trusts 9 and 8; 8 trusts 9; 8 distrusts 7. Line 4 is none.
   writeFileSync(at("ratings.csv"), "7,9,10,1\n7,8,5,2\n8,9,1,3\n8,9\n8,7,-5,4\n");
 
   after(() => {
-    cli.killAll();
     rmSync(dir, { recursive: true });
   });
 

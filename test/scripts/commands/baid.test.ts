@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Hex } from "viem";
 import { identityRegistryAbi } from "#protocol";
-import { CommandLine } from "../../fixtures/cli.ts";
+import { cliHere as cli } from "../../fixtures/cli-here.ts";
 import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 const config = {
@@ -21,7 +21,6 @@ interface Verdict {
 
 describe("surety baid", function () {
   this.timeout(180_000);
-  const cli = new CommandLine();
   let world: LocalNetwork;
   let on: string[];
   const at = (...names: string[]) => join(world.dir, ...names);
@@ -38,7 +37,6 @@ describe("surety baid", function () {
     writeFileSync(at("other.key"), `${world.agents[1]?.key}\n`, { mode: 0o600 });
   });
   after(async () => {
-    cli.killAll();
     await world.stop();
   });
 

@@ -5,12 +5,11 @@ import { keccak256 } from "viem";
 import { createSigner } from "#protocol";
 import { auditBatched, readBatchEvidence } from "../../../scripts/audit/batch.ts";
 import { runChecks } from "../../../scripts/audit/checks.ts";
-import { CommandLine } from "../../fixtures/cli.ts";
+import { cliHere as cli } from "../../fixtures/cli-here.ts";
 import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 describe("surety batch", function () {
   this.timeout(300_000);
-  const cli = new CommandLine();
   let world: LocalNetwork;
   let on: string[];
   const at = (name: string) => join(world.dir, name);
@@ -37,7 +36,6 @@ describe("surety batch", function () {
     expect(anchored.code, anchored.stderr).to.equal(0);
   });
   after(async () => {
-    cli.killAll();
     await world?.stop();
   });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { topicIdOf } from "#protocol";
 import { createIndexer } from "../../../indexer/index.ts";
-import { CommandLine } from "../../fixtures/cli.ts";
+import { cliHere as cli } from "../../fixtures/cli-here.ts";
 import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 interface Report {
@@ -15,7 +15,6 @@ interface Report {
 
 describe("surety indexer verify", function () {
   this.timeout(120_000);
-  const cli = new CommandLine();
   let world: LocalNetwork;
   let folder: string;
   let on: string[];
@@ -35,7 +34,6 @@ describe("surety indexer verify", function () {
     await indexer.stop();
   });
   after(async () => {
-    cli.killAll();
     await world.stop();
   });
 

@@ -9,7 +9,7 @@ import {
   readMechanismDocument,
   storedMechanismOf,
 } from "#protocol";
-import { CommandLine } from "../../fixtures/cli.ts";
+import { cliHere as cli } from "../../fixtures/cli-here.ts";
 
 interface Report {
   readonly mechanismHash: string;
@@ -25,7 +25,6 @@ interface Report {
 
 describe("surety mechanism", function () {
   this.timeout(120_000);
-  const cli = new CommandLine();
   const dir = mkdtempSync(join(tmpdir(), "surety-mechanism-"));
   const at = (name: string) => join(dir, name);
   const mechanism = (...args: readonly string[]) => cli.json<Report>("mechanism", ...args);
@@ -36,7 +35,6 @@ describe("surety mechanism", function () {
   };
 
   after(() => {
-    cli.killAll();
     rmSync(dir, { recursive: true });
   });
 

@@ -6,7 +6,7 @@ import { keccak256, toHex, type Abi, type Hex } from "viem";
 import { createSigner, identityRegistryAbi, ownerRecoveryAbi, purposes, typedDataDigest } from "#protocol";
 import { createAuthenticator } from "../../fixtures/authenticator.ts";
 import { findChromium } from "../../fixtures/chromium.ts";
-import { CommandLine } from "../../fixtures/cli.ts";
+import { cliHere as cli } from "../../fixtures/cli-here.ts";
 import { startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
 import { openPasskeyPage, type PasskeyPage } from "../../fixtures/passkey-page.ts";
 
@@ -26,7 +26,6 @@ interface Asked {
 
 describe("surety passkey", function () {
   this.timeout(240_000);
-  const cli = new CommandLine();
   let world: LocalNetwork;
   let on: string[];
   let page: PasskeyPage | undefined;
@@ -43,7 +42,6 @@ describe("surety passkey", function () {
     writeFileSync(at("anybody.key"), `${world.agents[1]?.key}\n`, { mode: 0o600 });
   });
   after(async () => {
-    cli.killAll();
     await page?.close();
     await world?.stop();
   });
