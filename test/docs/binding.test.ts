@@ -8,6 +8,7 @@ import { createSigner } from "#protocol";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { createAuthenticator } from "../fixtures/authenticator.ts";
 import { CommandLine, type Ended } from "../fixtures/cli.ts";
+import { suretyHere } from "../fixtures/cli-here.ts";
 import { startLocalNetwork, type LocalNetwork } from "../fixtures/local-network.ts";
 
 const blocksOf = (page: string) => {
@@ -51,7 +52,7 @@ describe("the guides for binding and verifying an agent", function () {
     return [...args, ...(isOnChain ? ["--data-dir", dir, "--network", "network", "--rpc-url", world.rpcUrl] : [])];
   }
   async function run(line: string, isOnChain = true): Promise<Ended> {
-    const ended = await cli.run(...argumentsOf(line, isOnChain));
+    const ended = await suretyHere(...argumentsOf(line, isOnChain));
     expect(ended.code, `${line}\n${ended.stdout}${ended.stderr}`).to.equal(0);
     return ended;
   }
@@ -142,7 +143,7 @@ describe("the guides for binding and verifying an agent", function () {
     const { stdout: exported } = await run(blockOf(verify, "export"));
     const [hash = ""] = /0x[0-9a-f]{64}/.exec(exported) ?? [];
     await run(blockOf(verify, "offline").replace("HASH", hash), false);
-    const { code } = await cli.run(
+    const { code } = await suretyHere(
       ...argumentsOf(blockOf(verify, "offline").replace("HASH", `0x${"11".repeat(32)}`), false),
     );
     expect(code).to.equal(1);

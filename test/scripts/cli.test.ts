@@ -17,6 +17,7 @@ import { stakeCommand } from "../../scripts/commands/stake.ts";
 import { tokenCommand } from "../../scripts/commands/token.ts";
 import { verifyCommand } from "../../scripts/commands/verify.ts";
 import { CommandLine } from "../fixtures/cli.ts";
+import { failureHere, jsonHere } from "../fixtures/cli-here.ts";
 import { startLocalNetwork, type LocalNetwork } from "../fixtures/local-network.ts";
 
 /** Nobody listens there. */
@@ -98,9 +99,9 @@ describe("the command line", function () {
 
   it("answers a missing deployment, a dead endpoint and another chain with exit code 3", async () => {
     const elsewhere = ["--data-dir", at("nowhere"), "--rpc-url", world.rpcUrl];
-    expect(await cli.failure("agent", "show", "1", ...elsewhere)).to.deep.equal([3, "DEPLOYMENT_MISSING"]);
+    expect(await failureHere("agent", "show", "1", ...elsewhere)).to.deep.equal([3, "DEPLOYMENT_MISSING"]);
     const dead = ["--data-dir", world.dir, "--network", "network", "--rpc-url", DEAD_URL];
-    expect(await cli.failure("agent", "show", "1", ...dead)).to.deep.equal([3, "CHAIN_UNREACHABLE"]);
+    expect(await failureHere("agent", "show", "1", ...dead)).to.deep.equal([3, "CHAIN_UNREACHABLE"]);
     const deployment = { ...world.deployment, chainId: 1 };
     const { token } = deployment.contracts;
     const contracts = { ...deployment.contracts, dealEscrow: `0x${"01".repeat(20)}` };
@@ -112,9 +113,9 @@ describe("the command line", function () {
       mkdirSync(at(name));
       writeFileSync(join(at(name), "deployment.json"), JSON.stringify(other));
       const there = ["--data-dir", world.dir, "--network", name, "--rpc-url", world.rpcUrl];
-      expect(await cli.failure("verify", "agent", "1", ...there)).to.deep.equal([3, code]);
+      expect(await failureHere("verify", "agent", "1", ...there)).to.deep.equal([3, code]);
     }
-    expect(await cli.failure("find", "x", "--node-url", DEAD_URL, "--node-token", "t")).to.deep.equal([
+    expect(await failureHere("find", "x", "--node-url", DEAD_URL, "--node-token", "t")).to.deep.equal([
       3,
       "NODE_UNREACHABLE",
     ]);
@@ -122,11 +123,11 @@ describe("the command line", function () {
 
   it("creates a key that its owner alone can read, and never overwrites it", async () => {
     const keyFile = at("new.key");
-    const { code, result } = await cli.json("agent", "key", "--key-file", keyFile);
+    const { code, result } = await jsonHere("agent", "key", "--key-file", keyFile);
     expect([code, Object.keys(result)]).to.deep.equal([0, ["address", "keyFile"]]);
     const key = readFileSync(keyFile, "utf8");
     if (process.platform !== "win32") expect(statSync(keyFile).mode & 0o777).to.equal(0o600);
-    expect(await cli.failure("agent", "key", "--key-file", keyFile)).to.deep.equal([2, "USAGE_KEY_EXISTS"]);
+    expect(await failureHere("agent", "key", "--key-file", keyFile)).to.deep.equal([2, "USAGE_KEY_EXISTS"]);
     expect(readFileSync(keyFile, "utf8")).to.equal(key);
   });
 
@@ -135,43 +136,43 @@ describe("the command line", function () {
     const keyFile = at("open.key");
     writeFileSync(keyFile, `${world.agents[0]?.key}\n`);
     chmodSync(keyFile, 0o644);
-    const refused = await cli.failure("reputation", "watch", "--key-file", keyFile, ...on);
+    const refused = await failureHere("reputation", "watch", "--key-file", keyFile, ...on);
     expect(refused).to.deep.equal([2, "USAGE_KEY_READABLE"]);
   });
 
   it("registers an agent once its key has ETH, and says so before", async () => {
     const keyFile = at("agent.key");
-    const { result: created } = await cli.json<{ address: Hex }>("agent", "key", "--key-file", keyFile);
+    const { result: created } = await jsonHere<{ address: Hex }>("agent", "key", "--key-file", keyFile);
     const register = ["agent", "register", "--key-file", keyFile, "--uri", "ipfs://card", ...on];
-    const poor = await cli.json<{ error: { code: string; message: string; next: string } }>(...register);
+    const poor = await jsonHere<{ error: { code: string; message: string; next: string } }>(...register);
     expect([poor.code, poor.result.error.code]).to.deep.equal([3, "ACCOUNT_UNFUNDED"]);
     expect(poor.result.error.message).to.include(created.address);
     expect(poor.result.error.next).to.include("hardhat_setBalance");
     const signal = new AbortController().signal;
     await world.sender.ask("hardhat_setBalance", [[created.address, numberToHex(10n ** 18n)]], signal);
-    const { code, result } = await cli.json(...register);
+    const { code, result } = await jsonHere(...register);
     expect([code, result["agentId"], result["owner"]]).to.deep.equal([0, "4", created.address]);
-    expect(await cli.failure(...register)).to.deep.equal([3, "CALL_REVERTED_BINDINGS_SIGNER_TAKEN"]);
-    const shown = await cli.json<{ uri: string; facts: Record<string, string> }>("agent", "show", "4", ...on);
+    expect(await failureHere(...register)).to.deep.equal([3, "CALL_REVERTED_BINDINGS_SIGNER_TAKEN"]);
+    const shown = await jsonHere<{ uri: string; facts: Record<string, string> }>("agent", "show", "4", ...on);
     expect([shown.code, shown.result.uri]).to.deep.equal([0, "ipfs://card"]);
     expect(shown.result.facts["owner"]).to.include(created.address);
   });
 
   it("registers an agent on a chain whose latest block is older than a proof may be", async () => {
     const keyFile = at("late.key");
-    const { result: created } = await cli.json<{ address: Hex }>("agent", "key", "--key-file", keyFile);
+    const { result: created } = await jsonHere<{ address: Hex }>("agent", "key", "--key-file", keyFile);
     const chain = createTestClient({ mode: "hardhat", transport: http(world.rpcUrl) });
     await chain.setBalance({ address: created.address, value: 10n ** 18n });
     await chain.setIntervalMining({ interval: 0 });
     await chain.increaseTime({ seconds: 3_000 });
-    const { code, result } = await cli.json("agent", "register", "--key-file", keyFile, ...on);
+    const { code, result } = await jsonHere("agent", "register", "--key-file", keyFile, ...on);
     await chain.setIntervalMining({ interval: 1 });
     expect([code, result["agentId"]]).to.deep.equal([0, "5"]);
   });
 
   it("says with exit code 1 that an agent or a deal does not exist", async () => {
-    expect(await cli.failure("agent", "show", "99", ...on)).to.deep.equal([1, "AGENT_UNKNOWN"]);
-    expect(await cli.failure("deal", "show", NO_HASH, ...on)).to.deep.equal([1, "DEAL_UNKNOWN"]);
+    expect(await failureHere("agent", "show", "99", ...on)).to.deep.equal([1, "AGENT_UNKNOWN"]);
+    expect(await failureHere("deal", "show", NO_HASH, ...on)).to.deep.equal([1, "DEAL_UNKNOWN"]);
   });
 
   it("verifies an agent, a deal and a score, each with exit code 0", async () => {
@@ -180,7 +181,7 @@ describe("the command line", function () {
       ["deal", dealId],
       ["score", "2", "--topic", TOPIC],
     ]) {
-      const { code, result } = await cli.json<Verdict>("verify", ...claim, ...on);
+      const { code, result } = await jsonHere<Verdict>("verify", ...claim, ...on);
       expect([claim[0], code, result.isOk]).to.deep.equal([claim[0], 0, true]);
       expect(result.checks.length).to.be.greaterThan(1);
     }
@@ -192,13 +193,13 @@ describe("the command line", function () {
       [["deal", NO_HASH], "funded"],
       [["score", "2", "--topic", TOPIC, "--claimed", "1"], "claim"],
     ] as const) {
-      const { code, result } = await cli.json<Verdict>("verify", ...claim, ...on);
+      const { code, result } = await jsonHere<Verdict>("verify", ...claim, ...on);
       expect([code, result.isOk, lastCheck(result)]).to.deep.equal([1, false, check]);
     }
   });
 
   it("shows a deal's terms and steps", async () => {
-    const { code, result } = await cli.json<{ dealId: Hex; steps: { eventName: string }[] }>(
+    const { code, result } = await jsonHere<{ dealId: Hex; steps: { eventName: string }[] }>(
       ...["deal", "show", dealId, ...on],
     );
     expect([code, result.dealId]).to.deep.equal([0, dealId]);
@@ -207,10 +208,10 @@ describe("the command line", function () {
 
   it("exports a bundle that holds offline, and neither with one digit changed nor at another block", async () => {
     const file = at("bundle.json");
-    const { code, result } = await cli.json<{ blockHash: Hex }>("audit", "export", "2", "--out", file, ...on);
+    const { code, result } = await jsonHere<{ blockHash: Hex }>("audit", "export", "2", "--out", file, ...on);
     expect(code).to.equal(0);
     const verify = (path: string, hash: Hex) =>
-      cli.json<Verdict>("audit", "verify", path, "--block-hash", hash).then((ended) => ended);
+      jsonHere<Verdict>("audit", "verify", path, "--block-hash", hash).then((ended) => ended);
     expect(await verify(file, result.blockHash)).to.deep.include({ code: 0 });
     const elsewhere = await verify(file, NO_HASH);
     expect([elsewhere.code, lastCheck(elsewhere.result)]).to.deep.equal([1, "header"]);
@@ -223,7 +224,7 @@ describe("the command line", function () {
     const tampered = await verify(at("forged.json"), result.blockHash);
     expect([tampered.code, lastCheck(tampered.result)]).to.deep.equal([1, "proof"]);
     writeFileSync(at("cut.json"), text.slice(0, -5));
-    const offline = (path: string) => cli.failure("audit", "verify", path, "--block-hash", result.blockHash);
+    const offline = (path: string) => failureHere("audit", "verify", path, "--block-hash", result.blockHash);
     expect((await offline(at("cut.json")))[0]).to.equal(2);
     expect(await offline(at("none.json"))).to.deep.equal([2, "USAGE_BUNDLE_MISSING"]);
   });
