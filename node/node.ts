@@ -339,7 +339,14 @@ async function compose(
     ...{ peerId: transport.peerId, addresses: transport.addresses(), origin: () => agent.publicUrl ?? apiUrl },
     shopUrl: shopServer && (agent.shop?.publicOrigin ?? shopServer.url),
   };
-  const networkView = { transport, logs, meter, heads, nowMs, agentOf: signers.agentOf };
+  const networkView = {
+    transport,
+    logs,
+    meter,
+    heads,
+    nowMs,
+    agentOf: (log: Address, asked: AbortSignal) => signers.agentOf(log, asked),
+  };
   const api = await startApi(
     [
       ...createNetworkRoutes(networkView),
