@@ -79,7 +79,11 @@ export function negotiate(state: Concession, heard?: number): readonly [Concessi
 const isOutcome = ({ worths }: Side, outcome: number | undefined): outcome is number =>
   outcome !== undefined && worths[outcome] !== undefined;
 
-/** Both sides in turn until they agree or neither has anything new to say; undefined = no deal. */
+/**
+ * Both sides in turn until they agree or neither has anything new to say; undefined = no deal. With k the shorter ladder's length,
+ * they agree wherever one outcome is among the first k of both ladders: each side gets to offer those, and whoever offered an outcome
+ * agrees to it. Beyond, the longer ladder is not walked down for nothing, so they may part although some outcome suits both.
+ */
 export function bargain(first: Side, second: Side): { readonly outcome: number | undefined; readonly offers: number } {
   let [mine, theirs] = [createConcession(first), createConcession(second)];
   let heard: number | undefined;

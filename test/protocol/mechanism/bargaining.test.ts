@@ -40,12 +40,28 @@ describe("bargaining", () => {
     );
   });
 
-  it("unmediated, finds an agreement wherever one suits both", () => {
+  it("unmediated, finds an agreement wherever one suits both within as many steps as both can concede", () => {
+    let found = 0;
     fc.assert(
       fc.property(sideOf(OUTCOMES), sideOf(OUTCOMES), (left, right) => {
-        expect(bargain(left, right).outcome !== undefined).to.equal(chooseNash(left, right) !== undefined);
+        const ladders = [left, right].map((side) => createConcession(side).ladder);
+        const steps = Math.min(...ladders.map(({ length }) => length));
+        const [mine = [], theirs = []] = ladders.map((ladder) => ladder.slice(0, steps));
+        if (!mine.some((outcome) => theirs.includes(outcome))) return;
+        expect(bargain(left, right).outcome).to.not.equal(undefined);
+        found++;
       }),
     );
+    expect(found).to.be.greaterThan(0);
+  });
+
+  it("unmediated, parts from a side that has one outcome to offer and repeats it, although it would suit both", () => {
+    const left: Side = { worths: [10n, 9n, 8n, 7n, 6n, 5n], reservation: 0n };
+    const right: Side = { worths: [0n, 0n, 0n, 0n, 0n, 3n], reservation: 1n };
+    for (const [first, second] of [[left, right] as const, [right, left] as const]) {
+      expect(bargain(first, second).outcome).to.equal(undefined);
+      expect(chooseNash(first, second)).to.equal(5);
+    }
   });
 
   it("concedes nothing to a side that repeats itself or names outcomes that are none", () => {
