@@ -165,7 +165,7 @@ async function startIndexer(
 /** Rounds of tasks, with a finalized epoch between them and one after the last round if there was none before. */
 async function runRounds(
   { dir, scenario, signal }: DevnetOptions,
-  { client, deployment }: Ground,
+  ground: Ground,
   fleet: NodeFleet,
   say: Say,
 ): Promise<{ outcomes: TaskOutcome[]; finalized: readonly FinalizedTopic[] }> {
@@ -173,8 +173,8 @@ async function runRounds(
   let finalized: readonly FinalizedTopic[] = [];
   const finalize = async () => {
     const topics = movedTopics(outcomes, dir);
-    say("waiting for the running epoch to close, be committed, watched and finalized");
-    finalized = await awaitFinalized(client, deployment, topics, signal);
+    say("closing the running epoch; waiting until it is committed, watched and finalized");
+    finalized = await awaitFinalized(ground, topics, signal);
     say(`epoch ${finalized[0]?.epoch} is finalized for ${finalized.length} topics`);
   };
   for (const [index, tasks] of scenario.rounds.entries()) {
