@@ -1,4 +1,4 @@
-import { SuretyError } from "#protocol";
+import { askInterface } from "../cli/node-api.ts";
 import type { ReadyAgent } from "./child.ts";
 
 /** What a node says of one of its tasks. */
@@ -30,28 +30,9 @@ export class NodeClient {
     this.#token = token;
   }
 
-  async ask<T>(path: string, signal: AbortSignal, body?: unknown): Promise<T> {
-    const response = await fetch(`${this.#agent.apiUrl}${path}`, {
-      method: body === undefined ? "GET" : "POST",
-      headers: { authorization: `Bearer ${this.#token}` },
-      signal,
-      ...(body === undefined ? {} : { body: JSON.stringify(body, bigintsAsText) }),
-    }).catch((cause: unknown) => {
-      signal.throwIfAborted();
-      throw new SuretyError("NODE_UNREACHABLE", `The node of ${this.#agent.name} does not answer.`, {
-        values: { url: this.#agent.apiUrl },
-        next: "Read the node's log in the data directory.",
-        cause,
-        isRetryable: true,
-      });
-    });
-    const answer = (await response.json()) as T & { error?: { code: string; message: string; next?: string } };
-    if (response.ok) return answer;
-    const { code = "NODE_REFUSED", message = `status ${response.status}`, next } = answer.error ?? {};
-    throw new SuretyError(code, `The node of ${this.#agent.name} refused: ${message}`, {
-      values: { path, status: response.status },
-      next: next ?? "Read the node's log in the data directory.",
-    });
+  /** @throws SuretyError as askInterface */
+  ask<T>(path: string, signal: AbortSignal, body?: unknown): Promise<T> {
+    return askInterface({ url: this.#agent.apiUrl, token: this.#token }, path, signal, body);
   }
 
   status(signal: AbortSignal): Promise<NodeStatus> {
@@ -68,5 +49,3 @@ export class NodeClient {
     }
   }
 }
-
-const bigintsAsText = (_: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
