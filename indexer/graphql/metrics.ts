@@ -1,26 +1,37 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { IndexerStatus } from "../status.ts";
 
-/** The status in Prometheus' text format. */
-export function renderMetrics(status: IndexerStatus, requestCount: number): string {
-  const { counts } = status;
-  const rows: [name: string, type: "gauge" | "counter", help: string, value: number][] = [
-    ["ready", "gauge", "1 = at the head, sure of it, and serving", Number(status.isReady)],
-    ["serving", "gauge", "1 = queries are answered", Number(status.isServing)],
-    ["block", "gauge", "Last block whose events are in the rows", status.checkpoint?.number ?? 0],
-    ["head_block", "gauge", "Last block that the endpoint told of", status.head?.number ?? 0],
-    ["finalized_block", "gauge", "Last block that the chain calls final", status.finalized],
-    ["progress", "gauge", "Share of the way from the deployment to the head", status.progress],
-    ["reorgs_total", "counter", "Branches that were undone", counts.reorgs],
-    ["undone_blocks_total", "counter", "Blocks that were undone", counts.undoneBlocks],
-    ["rebuilds_total", "counter", "Times that everything was read again", counts.rebuilds],
-    ["refused_answers_total", "counter", "Answers that contradicted themselves", counts.refusals],
-    ["failed_requests_total", "counter", "Requests that the endpoint failed", counts.failures],
-    ["http_requests_total", "counter", "Requests to this server", requestCount],
-  ];
-  return rows
-    .map(([name, type, help, value]) => {
-      const metric = `surety_indexer_${name}`;
-      return `# HELP ${metric} ${help}\n# TYPE ${metric} ${type}\n${metric} ${value}\n`;
-    })
-    .join("");
+/** What Prometheus scrapes of an indexer and its process. Values are read when they are scraped, so that nothing is kept twice. */
+export function createMetrics(status: () => IndexerStatus, requestCount: () => number): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const named = (name: string, help: string) => ({ name: `surety_indexer_${name}`, help, registers: [registry] });
+  const gauge = (name: string, help: string, read: (status: IndexerStatus) => number) =>
+    new Gauge({
+      ...named(name, help),
+      collect() {
+        this.set(read(status()));
+      },
+    });
+  const counter = (name: string, help: string, read: (status: IndexerStatus) => number) =>
+    new Counter({
+      ...named(`${name}_total`, help),
+      collect() {
+        this.reset();
+        this.inc(read(status()));
+      },
+    });
+  gauge("ready", "1 = at the head, sure of it, and serving", ({ isReady }) => Number(isReady));
+  gauge("serving", "1 = queries are answered", ({ isServing }) => Number(isServing));
+  gauge("block", "Last block whose events are in the rows", ({ checkpoint }) => checkpoint?.number ?? 0);
+  gauge("head_block", "Last block that the endpoint told of", ({ head }) => head?.number ?? 0);
+  gauge("finalized_block", "Last block that the chain calls final", ({ finalized }) => finalized);
+  gauge("progress", "Share of the way from the deployment to the head", ({ progress }) => progress);
+  counter("reorgs", "Branches that were undone", ({ counts }) => counts.reorgs);
+  counter("undone_blocks", "Blocks that were undone", ({ counts }) => counts.undoneBlocks);
+  counter("rebuilds", "Times that everything was read again", ({ counts }) => counts.rebuilds);
+  counter("refused_answers", "Answers that contradicted themselves", ({ counts }) => counts.refusals);
+  counter("failed_requests", "Requests that the endpoint failed", ({ counts }) => counts.failures);
+  counter("http_requests", "Requests to this server", requestCount);
+  return registry;
 }

@@ -1,12 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createYoga } from "graphql-yoga";
+import type { Registry } from "prom-client";
 import type { Deployment } from "#protocol";
 import type { IndexerStatus } from "../status.ts";
 import type { Store } from "../store/store.ts";
 import { MAX_BODY_BYTES } from "./limits.ts";
 import { createEventStream } from "./event-stream.ts";
-import { renderMetrics } from "./metrics.ts";
+import { createMetrics } from "./metrics.ts";
 import { limitPlugin, snapshotPlugin } from "./plugins.ts";
 import { createSchema } from "./schema.ts";
 import type { Site } from "../site/site.ts";
@@ -55,11 +56,12 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
     plugins: [limitPlugin(), snapshotPlugin(options)],
   });
   const stream = createEventStream(options);
+  const metrics = createMetrics(options.status, () => counts.requests);
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     counts.requests++;
     if (options.site?.(request, response) === true) return;
     if (stream.answer(request, response)) return;
-    if (answerStatus(options.status(), counts.requests, request, response)) return;
+    if (answerStatus(options.status(), metrics, request, response)) return;
     void yoga(request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
@@ -77,14 +79,14 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
 /** @returns false = not a question about the status */
 function answerStatus(
   status: IndexerStatus,
-  requestCount: number,
+  metrics: Registry,
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
   const path = request.url?.split("?", 1)[0];
   if (path === "/health") sendJson(response, status.fatal === undefined ? 200 : 503, describe(status));
   else if (path === "/ready") sendJson(response, status.isReady ? 200 : 503, describe(status));
-  else if (path === "/metrics") send(response, 200, "text/plain; version=0.0.4", renderMetrics(status, requestCount));
+  else if (path === "/metrics") void sendMetrics(response, metrics);
   else if (path !== "/graphql") sendJson(response, 404, { code: "NOT_FOUND", next: "Ask /graphql." });
   else return false;
   return true;
@@ -95,6 +97,10 @@ function describe(status: IndexerStatus): object {
     status;
   const blocks = { block: checkpoint?.number, hash: checkpoint?.hash, head: head?.number, finalized };
   return { sync, isReady, isServing, progress, etaSeconds, ...blocks, trouble, fatal: fatal?.message, counts };
+}
+
+async function sendMetrics(response: ServerResponse, metrics: Registry): Promise<void> {
+  send(response, 200, metrics.contentType, await metrics.metrics());
 }
 
 function sendJson(response: ServerResponse, status: number, body: object): void {
