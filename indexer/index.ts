@@ -13,6 +13,7 @@ import type { Snapshot, Store } from "./store/store.ts";
 import { verifyIndex, type VerifyReport } from "./verify.ts";
 import { createSyncState, type SyncState } from "./sync/core.ts";
 import { runSync } from "./sync/driver.ts";
+import { EndpointPool, type EndpointStatus } from "./sync/endpoints.ts";
 import { watchHeads } from "./sync/heads.ts";
 import { createChainReader } from "./sync/rpc.ts";
 
@@ -20,6 +21,7 @@ export { createPostgresStore } from "./store/postgres.ts";
 export { createSqliteStore } from "./store/sqlite.ts";
 export { verifyIndex, type Difference, type VerifyReport } from "./verify.ts";
 export type { ExplorerOptions } from "./site/site.ts";
+export type { EndpointStatus } from "./sync/endpoints.ts";
 export type { IndexerStatus } from "./status.ts";
 export type { Store } from "./store/store.ts";
 
@@ -32,6 +34,8 @@ const STALE_AFTER_MS = 5_000;
 export interface IndexerOptions {
   /** Any viem public client; a WebSocket one is told of heads at once. */
   readonly client: PublicClient;
+  /** More endpoints of the same chain: asked when the first fails or stands still, and for a second word on every log. */
+  readonly witnesses?: readonly PublicClient[];
   readonly deployment: Deployment;
   /** A store, or where one is. */
   readonly store: Store | StoreLocation;
@@ -63,6 +67,8 @@ export interface Indexer {
   /** Resolves when the rows are as of that block: of that hash if one is given, of that number or a later one otherwise. */
   reached(block: { readonly number: number; readonly hash?: string }, signal?: AbortSignal): Promise<void>;
   status(): IndexerStatus;
+  /** In the order given, the first client first. */
+  endpoints(): EndpointStatus[];
   /** Resolves when the indexing has ended: cleanly after `stop`, with the error that ended it otherwise. */
   readonly ended: Promise<void>;
   /** @throws SuretyError INDEXER_NOT_STARTED */
@@ -76,6 +82,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
   const { client, deployment, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
   const store = "open" in options.store ? options.store : createStoreAt(options.store, deployment);
   const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks);
+  const endpoints = createEndpoints(options);
   const board = new StatusBoard(
     first,
     options.now ?? Date.now,
@@ -89,15 +96,10 @@ export function createIndexer(options: IndexerOptions): Indexer {
   let hasStarted = false;
 
   async function index(signal: AbortSignal): Promise<void> {
-    const names = Object.keys(foldedAbis) as ContractName[];
-    const reader = createChainReader(
-      client,
-      names.map((name) => deployment.contracts[name]),
-    );
     const heads = watchHeads(client, pollIntervalMs);
     try {
       const parts = {
-        ...{ reader, store, heads, decode: createDecoder(deployment.contracts) },
+        ...{ reader: endpoints, store, heads, decode: createDecoder(deployment.contracts) },
         ...{ chainId: deployment.chainId, identity: identityOf(deployment) },
         onState: (state: SyncState) => board.set(state),
         onFailure: (error: unknown) => board.fail(error),
@@ -132,6 +134,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
         ...siteOf(options),
         store,
         status: () => board.read(),
+        endpoints,
         watch: board.watch,
       });
       void index(AbortSignal.any([signal, stopping.signal])).then(end);
@@ -148,6 +151,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
         return hash === undefined ? checkpoint.number >= number : checkpoint.hash === hash;
       }, signal),
     status: () => board.read(),
+    endpoints: () => endpoints.status(),
     ended: ended.promise,
     get graphqlUrl() {
       return `${startedServer().url}/graphql`;
@@ -156,6 +160,23 @@ export function createIndexer(options: IndexerOptions): Indexer {
       return startedServer().url;
     },
   };
+}
+
+function createEndpoints({ client, witnesses = [], deployment }: IndexerOptions): EndpointPool {
+  const names = Object.keys(foldedAbis) as ContractName[];
+  const addresses = names.map((name) => deployment.contracts[name]);
+  const endpoints = [client, ...witnesses].map((one, k) => ({
+    name: nameOfEndpoint(one, k),
+    reader: createChainReader(one, addresses),
+  }));
+  return new EndpointPool(endpoints, deployment.chainId, () => performance.now());
+}
+
+/** The host alone: paths and users of an endpoint's URL are often its key. */
+function nameOfEndpoint({ transport }: PublicClient, index: number): string {
+  const url: unknown = transport["url"];
+  const host = typeof url === "string" && URL.canParse(url) ? new URL(url).host : "";
+  return `${index + 1} ${host}`.trimEnd();
 }
 
 function siteOf({ client, deployment, explorer = {} }: IndexerOptions): Pick<ServerOptions, "site"> {

@@ -1,8 +1,12 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { IndexerStatus } from "../status.ts";
+import type { EndpointPool } from "../sync/endpoints.ts";
 
 /** What Prometheus scrapes of an indexer and its process. Values are read when they are scraped, so that nothing is kept twice. */
-export function createMetrics(status: () => IndexerStatus, requestCount: () => number): Registry {
+export function createMetrics(
+  { status, endpoints }: { readonly status: () => IndexerStatus; readonly endpoints: EndpointPool },
+  requestCount: () => number,
+): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const named = (name: string, help: string) => ({ name: `surety_indexer_${name}`, help, registers: [registry] });
@@ -32,6 +36,22 @@ export function createMetrics(status: () => IndexerStatus, requestCount: () => n
   counter("rebuilds", "Times that everything was read again", ({ counts }) => counts.rebuilds);
   counter("refused_answers", "Answers that contradicted themselves", ({ counts }) => counts.refusals);
   counter("failed_requests", "Requests that the endpoint failed", ({ counts }) => counts.failures);
+  counter(
+    "unwitnessed_answers",
+    "Answers about logs that no second endpoint could speak of",
+    () => endpoints.unwitnessed,
+  );
+  const ofEndpoint = (name: "failures" | "contradictions", help: string) =>
+    new Counter({
+      ...named(`endpoint_${name}_total`, help),
+      labelNames: ["endpoint"],
+      collect() {
+        this.reset();
+        for (const endpoint of endpoints.status()) this.inc({ endpoint: endpoint.name }, endpoint[name]);
+      },
+    });
+  ofEndpoint("failures", "Requests that an endpoint failed");
+  ofEndpoint("contradictions", "Answers in which most others contradicted an endpoint");
   counter("http_requests", "Requests to this server", requestCount);
   return registry;
 }

@@ -6,6 +6,7 @@ import type { Deployment } from "#protocol";
 import type { IndexerStatus } from "../status.ts";
 import type { Store } from "../store/store.ts";
 import { MAX_BODY_BYTES } from "./limits.ts";
+import type { EndpointPool } from "../sync/endpoints.ts";
 import { createEventStream } from "./event-stream.ts";
 import { createMetrics } from "./metrics.ts";
 import { limitPlugin, snapshotPlugin } from "./plugins.ts";
@@ -21,6 +22,7 @@ export interface ServerOptions {
   readonly deployment: Deployment;
   readonly store: Store;
   readonly status: () => IndexerStatus;
+  readonly endpoints: EndpointPool;
   /** Tells of every new status until the returned function is called. */
   readonly watch: (tell: (status: IndexerStatus) => void) => () => void;
   /** Loopback unless told otherwise: an indexer is not an API for the world before somebody decides so. */
@@ -56,12 +58,12 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
     plugins: [limitPlugin(), snapshotPlugin(options)],
   });
   const stream = createEventStream(options);
-  const metrics = createMetrics(options.status, () => counts.requests);
+  const metrics = createMetrics(options, () => counts.requests);
   const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
     counts.requests++;
     if (options.site?.(request, response) === true) return;
     if (stream.answer(request, response)) return;
-    if (answerStatus(options.status(), metrics, request, response)) return;
+    if (answerStatus(options, metrics, request, response)) return;
     void yoga(request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
@@ -78,14 +80,16 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
 
 /** @returns false = not a question about the status */
 function answerStatus(
-  status: IndexerStatus,
+  { status: read, endpoints }: Pick<ServerOptions, "status" | "endpoints">,
   metrics: Registry,
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
   const path = request.url?.split("?", 1)[0];
-  if (path === "/health") sendJson(response, status.fatal === undefined ? 200 : 503, describe(status));
-  else if (path === "/ready") sendJson(response, status.isReady ? 200 : 503, describe(status));
+  const status = read();
+  const words = { ...describe(status), endpoints: endpoints.status() };
+  if (path === "/health") sendJson(response, status.fatal === undefined ? 200 : 503, words);
+  else if (path === "/ready") sendJson(response, status.isReady ? 200 : 503, words);
   else if (path === "/metrics") void sendMetrics(response, metrics);
   else if (path !== "/graphql") sendJson(response, 404, { code: "NOT_FOUND", next: "Ask /graphql." });
   else return false;

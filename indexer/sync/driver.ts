@@ -173,7 +173,7 @@ async function fetchBlock(
 ): Promise<FetchedBlock | undefined> {
   const ref = await reader.header(number, signal);
   if (ref === undefined) return undefined;
-  const logs = await reader.logsOfBlock(ref.hash, signal);
+  const logs = await reader.logsOfBlock(ref, signal);
   return { ref, events: logs.map((log) => ({ log, decoded: decode(log) })) };
 }
 

@@ -12,7 +12,7 @@ export interface ChainReader {
   header(number: number, signal: AbortSignal): Promise<BlockRef | undefined>;
   logsOfRange(from: number, to: number, signal: AbortSignal): Promise<RawLog[]>;
   /** Fails if the endpoint does not know the block, instead of answering that it has no logs. */
-  logsOfBlock(hash: Hex, signal: AbortSignal): Promise<RawLog[]>;
+  logsOfBlock(block: Pick<BlockRef, "number" | "hash">, signal: AbortSignal): Promise<RawLog[]>;
 }
 
 interface RpcHeader {
@@ -76,7 +76,7 @@ export function createChainReader(client: PublicClient, addresses: readonly Addr
       return withParent(readHeader(header), signal);
     },
     logsOfRange: (from, to, signal) => logs({ fromBlock: numberToHex(from), toBlock: numberToHex(to) }, signal),
-    logsOfBlock: (blockHash, signal) => logs({ blockHash }, signal),
+    logsOfBlock: ({ hash }, signal) => logs({ blockHash: hash }, signal),
   };
 }
 

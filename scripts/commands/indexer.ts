@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
-import { Command, Option } from "commander";
-import { createPublicClient, http, webSocket } from "viem";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { createPublicClient, http, webSocket, type PublicClient } from "viem";
 import {
   dropStored,
   runIndexer,
@@ -11,7 +11,8 @@ import {
   type StoreLocation,
 } from "../../indexer/index.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
-import { connect, networkDir } from "../cli/network.ts";
+import { SuretyError } from "#protocol";
+import { connect, networkDir, rpcUrlOf, type Connection } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
 
 interface IndexerCommandOptions extends CommonOptions {
@@ -20,6 +21,7 @@ interface IndexerCommandOptions extends CommonOptions {
   readonly cors?: string[];
   readonly suggestRpc?: string;
   readonly topic?: string[];
+  readonly witnessRpc?: string[];
   readonly explorer: boolean;
 }
 
@@ -54,21 +56,30 @@ export function indexerCommand(): Command {
         "a public chain endpoint that the pages suggest to visitors for verification",
       ).env("SURETY_SUGGEST_RPC"),
     )
+    .addOption(
+      new Option(
+        "--witness-rpc <url...>",
+        "more endpoints of the same chain: taken when the first fails, and asked for a second word on every log",
+      )
+        .argParser(parseUrls)
+        .env("SURETY_WITNESS_RPC"),
+    )
     .option("--topic <name...>", "names of topics that the pages show instead of their hashes")
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
       runAction(options.json, async ({ progress, signal }) => {
-        const { deployment, rpcUrl } = await connect(options, signal);
-        // newHeads over a WebSocket, where the endpoint has one, tell of a block at once.
-        const transport = rpcUrl.startsWith("ws") ? webSocket(rpcUrl) : http(rpcUrl);
-        const client = createPublicClient({ transport, cacheTime: 0 });
+        const { deployment, rpcUrl } = await connectToFirst(options, signal);
+        const client = clientOf(rpcUrl);
+        const witnesses = [rpcUrlOf(options), ...(options.witnessRpc ?? [])]
+          .filter((url) => url !== rpcUrl)
+          .map(clientOf);
         const store = locationOf(options);
         if ("folder" in store) mkdirSync(store.folder, { recursive: true });
         const { host, port } = options;
         const corsOrigins = options.cors === undefined ? {} : { corsOrigins: options.cors };
         await runIndexer(
           {
-            ...{ client, deployment, host, port, ...corsOrigins, store, explorer: explorerOf(options) },
+            ...{ client, witnesses, deployment, host, port, ...corsOrigins, store, explorer: explorerOf(options) },
             onListening: ({ graphqlUrl, url }) => {
               if (options.explorer) progress(`explorer at ${url}`);
               progress(`GraphQL at ${graphqlUrl}, state kept in ${nameOf(store)}`);
@@ -79,6 +90,33 @@ export function indexerCommand(): Command {
         return { result: { stopped: true }, lines: ["stopped; the next start goes on from here"] };
       }),
     );
+}
+
+/** The first of the named endpoints that answers for the deployment's chain. @throws as connect, of the last one */
+async function connectToFirst(options: IndexerCommandOptions, signal: AbortSignal): Promise<Connection> {
+  const [first, ...others] = [rpcUrlOf(options), ...(options.witnessRpc ?? [])] as [string, ...string[]];
+  let connecting = connect({ ...options, rpcUrl: first }, signal);
+  for (const rpcUrl of others) {
+    connecting = connecting.catch((fault: unknown) => {
+      // A wrong chain is the operator's to mend; one that is down today is what the others are for.
+      if (!(fault instanceof SuretyError) || fault.code !== "CHAIN_UNREACHABLE") throw fault;
+      return connect({ ...options, rpcUrl }, signal);
+    });
+  }
+  return connecting;
+}
+
+/** commander argument parser: URLs of endpoints, one or several in one text, as an environment variable holds them. */
+function parseUrls(text: string, before: readonly string[] = []): readonly string[] {
+  const urls = text.split(/\s+/).filter((url) => url !== "");
+  const wrong = urls.find((url) => !/^(https?|wss?):$/.test(URL.parse(url)?.protocol ?? ""));
+  if (wrong !== undefined) throw new InvalidArgumentError("Expected URLs of endpoints (http, https, ws or wss).");
+  return [...before, ...urls];
+}
+
+/** newHeads over a WebSocket, where the endpoint has one, tell of a block at once. */
+function clientOf(url: string): PublicClient {
+  return createPublicClient({ transport: url.startsWith("ws") ? webSocket(url) : http(url), cacheTime: 0 });
 }
 
 /** The endpoint that the indexer reads from may carry a key in its URL: only a named one is shown to visitors. */

@@ -55,11 +55,12 @@ describe("indexer under faults", function () {
     indexer = undefined;
   });
 
-  async function startIndexer(url = proxy.url): Promise<Indexer> {
+  async function startIndexer(url = proxy.url, ...others: readonly string[]): Promise<Indexer> {
     const { deployment } = chain;
     const store = createSqliteStore({ path, chainId: deployment.chainId });
-    const client = createPublicClient({ transport: http(url, { retryCount: 0 }) });
-    const started = createIndexer({ client, deployment, store, pollIntervalMs: 5, maxRangeBlocks: 16 });
+    const clientOf = (endpoint: string) => createPublicClient({ transport: http(endpoint, { retryCount: 0 }) });
+    const [client, witnesses] = [clientOf(url), others.map(clientOf)];
+    const started = createIndexer({ client, witnesses, deployment, store, pollIntervalMs: 5, maxRangeBlocks: 16 });
     indexer = started;
     await started.start();
     return started;
@@ -199,6 +200,38 @@ describe("indexer under faults", function () {
     await catchUp(started);
     await started.ready();
     await expectRowsOfChain();
+  });
+
+  it("takes nothing from an endpoint that leaves logs out while its witness has them, and is right when it has, too", async () => {
+    const started = await startIndexer(proxy.url, chain.url);
+    await catchUp(started);
+    const before = started.status().checkpoint?.number;
+    const contradicted = Promise.withResolvers<undefined>();
+    proxy.tamper = ({ method, result }) => {
+      if (started.status().trouble?.includes("contradict each other") === true) contradicted.resolve(undefined);
+      return method === "eth_getLogs" ? (result as unknown[]).slice(1) : result;
+    };
+    await act(chain, 0, createRandom(9)(100));
+    await contradicted.promise;
+    expect(started.status()).to.include({ isReady: false });
+    expect(started.status().checkpoint?.number).to.equal(before);
+    proxy.tamper = ({ result }) => result;
+    await catchUp(started);
+    await expectRowsOfChain();
+  });
+
+  it("goes on with its other endpoint when the first one is gone, and says which failed", async () => {
+    const started = await startIndexer(proxy.url, chain.url);
+    await catchUp(started);
+    proxy.tamper = () => Promise.reject(new Error("told to fail"));
+    await actTimes(3, createRandom(10));
+    await catchUp(started);
+    await expectRowsOfChain();
+    const health = (await (await fetch(`${started.url}/health`)).json()) as { endpoints: { isCurrent: boolean }[] };
+    expect(health.endpoints.map(({ isCurrent }) => isCurrent)).to.deep.equal([false, true]);
+    expect(await (await fetch(`${started.url}/metrics`)).text()).to.match(
+      /endpoint_failures_total\{endpoint="1 127[^"]+"\} [1-9]/,
+    );
   });
 
   it("stays right through an endpoint that fails at random", async () => {

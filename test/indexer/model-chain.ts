@@ -111,7 +111,7 @@ export class ModelChain implements ChainReader {
     return this.#tamper(this.#blocks.slice(from, to + 1).flatMap(({ logs }) => logs));
   }
 
-  async logsOfBlock(hash: Hex): Promise<RawLog[]> {
+  async logsOfBlock({ hash }: Pick<BlockRef, "hash">): Promise<RawLog[]> {
     this.#failIfTold();
     const block = this.#blocks.find((one) => one.hash === hash);
     if (block === undefined) throw new Error(`no block ${hash}`);
