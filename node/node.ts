@@ -39,6 +39,7 @@ import { Commissions } from "./desk/commissions.ts";
 import { Desk } from "./desk/desk.ts";
 import { Reviews, withReviews } from "./desk/reviews.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
+import { createLiveness } from "./discovery/liveness.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
 import { createMeter } from "./gossip/meter.ts";
 import { checkStart } from "./identity/start.ts";
@@ -169,7 +170,13 @@ async function compose(
   const logs = createLogStore(store);
   const gossip = createGossip({ transport, logs, contracts, signers, nowMs, onFault: onFault("gossip") });
   const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
-  const discovery = createDiscovery({ store, logs, agents: signers, scores, nowMs });
+  const liveness = createLiveness({
+    ...{ transport, signer, contracts, nowMs, random: () => bytesToHex(randomBytes(32)) },
+    blockHash: () => heads.latest().hash,
+  });
+  await liveness.start();
+  stops.push(() => liveness.stop());
+  const discovery = createDiscovery({ store, logs, agents: signers, scores, liveness, nowMs });
   gossip.onEntry((entry) => discovery.apply(entry));
   gossip.onFork((fork) => {
     discovery.shut(fork.first.header.log);
@@ -357,7 +364,7 @@ async function compose(
         status: async (asked) => ({
           ...{ agentId, name: agent.name, peerId: transport.peerId },
           ...{ addresses: transport.addresses(), peers: transport.peers() },
-          declarations: (await discovery.find("", { limit: 100 }, asked)).length,
+          declarations: (await discovery.find("", { limit: 100, liveness: "known" }, asked)).length,
           head: heads.latest(),
         }),
       }),

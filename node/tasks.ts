@@ -254,7 +254,8 @@ export class TaskBoard {
     const filter = invitedAgentIds === undefined ? { topic: spec.topic, minScore, limit } : { limit: 100 };
     const isInvited = (id: bigint) =>
       !excluded.has(id) && (invitedAgentIds === undefined || invitedAgentIds.includes(id));
-    const found = await discovery.find(query, filter, signal);
+    // Who did not answer in time is invited after the others: a bid shows best who is there.
+    const found = await discovery.find(query, { ...filter, liveness: "preferred" }, signal);
     const others = found.filter((finding) => isInvited(finding.agentId)).slice(0, maxInvited);
     for (const { peerId, addresses } of others) await transport.learnAddresses(peerId, addresses);
     signal.throwIfAborted();

@@ -8,6 +8,7 @@ import {
     AgentURISet,
     AgentWalletChange,
     AgentWalletSet,
+    Alive,
     BatchHeader,
     BatchedBinding,
     Bid,
@@ -81,6 +82,9 @@ library StructHash {
     );
     bytes32 internal constant BATCH_HEADER_TYPEHASH = keccak256(
         "BatchHeader(uint64 topic,uint48 window,bytes32 previous,bytes32 root,uint32 count)"
+    );
+    bytes32 internal constant ALIVE_TYPEHASH = keccak256(
+        "Alive(address log,address asker,bytes32 nonce,bytes32 blockHash,uint48 askedMs)"
     );
     bytes32 internal constant CALL_TYPEHASH = keccak256(
         "Call(uint256 clientAgentId,uint64 topic,bytes32 specHash,bytes32 mechanismHash,address token,uint256 reservePrice,uint48 bidByMs,uint48 submitBy,uint32 reviewPeriod,uint256 salt)"
@@ -185,6 +189,10 @@ library StructHash {
 
     function hash(BatchHeader memory header) internal pure returns (bytes32) {
         return keccak256(abi.encode(BATCH_HEADER_TYPEHASH, header));
+    }
+
+    function hash(Alive memory alive) internal pure returns (bytes32) {
+        return keccak256(abi.encode(ALIVE_TYPEHASH, alive));
     }
 
     function hash(Call memory call) internal pure returns (bytes32) {

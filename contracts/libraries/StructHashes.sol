@@ -9,6 +9,7 @@ import {
     AgentURISet,
     AgentWalletChange,
     AgentWalletSet,
+    Alive,
     BatchHeader,
     BatchedBinding,
     Bid,
@@ -73,6 +74,10 @@ contract StructHashes {
 
     function hashBatchHeader(BatchHeader calldata header) external pure returns (bytes32) {
         return StructHash.hash(header);
+    }
+
+    function hashAlive(Alive calldata alive) external pure returns (bytes32) {
+        return StructHash.hash(alive);
     }
 
     function hashCall(Call calldata call) external pure returns (bytes32) {

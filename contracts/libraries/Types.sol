@@ -396,6 +396,21 @@ struct BatchHeader {
     uint32 count;
 }
 
+/// @notice Answer of a log's signer to a challenge: its key was at work after that block was mined. Judged off chain only.
+/// @dev Domain: ("SuretyAlive", "1", chainId, IdentityRegistry). The binary form is in contracts/protocol/log/alive.ts.
+struct Alive {
+    /// Who answers.
+    address log;
+    /// Address of the asker's transport key: what was answered to one is no answer to another.
+    address asker;
+    /// Drawn by the asker for this challenge alone.
+    bytes32 nonce;
+    /// Newest block that the asker knew: nobody can have signed this before it was mined.
+    bytes32 blockHash;
+    /// Unix milliseconds by the asker's clock, which the answering one found near its own.
+    uint48 askedMs;
+}
+
 /// @notice A client's call for proposals. Its EIP-712 struct hash is the callId.
 /// @dev Domain: ("SuretyNegotiation", "1", chainId, DealEscrow).
 struct Call {

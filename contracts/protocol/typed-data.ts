@@ -63,6 +63,7 @@ const domainOfStruct = {
   BatchedBinding: ["ERC8004IdentityRegistry", "identityRegistry"],
   LogHeader: ["SuretyLog", "identityRegistry"],
   BatchHeader: ["SuretyBatch", "identityRegistry"],
+  Alive: ["SuretyAlive", "identityRegistry"],
   Call: ["SuretyNegotiation", "dealEscrow"],
   Bid: ["SuretyNegotiation", "dealEscrow"],
   Decline: ["SuretyNegotiation", "dealEscrow"],

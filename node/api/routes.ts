@@ -193,7 +193,7 @@ async function openTab(
 ): Promise<TabSummary> {
   const providerAgentId = readAmount(fields["providerAgentId"], "providerAgentId");
   const topic = readText(fields["topic"], "topic");
-  const found = await discovery.find("", { topic, limit: 100 }, signal);
+  const found = await discovery.find("", { topic, limit: 100, liveness: "known" }, signal);
   const provider = found.find(({ agentId }) => agentId === providerAgentId);
   if (provider === undefined) throw invalid("providerAgentId", `an agent whose offer on ${topic} is known here`);
   const priceWei = fields["priceWei"] === undefined ? provider.priceWei : readAmount(fields["priceWei"], "priceWei");
@@ -244,7 +244,7 @@ function invalid(field: string, expected: string): SuretyError {
 function readSearch(parameters: URLSearchParams): { query: string; filter: FindFilter } {
   const number = (name: string) => (parameters.has(name) ? readNumber(parameters.get(name), name) : undefined);
   const [topic, price] = [parameters.get("topic"), parameters.get("maxPriceWei")];
-  const [minScore, limit] = [number("minScore"), number("limit")];
+  const [minScore, limit, maxAgeMs] = [number("minScore"), number("limit"), number("maxAgeMs")];
   return {
     query: parameters.get("query") ?? "",
     filter: {
@@ -252,6 +252,7 @@ function readSearch(parameters: URLSearchParams): { query: string; filter: FindF
       ...(minScore === undefined ? {} : { minScore }),
       ...(price === null ? {} : { maxPriceWei: readAmount(price, "maxPriceWei") }),
       ...(limit === undefined ? {} : { limit }),
+      ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
     },
   };
 }

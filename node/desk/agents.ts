@@ -68,7 +68,7 @@ export class AgentDesk {
 
   /** The best finding of a text, for whoever has no topic. */
   async topicFor(text: string, signal: AbortSignal): Promise<string | undefined> {
-    const [best] = await this.#options.discovery.find(text, { limit: 1 }, signal);
+    const [best] = await this.#options.discovery.find(text, { limit: 1, liveness: "known" }, signal);
     return best?.topics[0];
   }
 
@@ -106,7 +106,7 @@ export class AgentDesk {
   }
 
   async #findingOf(agentId: bigint, signal: AbortSignal): Promise<Finding | undefined> {
-    const found = await this.#options.discovery.find("", { limit: MAX_SEARCHED }, signal);
+    const found = await this.#options.discovery.find("", { limit: MAX_SEARCHED, liveness: "known" }, signal);
     return found.find((finding) => finding.agentId === agentId);
   }
 
@@ -164,11 +164,12 @@ const unheard: IdentityCheck = {
 };
 
 function describe(finding: Finding) {
-  const { agentId, log, declarationId, evidence, priceWei, token, isBound, peerId, rank, match, score, liveness } =
-    finding;
+  const { agentId, log, declarationId, evidence, priceWei, token, isBound, peerId } = finding;
+  const { rank, match, score, liveness, isLive, alive } = finding;
   return {
     ...{ agentId, log, declarationId, headerDigest: evidence.digest, priceWei, token, isBound, peerId },
-    ...{ rank, match, score, liveness },
+    ...{ rank, match, score, liveness, isLive },
+    alive: alive ?? null,
     untrusted: {
       name: strangersText(finding.name, 128),
       description: strangersText(finding.description),

@@ -1,23 +1,21 @@
-import { zeroHash, type Address, type Hex } from "viem";
+import type { Address } from "viem";
 import {
   applyEntry,
   createDeclarations,
-  decodeBody,
-  isBoundHeader,
   SuretyError,
-  textOf,
-  type Body,
   type Declarations,
   type DeclarationsStep,
   type LogEntry,
 } from "#protocol";
-import type { LogReader, StoredEntry } from "../log/log-store.ts";
+import type { LogReader } from "../log/log-store.ts";
 import type { Store } from "../store/port.ts";
-import { createIndexTable, type Candidate } from "./index-table.ts";
+import { createIndexTable } from "./index-table.ts";
+import { DEFAULT_LIMIT, listFindings } from "./listing.ts";
+import type { Liveness } from "./liveness.ts";
 import type { AgentPort, Finding, FindFilter, ScorePort } from "./port.ts";
-import { livenessOf, matchOf, parseQuery, rankOf, type Query } from "./ranking.ts";
+import { parseQuery, type Query } from "./ranking.ts";
+import { readEntry, readFinding, type Unscored } from "./reading.ts";
 
-const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 100;
 /** Folds kept in memory; one that is asked for again is folded from the store. */
 const MAX_FOLDS = 1_024;
@@ -29,6 +27,7 @@ export interface DiscoveryOptions {
   readonly logs: LogReader;
   readonly agents: AgentPort;
   readonly scores: ScorePort;
+  readonly liveness: Pick<Liveness, "prove" | "proofOf">;
   /** Unix milliseconds. */
   readonly nowMs: () => number;
 }
@@ -42,16 +41,25 @@ export interface Discovery {
   /** Brings the index up to what the logs say; after a crash the two can differ. */
   rebuild(): void;
   /**
-   * Best first, one finding an agent. Withdrawn, completed, expired and forked ones are never found; neither is a
-   * declaration in the name of an agent for which its log does not speak.
+   * Best first, one finding an agent, each of them live unless the filter says otherwise. Withdrawn, completed, expired
+   * and forked ones are never found; neither is a declaration in the name of an agent for which its log does not speak.
    * @param query words; empty asks for all that pass the filter @throws SuretyError FIND_FILTER_INVALID
    */
   find(query: string, filter: FindFilter, signal: AbortSignal): Promise<Finding[]>;
 }
 
-export function createDiscovery({ store, logs, agents, scores, nowMs }: DiscoveryOptions): Discovery {
+export function createDiscovery({ store, logs, agents, scores, liveness, nowMs }: DiscoveryOptions): Discovery {
   const table = createIndexTable(store);
   const folds = new Map<Address, Declarations>();
+  const listing = { agents, scores, liveness, nowMs, attestedBy: (log: Address) => table.attestedBy(log) };
+
+  function look(query: Query, filter: FindFilter): Unscored[] {
+    return table.candidates(query, filter, nowMs()).flatMap(({ latestDigest, sketch }) => {
+      const { header, body } = logs.entryByDigest(latestDigest) ?? {};
+      const finding = header && body && readFinding({ header, body }, query, sketch);
+      return finding === undefined ? [] : [finding];
+    });
+  }
 
   function hear({ header: { header }, body }: LogEntry, heardMs: number): void {
     table.hear(header.log, heardMs);
@@ -104,105 +112,9 @@ export function createDiscovery({ store, logs, agents, scores, nowMs }: Discover
     },
     async find(text, filter, signal) {
       checkFilter(filter);
-      const query = parseQuery(text);
-      const found = table
-        .candidates(query, filter, nowMs())
-        .map((candidate) => readCandidate(candidate, logs, query, nowMs()))
-        .filter((candidate) => candidate !== undefined);
-      const genuine = await keepGenuine(found, agents, signal);
-      const scored = await addScores(genuine, filter, scores, signal);
-      const best = bestPerAgent(scored).slice(0, filter.limit ?? DEFAULT_LIMIT);
-      return Promise.all(best.map((finding) => judgeBound(finding, table.attestedBy(finding.log), agents, signal)));
+      return listFindings(look(parseQuery(text), filter), filter, listing, signal);
     },
   };
-}
-
-type Unscored = Omit<Finding, "score" | "rank">;
-
-function readEntry({ header, body }: StoredEntry): LogEntry | undefined {
-  const decoded = body && decodeBody(header.header.kind, body);
-  return decoded?.kind === "accept" ? { header, body: decoded.value } : undefined;
-}
-
-/** The declaration as its author wrote it, read again from the log that proves it. */
-function readCandidate(candidate: Candidate, logs: LogReader, query: Query, nowMs: number): Unscored | undefined {
-  const entry = logs.entryByDigest(candidate.latestDigest);
-  const body = entry && readEntry(entry)?.body;
-  if (entry?.body === undefined || body === undefined) return undefined;
-  const said = contentOf(body);
-  if (said === undefined) return undefined;
-  const { header, digest, signature } = { ...entry.header, header: entry.header.header };
-  return {
-    ...said,
-    declarationId: candidate.id,
-    isBound: isBoundHeader(header),
-    log: candidate.log,
-    match: matchOf(query, textOf(body), candidate.sketch),
-    liveness: livenessOf(nowMs - candidate.heardMs),
-    evidence: { header: { header, signature }, digest, body: entry.body },
-  };
-}
-
-type Content = Pick<
-  Finding,
-  "agentId" | "name" | "description" | "topics" | "skills" | "priceWei" | "token" | "peerId" | "addresses"
->;
-
-function contentOf({ kind, body }: Body): Content | undefined {
-  if (kind === "intent") {
-    const { topic, reservePriceWei, call: _call, bidByMs: _bidByMs, ...rest } = body;
-    return { ...rest, name: topic, topics: [topic], priceWei: reservePriceWei };
-  }
-  if (kind === "declare") return body;
-  if (kind !== "update") return undefined;
-  const { target: _target, ...content } = body;
-  return content;
-}
-
-/** A body names an agent; only the chain says whether its log may. Each log is asked for once. */
-async function keepGenuine(found: readonly Unscored[], agents: AgentPort, signal: AbortSignal): Promise<Unscored[]> {
-  const asked = [...new Set(found.map(({ log }) => log))];
-  const answers = await Promise.all(asked.map((log) => agents.agentOf(log, signal)));
-  const agentOf = new Map<Hex, bigint | undefined>(asked.map((log, i) => [log, answers[i]]));
-  return found.filter(({ log, agentId }) => agentOf.get(log) === agentId);
-}
-
-/** An entry's mark is a claim: it counts where the log attested the very commitment that the chain holds of its agent now. */
-async function judgeBound(
-  finding: Finding,
-  attested: Hex | undefined,
-  agents: AgentPort,
-  signal: AbortSignal,
-): Promise<Finding> {
-  if (!finding.isBound || attested === undefined || attested === zeroHash) return { ...finding, isBound: false };
-  return { ...finding, isBound: (await agents.commitmentOf(finding.agentId, signal)) === attested };
-}
-
-/** Scores belong to a topic: the one asked for, else the first that the declaration names. */
-async function addScores(
-  found: readonly Unscored[],
-  { topic, minScore = 0 }: FindFilter,
-  scores: ScorePort,
-  signal: AbortSignal,
-): Promise<Finding[]> {
-  const byTopic = Map.groupBy(found, ({ topics }) => topic ?? topics[0] ?? "");
-  const groups = await Promise.all(
-    [...byTopic].map(async ([name, members]) => {
-      const known = await scores.scoresOf(name, [...new Set(members.map(({ agentId }) => agentId))], signal);
-      return members.map((member) => {
-        const score = known.get(member.agentId) ?? 0;
-        return { ...member, score, rank: rankOf(member.match, score, member.liveness) };
-      });
-    }),
-  );
-  return groups.flat().filter(({ score }) => score >= minScore);
-}
-
-/** Best first; ties by id, so that every node orders the same facts the same way. */
-function bestPerAgent(findings: readonly Finding[]): Finding[] {
-  const sorted = findings.toSorted((a, b) => b.rank - a.rank || (a.declarationId < b.declarationId ? -1 : 1));
-  const seen = new Set<bigint>();
-  return sorted.filter(({ agentId }) => !seen.has(agentId) && seen.add(agentId));
 }
 
 function checkFilter({ minScore = 0, limit = DEFAULT_LIMIT, maxPriceWei = 0n, maxAgeMs = 0 }: FindFilter): void {

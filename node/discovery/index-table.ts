@@ -159,7 +159,6 @@ function selectOf(query: Query, filter: FindFilter, nowMs: number): { sql: strin
     );
   }
   if (filter.maxPriceWei !== undefined) where("d.price <= ?", paddedPrice(filter.maxPriceWei));
-  if (filter.maxAgeMs !== undefined) where("d.latest_ms >= ?", nowMs - filter.maxAgeMs);
   const isWorded = query.tokens.length > 0;
   // Quoted tokens of letters and digits: nothing of a stranger's question is FTS syntax.
   if (isWorded)

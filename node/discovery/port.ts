@@ -1,5 +1,5 @@
 import type { Address, Hex } from "viem";
-import type { SignedHeader } from "#protocol";
+import type { AliveProof, SignedHeader } from "#protocol";
 import type { PeerName } from "../transport/port.ts";
 
 /** Scores of finalized epochs; the reputation stage comes later, so node.ts supplies it. */
@@ -26,8 +26,13 @@ export interface FindFilter {
   readonly minScore?: number;
   /** In the token's smallest unit. */
   readonly maxPriceWei?: bigint;
-  /** Age of the newest entry of the declaration, by its author's clock. */
+  /** Age of the signed answer that shows an agent alive; older ones are asked anew. Default and at most LIVENESS_TTL_MS. */
   readonly maxAgeMs?: number;
+  /**
+   * `required`: only agents that have answered a challenge; `preferred`: these first, then the others as stale; `known`:
+   * nobody is challenged, answers of earlier searches count. Default `required`.
+   */
+  readonly liveness?: "required" | "preferred" | "known";
   /** 1…100, default 20. */
   readonly limit?: number;
 }
@@ -52,6 +57,10 @@ export interface Finding {
    * holds now. That this is what runs is still its operator's word.
    */
   readonly isBound: boolean;
+  /** Whether its LOG key answered a challenge within `maxAgeMs`; a stale agent may still declare, and not be there. */
+  readonly isLive: boolean;
+  /** That answer, to be checked by anybody (`verifyAlive`); of a stale agent the last one, if it ever gave one. */
+  readonly alive: AliveProof | undefined;
   /** rank = match × (floor + (1 − floor) · score) × liveness; all 0…1. */
   readonly rank: number;
   readonly match: number;

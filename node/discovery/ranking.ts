@@ -3,8 +3,8 @@ import type { Hex } from "viem";
 
 /** Share of the rank that an agent without a score keeps: newcomers are listed behind, never nowhere. */
 export const SCORE_FLOOR = 0.05;
-/** A log that was silent this long counts half. */
-const LIVENESS_HALF_LIFE_MS = 6 * 3_600_000;
+/** Share of the rank that an agent keeps which did not answer: listed behind, where it is listed at all. */
+const STALE_SHARE = 0.05;
 /** Words found say more than a sketch, which also gives near words their share. */
 const WORD_SHARE = 0.7;
 
@@ -28,9 +28,9 @@ export function matchOf(query: Query, text: string, sketch: Hex): number {
   return WORD_SHARE * share + (1 - WORD_SHARE) * sketchSimilarity(query.sketch, sketch);
 }
 
-/** How fresh the last sign of life is, 0…1. */
-export function livenessOf(silentMs: number): number {
-  return 2 ** (-Math.max(0, silentMs) / LIVENESS_HALF_LIFE_MS);
+/** 1 for an answer just given, falling to ½ at the end of its ttl, and a small share for who gave none that counts. */
+export function livenessOf(ageMs: number | undefined, ttlMs: number): number {
+  return ageMs === undefined ? STALE_SHARE : 1 - Math.min(1, Math.max(0, ageMs) / ttlMs) / 2;
 }
 
 export function rankOf(match: number, score: number, liveness: number): number {

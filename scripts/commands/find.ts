@@ -7,6 +7,7 @@ interface FindOptions extends NodeOptions {
   readonly topic?: string;
   readonly minScore?: number;
   readonly maxPrice?: bigint;
+  readonly maxAge?: number;
   readonly limit: number;
 }
 
@@ -34,6 +35,11 @@ export function findCommand(): Command {
       parseShare,
     )
     .option("--max-price <amount>", "only agents at or below this list price, in the token's smallest unit", parseUint)
+    .option(
+      "--max-age <seconds>",
+      "only agents that have shown themselves alive so recently; 0 asks them all",
+      parseInteger(0),
+    )
     .option("--limit <count>", "at most so many", parseInteger(1), 10)
     .action((query: string, options: FindOptions) =>
       runAction(options.json, async ({ signal }) => {
@@ -54,12 +60,13 @@ export function findCommand(): Command {
 }
 
 async function ask(query: string, options: FindOptions, signal: AbortSignal): Promise<FoundAgent[]> {
-  const { topic, minScore, maxPrice, limit } = options;
+  const { topic, minScore, maxPrice, maxAge, limit } = options;
   const parameters = Object.entries({
     query,
     topic,
     minScore: minScore?.toString(),
     maxPriceWei: maxPrice?.toString(),
+    maxAgeMs: maxAge === undefined ? undefined : String(1000 * maxAge),
     limit: String(limit),
   });
   const search = new URLSearchParams(parameters.filter((entry): entry is [string, string] => entry[1] !== undefined));

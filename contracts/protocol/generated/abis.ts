@@ -9906,6 +9906,26 @@ export const structHashesAbi = [
     inputs: [
       {
         components: [
+          { internalType: "address", name: "log", type: "address" },
+          { internalType: "address", name: "asker", type: "address" },
+          { internalType: "bytes32", name: "nonce", type: "bytes32" },
+          { internalType: "bytes32", name: "blockHash", type: "bytes32" },
+          { internalType: "uint48", name: "askedMs", type: "uint48" },
+        ],
+        internalType: "struct Alive",
+        name: "alive",
+        type: "tuple",
+      },
+    ],
+    name: "hashAlive",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
           { internalType: "uint64", name: "topic", type: "uint64" },
           { internalType: "uint48", name: "window", type: "uint48" },
           { internalType: "bytes32", name: "previous", type: "bytes32" },

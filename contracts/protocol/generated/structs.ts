@@ -45,6 +45,14 @@ export interface AgentWalletSet {
   deadline: bigint;
 }
 
+export interface Alive {
+  log: Hex;
+  asker: Hex;
+  nonce: Hex;
+  blockHash: Hex;
+  askedMs: number;
+}
+
 export interface BatchHeader {
   topic: bigint;
   window: number;
@@ -350,6 +358,13 @@ export const structTypes = {
     { name: "owner", type: "address" },
     { name: "deadline", type: "uint256" },
   ],
+  Alive: [
+    { name: "log", type: "address" },
+    { name: "asker", type: "address" },
+    { name: "nonce", type: "bytes32" },
+    { name: "blockHash", type: "bytes32" },
+    { name: "askedMs", type: "uint48" },
+  ],
   BatchHeader: [
     { name: "topic", type: "uint64" },
     { name: "window", type: "uint48" },
@@ -586,6 +601,7 @@ export interface Structs {
   AgentURISet: AgentURISet;
   AgentWalletChange: AgentWalletChange;
   AgentWalletSet: AgentWalletSet;
+  Alive: Alive;
   BatchHeader: BatchHeader;
   BatchedBinding: BatchedBinding;
   Bid: Bid;

@@ -1,3 +1,4 @@
+export * from "./alive.ts";
 export * from "./body.ts";
 export * from "./declarations.ts";
 export * from "./header.ts";

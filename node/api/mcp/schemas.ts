@@ -65,6 +65,16 @@ export const foundAgents = all({
     items: all({
       ...{ agentId: string, log: string, declarationId: string, headerDigest: string, priceWei: string, token: string },
       ...{ isBound: boolean, peerId: string, rank: number, match: number, score: number, liveness: number },
+      isLive: boolean,
+      alive: {
+        anyOf: [
+          { type: "null" },
+          all({
+            alive: all({ log: string, asker: string, nonce: string, blockHash: string, askedMs: number }),
+            signature: string,
+          }),
+        ],
+      },
       untrusted: untrusted({ name: string, description: string, topics: strings, skills: strings }),
     }),
   },

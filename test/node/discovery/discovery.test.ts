@@ -1,13 +1,23 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { keccak256, zeroHash, type Address, type Hex } from "viem";
-import { decodeLogHeader, encodeLogHeader, matchBody, verifyLogHeader, type Bodies, type KindName } from "#protocol";
+import {
+  decodeLogHeader,
+  encodeLogHeader,
+  matchBody,
+  verifyAlive,
+  verifyLogHeader,
+  type Bodies,
+  type KindName,
+} from "#protocol";
 import { createDiscovery, type Discovery } from "../../../node/discovery/discovery.ts";
+import { createLiveness, LIVENESS_TTL_MS, type Liveness } from "../../../node/discovery/liveness.ts";
 import type { FindFilter } from "../../../node/discovery/port.ts";
 import { createLogStore, type LogStore } from "../../../node/log/log-store.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import type { Store } from "../../../node/store/port.ts";
 import { connect, startNode, testNowMs } from "../../fixtures/gossip-node.ts";
+import { signedLiveness } from "../../fixtures/liveness.ts";
 import { signedEntry, testContracts, testDeclare, testSigner } from "../../fixtures/log.ts";
 
 const signal = new AbortController().signal;
@@ -31,6 +41,7 @@ function createWorld(store: Store = openStore(":memory:")) {
   const scores = new Map<bigint, number>();
   const commitments = new Map<bigint, Hex>();
   const clock = { nowMs: testNowMs };
+  const liveness = signedLiveness(5, () => clock.nowMs);
   const discovery = createDiscovery({
     store,
     logs,
@@ -39,6 +50,7 @@ function createWorld(store: Store = openStore(":memory:")) {
       commitmentOf: async (agentId) => commitments.get(agentId) ?? zeroHash,
     },
     scores: { scoresOf: async (_topic, ids) => new Map([...scores].filter(([id]) => ids.includes(id))) },
+    liveness,
     nowMs: () => clock.nowMs,
   });
   /** Appends to signer i's log and tells the index, as gossip does. */
@@ -53,7 +65,7 @@ function createWorld(store: Store = openStore(":memory:")) {
   }
   const declare = (index: number, fields: Partial<Bodies["declare"]> = {}, ttl?: number) =>
     say(index, "declare", testDeclare({ agentId: BigInt(index + 1), ...fields }), ttl);
-  return { store, logs, agents, scores, commitments, clock, discovery, say, declare };
+  return { store, logs, agents, scores, commitments, clock, liveness, discovery, say, declare };
 }
 
 const idsOf = async (discovery: Discovery, query: string, filter: FindFilter = {}): Promise<bigint[]> =>
@@ -104,24 +116,67 @@ describe("discovery", function () {
   });
 
   it("ranks by match, score and liveness, and keeps newcomers", async () => {
-    const { discovery, declare, scores, clock } = createWorld();
+    const { discovery, declare, scores, clock, liveness } = createWorld();
     declare(3, legal);
-    clock.nowMs += 12 * 3_600_000;
     for (const index of [0, 1, 2])
       declare(index, index === 2 ? { name: "Other", description: "Of legal age." } : legal);
-    declare(3, { ...plumber, agentId: 4n });
-    scores.set(2n, 1).set(3n, 1);
+    scores.set(2n, 1).set(3n, 1).set(4n, 1);
+    await discovery.find("", {}, signal);
+    clock.nowMs += LIVENESS_TTL_MS / 2;
+    liveness.silent.add(testSigner(3).address);
+    expect(await idsOf(discovery, "translates legal contracts", { maxAgeMs: 0 })).to.deep.equal([2n, 3n, 1n]);
     const found = await discovery.find("translates legal contracts", {}, signal);
-    expect(found.map(({ agentId }) => agentId)).to.deep.equal([2n, 3n, 1n]);
+    expect(found.map(({ agentId }) => agentId)).to.deep.equal([2n, 4n, 3n, 1n]);
+    expect(found.map(({ liveness: share }) => share)).to.deep.equal([1, 0.75, 1, 1]);
     for (const { rank, match, score, liveness } of found) {
       expect(rank).to.be.closeTo(match * (0.05 + 0.95 * score) * liveness, 1e-12);
     }
   });
 
-  it("filters by topic, skill, price, score and age", async () => {
-    const { discovery, declare, scores, clock } = createWorld();
+  it("never calls an agent live that did not answer within its ttl, and lists it only where that was asked for", async () => {
+    const { discovery, declare, liveness, clock } = createWorld();
+    for (const index of [0, 1]) declare(index, legal);
+    const [gone] = [testSigner(0).address];
+    const find = (filter: FindFilter) => discovery.find("legal", filter, signal);
+    expect((await find({ liveness: "known" })).map(({ isLive, alive }) => [isLive, alive])).to.deep.equal([
+      [false, undefined],
+      [false, undefined],
+    ]);
+    expect(liveness.asked.size, "nobody was challenged").to.equal(0);
+    expect(await idsOf(discovery, "legal")).to.have.members([1n, 2n]);
+    liveness.silent.add(gone);
+    clock.nowMs += LIVENESS_TTL_MS;
+    expect(await idsOf(discovery, "legal"), "at the end of its ttl").to.have.members([1n, 2n]);
+    clock.nowMs += 1;
+    expect(await idsOf(discovery, "legal")).to.deep.equal([2n]);
+    const preferred = await find({ liveness: "preferred" });
+    expect(preferred.map(({ agentId, isLive }) => [agentId, isLive])).to.deep.equal([
+      [2n, true],
+      [1n, false],
+    ]);
+    for (const { log, alive } of preferred) {
+      expect(alive && verifyAlive(alive, testContracts).kind, "the last answer").to.equal("accept");
+      expect(alive?.alive.log).to.equal(log);
+    }
+  });
+
+  it("goes on to the next agents when the best do not answer", async () => {
+    const { discovery, declare, liveness } = createWorld();
+    for (const index of [0, 1, 2])
+      declare(index, { ...legal, description: `${legal.description} ${"more ".repeat(index)}` });
+    const [best] = await idsOf(discovery, "legal contracts", { limit: 1, liveness: "known" });
+    liveness.silent.add(testSigner(Number(best) - 1).address);
+    const [live] = await discovery.find("legal contracts", { limit: 1 }, signal);
+    expect(live?.isLive).to.equal(true);
+    expect(live?.agentId).to.not.equal(best);
+  });
+
+  it("filters by topic, skill, price, score and age of the sign of life", async () => {
+    const { discovery, declare, scores, clock, liveness } = createWorld();
     declare(0, { ...legal, priceWei: 9n });
+    expect(await idsOf(discovery, "")).to.deep.equal([1n]);
     clock.nowMs += 60_000;
+    liveness.silent.add(testSigner(0).address);
     declare(1, { ...plumber, priceWei: 10n });
     scores.set(1n, 0.4).set(2n, 0.6);
     const cases: [FindFilter, bigint[]][] = [
@@ -243,8 +298,19 @@ describe("discovery over gossip", function () {
 
   it("finds at one node what another declared, until it is withdrawn", async () => {
     const [a, b] = [await startNode(0), await startNode(1)];
+    const options = {
+      contracts: testContracts,
+      nowMs: () => testNowMs,
+      random: () => keccak256("0x"),
+      blockHash: () => zeroHash,
+    };
+    const [asked, liveness] = [a, b].map(({ transport }, i) =>
+      createLiveness({ transport, signer: testSigner(i), ...options }),
+    ) as [Liveness, Liveness];
+    await asked.start();
     const discovery = createDiscovery({
       store: b.store,
+      liveness,
       logs: b.logs,
       agents: { agentOf: async () => 7n, commitmentOf: async () => zeroHash },
       scores: { scoresOf: async () => new Map() },
@@ -252,15 +318,23 @@ describe("discovery over gossip", function () {
     });
     b.gossip.onEntry((entry) => discovery.apply(entry));
     await connect(a, b);
-    const { header } = await a.declare("Lex");
+    const { peerId } = a.transport;
+    const offer = a.writer.append(
+      "declare",
+      testDeclare({ name: "Lex", peerId, addresses: a.transport.addresses() }),
+      3600,
+    );
+    await a.gossip.publish(offer);
+    const { header } = offer;
     await b.until("the declaration", () => b.entries.length === 1);
     const [found] = await discovery.find("lex", {}, signal);
-    expect(found).to.include({ declarationId: header.digest, log: a.writer.log });
+    expect(found).to.include({ declarationId: header.digest, log: a.writer.log, isLive: true });
     const end = a.writer.append("withdraw", { target: header.digest, outcome: "withdrawn", reason: "" }, 60);
     await a.gossip.publish(end);
     await b.until("the withdrawal", () => b.entries.length === 2);
     expect(await discovery.find("lex", {}, signal)).to.deep.equal([]);
     expect([...a.faults, ...b.faults]).to.deep.equal([]);
+    await Promise.all([asked.stop(), liveness.stop()]);
     await Promise.all([a.stop(), b.stop()]);
   });
 });
