@@ -12,6 +12,7 @@ import { epochPage, epochsPage } from "./pages/epochs.ts";
 import { overviewPage } from "./pages/overview.ts";
 import { settingsPage } from "./pages/settings.ts";
 import { topicPage, topicsPage } from "./pages/topics.ts";
+import { trustPage } from "./pages/trust.ts";
 import { createSite, type Site } from "./parts.ts";
 import { applyTheme, changedContracts } from "./settings.ts";
 
@@ -23,6 +24,7 @@ const routes: readonly (readonly [path: RegExp, page: Page])[] = [
   [/^\/deals\/(0x[0-9a-f]{64})$/i, dealPage],
   [/^\/topics$/, topicsPage],
   [/^\/topics\/(\d{1,20})$/, topicPage],
+  [/^\/trust\/(\d{1,20})$/, trustPage],
   [/^\/epochs$/, epochsPage],
   [/^\/epochs\/(\d{1,10})$/, epochPage],
   [/^\/settings$/, settingsPage],

@@ -4,8 +4,8 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "esbuild";
 
-/** The pages, and the auditor, which is loaded when somebody verifies. */
-export const scriptNames = ["main", "verify"] as const;
+/** The pages; the auditor, loaded when somebody verifies; the trust graph, loaded by its page. */
+export const scriptNames = ["main", "verify", "graph"] as const;
 export type ScriptName = (typeof scriptNames)[number];
 
 const explorer = fileURLToPath(new URL("../explorer/", import.meta.url));
@@ -18,6 +18,7 @@ export const builtFolder = join(explorer, "built");
 const entryOf: Record<ScriptName, string> = {
   main: join(explorer, "main.ts"),
   verify: join(explorer, "verify/main.ts"),
+  graph: join(explorer, "graph/main.ts"),
 };
 
 /** One script of the explorer: as built for an installed package, or bundled now, which takes about a second. */

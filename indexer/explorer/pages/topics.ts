@@ -38,6 +38,7 @@ export const topicsPage: Page = async ({ site, url, signal }) => {
   const { topics, _meta } = await ask<{ topics: readonly TopicRow[] }>(TOPICS, { first, skip }, signal);
   const columns = [
     { name: "Topic" },
+    { name: "Trust" },
     { name: "Seats", isNumber: true },
     { name: "Finalized" },
     { name: "Published by" },
@@ -46,6 +47,7 @@ export const topicsPage: Page = async ({ site, url, signal }) => {
     .slice(0, PAGE_ROWS)
     .map((topic) => [
       topicLink(site, topic.id),
+      h("a", { href: `/trust/${topic.id}`, "aria-label": `Trust graph of topic ${topic.id}` }, "graph"),
       topic.seatCount,
       topic.finalizedEpoch === null ? "no epoch yet" : epochLink(topic.finalizedEpoch),
       topic.finalizedCandidate === null ? "–" : agentLink(topic.finalizedCandidate.publisher),
@@ -137,6 +139,7 @@ export const topicPage: Page = async ({ site, url, subject, signal }) => {
           ["Leaves", root.leafCount],
           ["Root", hash(root.root)],
           ["Finalized", [time(site, root.finalizedAt), " in ", hash(root.finalizedTx)]],
+          ["Who trusts whom", h("a", { href: `/trust/${subject}` }, "trust graph")],
           ["Committed", [time(site, candidate.committedAt), " in ", hash(candidate.committedTx)]],
         ]),
       ),

@@ -168,7 +168,7 @@ describe("the explorer, in Chromium", function () {
     })`);
 
   const pagesOfAll = () => [
-    ...["/", "/agents", "/agents/2", "/deals", `/deals/${deal.id}`, "/topics", `/topics/${topic}`],
+    ...["/", "/agents", "/agents/2", "/deals", `/deals/${deal.id}`, "/topics", `/topics/${topic}`, `/trust/${topic}`],
     ...["/epochs", "/epochs/1", "/settings", "/nowhere"],
   ];
 
@@ -194,6 +194,29 @@ describe("the explorer, in Chromium", function () {
       .and.to.include("code_generation");
     expect(await goTo("/agents/99")).to.include("never registered");
     expect(await goTo("/nowhere")).to.include("no such page");
+  });
+
+  it("draws who trusts whom, names the groups, and clears the drawing with its page", async () => {
+    const text = await goTo(`/trust/${topic}`);
+    expect(text)
+      .to.match(/Agents\s+4/)
+      .and.to.match(/Arrows\s+4/)
+      .and.to.include("Groups that trust each other");
+    // Drawn = at least one of its layers has a pixel of an arrow or an agent.
+    const drawn = `new Promise((resolve) => {
+      const look = () => {
+        const layers = [...document.querySelectorAll(".graph canvas")];
+        const sigma = layers.find((layer) => layer.classList.contains("sigma-labels"));
+        const context = sigma?.getContext("2d");
+        const pixels = context?.getImageData(0, 0, sigma.width, sigma.height).data;
+        if (pixels?.some((value) => value !== 0)) resolve(layers.length); else requestAnimationFrame(look);
+      };
+      look();
+    })`;
+    expect(await page.evaluate(drawn)).to.be.greaterThan(2);
+    await page.evaluate(`document.querySelector(".graph").dispatchEvent(new KeyboardEvent("keydown", { key: "+" }))`);
+    expect(await goTo(`/trust/123`)).to.include("No deal was ever settled");
+    expect(await page.evaluate("document.querySelectorAll('.graph canvas').length")).to.equal(0);
   });
 
   it("goes from page to page by links, and takes the heading along", async () => {
