@@ -14,8 +14,8 @@ interface Bucket {
 export interface Budget {
   /** Whether `take` would succeed. */
   has(key: string, nowMs: number): boolean;
-  /** Takes one token; false, and nothing taken, when there is none. */
-  take(key: string, nowMs: number): boolean;
+  /** Takes one token, or `amount`; false, and nothing taken, when there are not so many. */
+  take(key: string, nowMs: number, amount?: number): boolean;
 }
 
 /** Deterministic: time comes with each call. Changed in place, because a copy of 10,000 buckets would cost more than what it limits. */
@@ -29,11 +29,11 @@ export function createBudget({ perSecond, burst, maxKeys }: BudgetLimits): Budge
   };
   return {
     has: (key, nowMs) => tokensOf(key, nowMs) >= 1,
-    take(key, nowMs) {
+    take(key, nowMs, amount = 1) {
       const tokens = tokensOf(key, nowMs);
-      if (tokens < 1) return false;
+      if (tokens < amount) return false;
       buckets.delete(key);
-      buckets.set(key, { tokens: tokens - 1, atMs: nowMs });
+      buckets.set(key, { tokens: tokens - amount, atMs: nowMs });
       const oldest = buckets.keys().next();
       if (buckets.size > maxKeys && !oldest.done) buckets.delete(oldest.value);
       return true;

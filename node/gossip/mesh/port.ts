@@ -21,8 +21,11 @@ export type Judgement = "accept" | "ignore" | "reject" | "defer";
 
 /** What happened. The driver, or a simulator, tells the core. */
 export type MeshEvent =
-  /** Frames can be sent to this peer from now on. `isGuest`: a link for single pulls, which never joins a mesh. */
-  | { readonly kind: "connected"; readonly peer: PeerName; readonly isGuest?: boolean }
+  /**
+   * Frames can be sent to this peer from now on. `isGuest`: a link for single pulls, which never joins a mesh.
+   * `isOutbound`: our own choice; pruning leaves some of these.
+   */
+  | { readonly kind: "connected"; readonly peer: PeerName; readonly isGuest?: boolean; readonly isOutbound?: boolean }
   | { readonly kind: "disconnected"; readonly peer: PeerName }
   /** One frame as it came. The bytes are the core's from now on. */
   | { readonly kind: "frame"; readonly peer: PeerName; readonly bytes: Uint8Array }

@@ -25,6 +25,8 @@ export const DEFAULT_TUNING: MeshTuning = {
 export const MAX_BURST_FRAMES = 4;
 /** A peer that takes nothing for so long is cut off: its queue holds what others could have had. */
 export const STALL_MS = 30_000;
+/** Links in one shard with peers that say they have no other: a hub carries its leaves, up to 7 KB a header. */
+export const MAX_LONELY = 32;
 /** How long who was pruned from a shard's mesh stays out of it. */
 export const BACKOFF_SECONDS = 15;
 /** Own headers go to so many listeners beyond the mesh: who surrounds an author in the mesh does not silence it. */

@@ -40,7 +40,8 @@ export interface Announcement {
 export type Frame =
   /** First, and again when subscriptions change: what a node hears, and by what names it does more than version 1. */
   | { readonly kind: "hello"; readonly shards: ShardSet; readonly extensions: readonly string[] }
-  | { readonly kind: "graft"; readonly shards: ShardSet }
+  /** `isLonely`: the sender has no other link in these shards, and nobody else who would take it. */
+  | { readonly kind: "graft"; readonly shards: ShardSet; readonly isLonely: boolean }
   | { readonly kind: "prune"; readonly shards: ShardSet; readonly backoffSeconds: number }
   | { readonly kind: "headers"; readonly headers: readonly PushedHeader[] }
   | { readonly kind: "announce"; readonly announcements: readonly Announcement[] }
@@ -70,8 +71,9 @@ export function encodeFrame(frame: Frame): Uint8Array {
       return writer.bytes;
     }
     case "graft": {
-      const writer = begin(KIND.graft, 8);
+      const writer = begin(KIND.graft, 9);
       writer.shards(frame.shards);
+      writer.integer(frame.isLonely ? 1 : 0, 1);
       return writer.bytes;
     }
     case "prune": {
@@ -145,12 +147,15 @@ export function decodeFrame(bytes: Uint8Array): Verdict<Frame> {
   return accept(frame);
 }
 
+/** Without decoding it. */
+export const isBodyFrame = (bytes: Uint8Array): boolean => bytes[0] === VERSION && bytes[1] === KIND.body;
+
 function readFrame(kind: number, reader: Reader): Frame | undefined {
   switch (kind) {
     case KIND.hello:
       return { kind: "hello", shards: reader.shards(), extensions: readExtensions(reader) };
     case KIND.graft:
-      return { kind: "graft", shards: readSomeShards(reader) };
+      return { kind: "graft", shards: readSomeShards(reader), isLonely: readFlag(reader) };
     case KIND.prune:
       return { kind: "prune", shards: readSomeShards(reader), backoffSeconds: reader.integer(2) };
     case KIND.headers:
