@@ -1,3 +1,4 @@
+import { randomBytes as systemRandomBytes } from "node:crypto";
 import type { Address } from "viem";
 import {
   accept,
@@ -17,6 +18,7 @@ import type { PeerName, Transport } from "../transport/port.ts";
 import { createBodies } from "./bodies.ts";
 import { createBudget } from "./budget.ts";
 import { createEmitter } from "./emitter.ts";
+import { createReconciler } from "./reconcile/driver.ts";
 import { createRouter, type HeardHeader, type RouterEffect } from "./router.ts";
 import { fetchEntries, fetchHeads, planRanges, serveLogs } from "./sync.ts";
 import { MAX_HEADS, MAX_RANGE } from "./wire.ts";
@@ -44,6 +46,9 @@ const FAULT_BUDGET = { perSecond: 1 / 60, burst: 5, maxKeys: 1_000 };
 /** With this much work under way, a gap in the mesh starts no fetch: anti-entropy finds it again. */
 const MAX_TASKS = 256;
 
+/** A peer that did not answer now is asked again later; any other refusal is that of a peer that compares by heads only. */
+const UNANSWERED = new Set(["REQUEST_ABORTED", "PEER_UNREACHABLE", "STREAM_BROKEN", "REQUEST_LIMIT", "STOPPED"]);
+
 /** Says which logs may speak; node.ts answers from the identity registry on chain. */
 export interface SignerPort {
   /** @param timeMs the time that the header claims, Unix milliseconds */
@@ -68,8 +73,10 @@ export interface GossipOptions {
   readonly nowMs: () => number;
   /** Which bodies to pull; default all. */
   readonly isWanted?: (header: VerifiedHeader) => boolean;
-  /** Default 30,000. */
+  /** Between two comparisons, and up to twice as long; default 30,000. */
   readonly syncIntervalMs?: number;
+  /** So many random bytes; default the system's. */
+  readonly randomBytes?: (count: number) => Uint8Array;
   readonly onFault?: (fault: unknown) => void;
 }
 
@@ -105,6 +112,7 @@ export function createGossip(options: GossipOptions): Gossip {
   const entryHeard = createEmitter<LogEntry>(onFault);
   const forkFound = createEmitter<Fork>(onFault);
   const refused = createEmitter<Refusal>(onFault);
+  const randomBytes = options.randomBytes ?? systemRandomBytes;
   const syncIntervalMs = options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS;
   const unheard: Uint8Array[] = [];
   let turn = 0;
@@ -226,7 +234,32 @@ export function createGossip(options: GossipOptions): Gossip {
     }
   }
 
+  const reconciler = createReconciler({
+    ...{ transport, logs, nowMs, requestSignal, randomBytes, stopSignal: stopping.signal },
+    judge: (bytes, from) => judge({ bytes, from, isSolicited: true, nowMs: nowMs() }),
+    spawn: (work) => (tasks.size < MAX_TASKS ? spawn(work) : undefined),
+    onPeerFault: refuse,
+  });
+
+  /** By the difference alone where the peer can; by all heads with an older peer, and where most of them are news. */
   async function sync(peer: PeerName): Promise<Verdict<PeerName>> {
+    const compared = await reconciler.compare(peer);
+    if (stopping.signal.aborted) return ignore("STOPPED", "the node is stopping");
+    if (compared.kind === "reject") return compared;
+    if (compared.kind === "ignore") return UNANSWERED.has(compared.code) ? compared : syncByHeads(peer);
+    if (compared.value === "cold") return syncByHeads(peer);
+    const { missing, behind } = compared.value;
+    await reconciler.fetch(peer, missing);
+    const lacking = new Set(behind.map(({ log }) => log));
+    for (const header of logs.bodiless(MAX_BODILESS)) {
+      if (options.isWanted?.(header) ?? true) bodies.want(header, undefined);
+      // What does not differ, and what was just fetched, the peer holds.
+      if (!lacking.has(header.header.log)) bodies.holds(peer, header.header.log, header.header.seq);
+    }
+    return accept(peer);
+  }
+
+  async function syncByHeads(peer: PeerName): Promise<Verdict<PeerName>> {
     let after: Address | undefined;
     for (let page = 0; page < MAX_PAGES; page++) {
       const answer = await fetchHeads(transport, peer, after, requestSignal());
@@ -259,22 +292,32 @@ export function createGossip(options: GossipOptions): Gossip {
     syncLater(FIRST_SYNC_INTERVAL_MS);
   }
 
-  /** Peers take turns, so each is compared with within (number of peers) rounds. */
+  /**
+   * One peer by turn, so that each is compared with within as many rounds, and one by chance, so that nobody can foresee whom
+   * to keep from us; after up to twice the interval, or all nodes would compare at once.
+   */
   function syncLater(delayMs: number): void {
     clearTimeout(nextSync);
     if (stopping.signal.aborted) return;
-    nextSync = setTimeout(() => {
-      const peers = transport.peers();
-      const peer = peers[turn++ % Math.max(1, peers.length)];
-      if (peer !== undefined) spawn(() => syncOnce(peer));
-      syncLater(Math.min(2 * delayMs, syncIntervalMs));
-    }, delayMs);
+    const [draw = 0, chance = 0] = randomBytes(2);
+    nextSync = setTimeout(
+      () => {
+        const peers = transport.peers();
+        const byTurn = peers[turn++ % Math.max(1, peers.length)];
+        const others = peers.filter((peer) => peer !== byTurn);
+        const byChance = others[chance % Math.max(1, others.length)];
+        for (const peer of [byTurn, byChance]) if (peer !== undefined) spawn(() => syncOnce(peer));
+        syncLater(Math.min(2 * delayMs, syncIntervalMs));
+      },
+      delayMs * (1 + draw / 256),
+    );
     nextSync.unref();
   }
 
   return {
     async start() {
       await serveLogs(transport, logs, (hash, signal) => bodies.bodySoon(hash, signal));
+      await reconciler.serve();
       const validator = (bytes: Uint8Array, from: PeerName): Promise<Verdict<unknown>> =>
         judge({ bytes, from, isSolicited: false, nowMs: nowMs() });
       syncLater(syncIntervalMs);
@@ -282,7 +325,10 @@ export function createGossip(options: GossipOptions): Gossip {
         () => clearTimeout(nextSync),
         transport.subscribe(HEADERS_TOPIC, validator),
         transport.onPeerConnected(meet),
-        transport.onPeerDisconnected((peer) => bodies.gone(peer)),
+        transport.onPeerDisconnected((peer) => {
+          bodies.gone(peer);
+          reconciler.gone(peer);
+        }),
         // What either side published between the connection and the subscription reached nobody.
         transport.onPeerSubscribed((peer, topic) => {
           if (topic !== HEADERS_TOPIC) return;

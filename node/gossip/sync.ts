@@ -1,12 +1,25 @@
 import { bytesToHex, getAddress, hexToBytes, isAddress, type Address, type Hex } from "viem";
-import { accept, encodeLogHeader, ignore, reject, type Verdict } from "#protocol";
+import { accept, encodeLogHeader, ignore, kinds, reject, type VerifiedHeader, type Verdict } from "#protocol";
 import type { LogReader } from "../log/log-store.ts";
 import { protocolId, type PeerName, type Transport } from "../transport/port.ts";
-import { entries, heads, MAX_HEADS, MAX_RANGE, MAX_SYNC_BYTES, type Head } from "./wire.ts";
+import {
+  entries,
+  heads,
+  headersPerLog,
+  MAX_HEADS,
+  MAX_RANGE,
+  MAX_RANGES_EVIDENCE,
+  MAX_RANGES_HEADERS,
+  MAX_SYNC_BYTES,
+  ranges,
+  type Head,
+} from "./wire.ts";
 
 export const protocols = {
   heads: protocolId("heads"),
   entries: protocolId("entries"),
+  ranges: protocolId("ranges"),
+  reconcile: protocolId("reconcile"),
   bodies: protocolId("bodies"),
 } as const;
 
@@ -40,6 +53,7 @@ export type BodySource = (hash: Hex, signal: AbortSignal) => Promise<Uint8Array 
 export async function serveLogs(transport: Transport, logs: LogReader, bodyOf: BodySource): Promise<void> {
   await transport.serve(protocols.heads, async (request) => answerHeads(request, logs), { maxRequestBytes: 256 });
   await transport.serve(protocols.entries, async (request) => answerEntries(request, logs), { maxRequestBytes: 256 });
+  await transport.serve(protocols.ranges, async (request) => answerRanges(request, logs), { maxRequestBytes: 4_096 });
   await transport.serve(protocols.bodies, (request, _from, signal) => answerBody(request, bodyOf, signal), {
     maxRequestBytes: 32,
   });
@@ -62,10 +76,27 @@ function answerEntries(request: Uint8Array, logs: LogReader): Verdict<Uint8Array
   const { log, fromSeq, limit } = asked.value;
   const fork = logs.forkOf(log);
   const evidence = fork ? [fork.first, fork.second] : [];
-  const encoded = (list: typeof evidence): Hex[] => list.map((header) => bytesToHex(encodeLogHeader(header)));
   return accept(
     entries.answer.encode({ headers: encoded(logs.range(log, fromSeq, limit)), evidence: encoded(evidence) }),
   );
+}
+
+const encoded = (list: readonly VerifiedHeader[]): Hex[] => list.map((header) => bytesToHex(encodeLogHeader(header)));
+
+/** Logs whose range holds a withdrawal come first: who cannot be told all at once is told first what no longer holds. */
+function answerRanges(request: Uint8Array, logs: LogReader): Verdict<Uint8Array> {
+  const asked = ranges.request.decode(request);
+  if (asked.kind !== "accept") return asked;
+  const isWithdrawal = ({ header }: VerifiedHeader): boolean => header.kind === kinds.withdraw;
+  const found = asked.value
+    .map(({ log, fromSeq }) => logs.range(log, fromSeq, headersPerLog(asked.value.length)))
+    .toSorted((a, b) => Number(b.some(isWithdrawal)) - Number(a.some(isWithdrawal)));
+  const evidence = asked.value.flatMap(({ log }) => {
+    const fork = logs.forkOf(log);
+    return fork ? [fork.first, fork.second] : [];
+  });
+  const [headers, proofs] = [found.flat().slice(0, MAX_RANGES_HEADERS), evidence.slice(0, MAX_RANGES_EVIDENCE)];
+  return accept(ranges.answer.encode({ headers: encoded(headers), evidence: encoded(proofs) }));
 }
 
 async function answerBody(request: Uint8Array, bodyOf: BodySource, signal: AbortSignal): Promise<Verdict<Uint8Array>> {
@@ -100,6 +131,21 @@ export async function fetchEntries(
     maxResponseBytes: MAX_SYNC_BYTES,
   });
   const decoded = answer.kind === "accept" ? entries.answer.decode(answer.value) : answer;
+  if (decoded.kind !== "accept") return decoded;
+  return accept([...decoded.value.headers, ...decoded.value.evidence].map((header) => hexToBytes(header)));
+}
+
+/** Asks a peer for headers of many logs at once, encoded; evidence of forks comes last. @param wanted at most MAX_RANGES */
+export async function fetchRanges(
+  transport: Transport,
+  peer: PeerName,
+  wanted: readonly MissingRange[],
+  signal: AbortSignal,
+): Promise<Verdict<readonly Uint8Array[]>> {
+  const request = ranges.request.encode(wanted.map(({ log, fromSeq }) => ({ log, fromSeq })));
+  const bounds = { signal, maxResponseBytes: MAX_SYNC_BYTES };
+  const answer = await transport.request(peer, protocols.ranges, request, bounds);
+  const decoded = answer.kind === "accept" ? ranges.answer.decode(answer.value) : answer;
   if (decoded.kind !== "accept") return decoded;
   return accept([...decoded.value.headers, ...decoded.value.evidence].map((header) => hexToBytes(header)));
 }

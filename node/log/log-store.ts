@@ -57,6 +57,8 @@ export interface LogReader {
   /** Headers whose body is still to be pulled, newest first. */
   bodiless(limit: number): VerifiedHeader[];
   forkOf(log: Address): Fork | undefined;
+  /** Logs of which a fork is kept. */
+  forkedLogs(): Address[];
   /** Everything with a body, in the order in which each log says it, for an index to be rebuilt from. */
   entriesWithBody(log: Address): StoredEntry[];
   counts(): LogCounts;
@@ -106,6 +108,7 @@ function createReader(store: Store): LogReader {
   const body = store.prepare<{ bytes: Uint8Array }>("SELECT bytes FROM log_bodies WHERE hash = ?");
   const has = store.prepare("SELECT 1 FROM log_bodies WHERE hash = ?");
   const bodiless = store.prepare<EntryRow>(`${bare} WHERE has_body = 0 ORDER BY heard_ms DESC LIMIT ?`);
+  const forked = store.prepare<{ log: Address }>("SELECT log FROM log_forks");
   const fork = store.prepare<ForkRow>("SELECT * FROM log_forks WHERE log = ?");
   // A log is held from seq 0 without a gap, so its head says how many entries it has: no table of a million rows is counted.
   const counts = store.prepare<LogCounts>(
@@ -129,6 +132,7 @@ function createReader(store: Store): LogReader {
       const first = decodeStored(row.first, row.first_digest);
       return { kind: row.kind, first, second: decodeStored(row.second, row.second_digest) };
     },
+    forkedLogs: () => forked.all().map(({ log }) => log),
     counts: () => counts.get() as LogCounts,
     entriesWithBody: (log) => full.all(log).map((row) => entryOf(row) as StoredEntry),
   };
