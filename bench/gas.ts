@@ -5,6 +5,7 @@ import { measureIdentity } from "./gas/identity.ts";
 import { measureIdentityParts } from "./gas/identity-parts.ts";
 import { measureReputation } from "./gas/reputation.ts";
 import { measureRulings } from "./gas/rulings.ts";
+import { measureWindows } from "./gas/windows.ts";
 import { createRig } from "./gas/rig.ts";
 import { PRODUCTION } from "./harness/production.ts";
 import type { Bench } from "./harness/report.ts";
@@ -23,6 +24,7 @@ export const bench: Bench = {
         ...(await measureCredentials()),
         ...(await measureIdentityParts(rig)),
         ...(await measureRulings(rig)),
+        ...(await measureWindows(rig)),
       ];
     } finally {
       await rig.chain.close();

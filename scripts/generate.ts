@@ -39,6 +39,7 @@ const CONTRACTS: Record<string, string[]> = {
   evidenceSlasherAbi: ["stake/EvidenceSlasher.sol/EvidenceSlasher"],
   rulingSlasherAbi: ["stake/RulingSlasher.sol/RulingSlasher"],
   jurorPanelAbi: ["settlement/arbitration/JurorPanel.sol/JurorPanel"],
+  windowValidatorsAbi: ["network/WindowValidators.sol/WindowValidators"],
   structHashesAbi: ["libraries/StructHashes.sol/StructHashes"],
   testTokenAbi: ["mocks/TestToken.sol/TestToken"],
 };

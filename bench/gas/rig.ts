@@ -23,6 +23,7 @@ const sources = [
   "identity/KeyVerifiers.sol",
   "stake/EvidenceSlasher.sol",
   "identity/LogEvidence.sol",
+  "network/WindowValidators.sol",
   "mocks/TestToken.sol",
   "reputation/TrustLedger.sol",
   "reputation/ReputationEpochs.sol",

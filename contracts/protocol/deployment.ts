@@ -39,6 +39,8 @@ export interface Deployment {
     readonly jurorPanel: Address;
     /** Takes the stake of a provider against which the juror panel rules, and freezes it while an appeal is open. */
     readonly rulingSlasher: Address;
+    /** Draws who orders a topic's log headers, and takes the stake of who signs two orders. */
+    readonly windowValidators: Address;
     readonly structHashes: Address;
     /** ERC-8004's reputation registry, with the deals behind it. */
     readonly feedbackRegistry: Address;
@@ -76,6 +78,7 @@ export const deployedContractNames = [
   "evidenceSlasher",
   "jurorPanel",
   "rulingSlasher",
+  "windowValidators",
   "structHashes",
   "feedbackRegistry",
   "validationRegistry",

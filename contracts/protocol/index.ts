@@ -26,3 +26,4 @@ export * from "./shares.ts";
 export * from "./tab-state.ts";
 export * from "./topic.ts";
 export * from "./typed-data.ts";
+export * from "./window/index.ts";

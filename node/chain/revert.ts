@@ -13,6 +13,7 @@ import {
   tabEscrowAbi,
   testTokenAbi,
   trustLedgerAbi,
+  windowValidatorsAbi,
 } from "#protocol";
 
 /** Every custom error of our contracts, once each: a call may revert with the error of a contract further down. */
@@ -30,6 +31,7 @@ const errorAbi: Abi = [
       logEvidenceAbi,
       jurorPanelAbi,
       rulingSlasherAbi,
+      windowValidatorsAbi,
       testTokenAbi,
     ]
       .flatMap((abi) => abi.filter((entry) => entry.type === "error"))

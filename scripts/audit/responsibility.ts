@@ -10,6 +10,7 @@ import {
   ownerRecoveryAbi,
   purposes,
   stakeVaultAbi,
+  windowValidatorsAbi,
   type Deployment,
   type Disclosure,
 } from "#protocol";
@@ -135,9 +136,6 @@ export async function* auditAnchors(
   }
 }
 
-/** IEvidenceSlasher's Offence, in its order. */
-const offences = ["two histories of its log", "two batches of one window"] as const;
-
 /** What the agent has at stake, and what it lost for what it did. */
 export async function* auditStake({
   client,
@@ -146,7 +144,7 @@ export async function* auditStake({
   blockNumber,
 }: Subject): AsyncGenerator<Check, void, void> {
   if (agentId >= 2n ** 32n) return;
-  const { stakeVault, evidenceSlasher } = deployment.contracts;
+  const { stakeVault, evidenceSlasher, windowValidators } = deployment.contracts;
   const vault = { abi: stakeVaultAbi, address: stakeVault } as const;
   const id = Number(agentId);
   const [staked, locked] = await client.readContract({ ...vault, functionName: "stakeOf", args: [id], blockNumber });
@@ -155,11 +153,14 @@ export async function* auditStake({
   const slasher = { abi: evidenceSlasherAbi, address: evidenceSlasher } as const;
   // The vault's event does not say for what: its Seized and Slashed name a module and an amount.
   const punished = await readEvents(client, { ...slasher, ...blocks, eventName: "Punished", args: { agentId } });
-  if (punished.length > 0) {
-    const shown = punished.map(
-      ({ args, transactionHash }) =>
-        `${args.taken} for ${offences[args.offence] ?? args.offence} in ${transactionHash}`,
-    );
+  const windows = { abi: windowValidatorsAbi, address: windowValidators } as const;
+  const doubled = await readEvents(client, { ...windows, ...blocks, eventName: "DoubleSigned", args: { agentId: id } });
+  const offences = [
+    ...punished.map(({ args, ...at }) => ({ ...at, taken: args.taken, what: "two histories of its log" })),
+    ...doubled.map(({ args, ...at }) => ({ ...at, taken: args.taken, what: "two batches of one window" })),
+  ];
+  if (offences.length > 0) {
+    const shown = offences.map(({ taken, what, transactionHash }) => `${taken} for ${what} in ${transactionHash}`);
     return yield fails("forks", `its own signatures cost it ${shown.join(", ")}`);
   }
   const slashed = await readEvents(client, { ...vault, ...blocks, eventName: "Slashed", args: { agentId: id } });

@@ -17,9 +17,12 @@ const CREDENTIAL_LIFETIME_SECONDS = 30 * 86_400;
 /** What a juror's seat is paid: some ten times the gas of two votes at 1 gwei. */
 const JUROR_FEE_WEI = 2_000_000_000_000_000n;
 
+/** network.md: long enough for one round of signatures around the world, short enough to wait for. */
+const WINDOW_SECONDS = 5;
+
 /**
  * Every contract but the token, wired once and for all: the ledger takes records from the two escrows only, the vault is locked
- * and slashed by the epochs, the two slashers and the panel only, and nobody can name others later.
+ * and slashed by the epochs, the two slashers, the panel and the windows only, and nobody can name others later.
  */
 function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const identityRegistry = m.contract("IdentityRegistry");
@@ -66,13 +69,19 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     ...[stakeVault, dealDisputes, jurorPanel],
     ...[m.getParameter("publisherBond"), m.getParameter("publisherBond")],
   ]);
+  // What a validator has at stake in a topic is at least what a publisher has in an epoch.
+  const windowValidators = m.contract("WindowValidators", [
+    stakeVault,
+    m.getParameter("publisherBond"),
+    WINDOW_SECONDS,
+  ]);
   const structHashes = m.contract("StructHashes");
   const feedbackRegistry = m.contract("FeedbackRegistry", [dealEscrow]);
   const validationRegistry = m.contract("ValidationRegistry", [identityRegistry]);
   const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow, tabEscrow]]);
   m.call(trustLedger, "setOperators", [credentials]);
-  m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel, rulingSlasher]]);
+  m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel, rulingSlasher, windowValidators]]);
   return {
     identityRegistry,
     ...{ signedBindings, signedProfile, ownerRecovery, foreignBindings, anchors, logEvidence },
@@ -80,6 +89,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     ...{ credentials, issuerCredentials, semaphoreCredentials },
     ...{ stakeVault, trustLedger, reputationEpochs, bondCurve, structHashes, token },
     ...{ dealEscrow, dealDisputes, dealFunding, tabEscrow, evidenceSlasher, jurorPanel, rulingSlasher },
+    windowValidators,
     ...{ feedbackRegistry, validationRegistry, jobEscrow },
   };
 }

@@ -1,13 +1,6 @@
 import { expect } from "chai";
 import { encodeFunctionData, getAddress, keccak256, numberToHex, toHex, zeroHash, type Address, type Hex } from "viem";
-import {
-  reportCommitmentOf,
-  signLogHeader,
-  typedDataDigest,
-  type BatchHeader,
-  type LogHeader,
-  type Signer,
-} from "#protocol";
+import { reportCommitmentOf, signLogHeader, type LogHeader, type Signer } from "#protocol";
 import { createSettlement, signerAt, UNBONDING_DELAY, type Agent } from "../settlement/fixture.ts";
 
 const s = await createSettlement();
@@ -66,20 +59,6 @@ async function forkOf({ signer }: Agent, seq = 7) {
   return [signHeader(a, signer), signHeader(b, signer)] as const;
 }
 
-async function batchOf(signer: Signer, root: string, change: Partial<BatchHeader> = {}) {
-  const header: BatchHeader = {
-    ...{
-      topic: 5n,
-      window: await networkHelpers.time.latest(),
-      previous: zeroHash,
-      root: keccak256(toHex(root)),
-      count: 3,
-    },
-    ...change,
-  };
-  return { header, signature: signer.sign(typedDataDigest("BatchHeader", header, contracts)) };
-}
-
 type SlasherError = Parameters<typeof viem.assertions.revertWithCustomError<typeof slasher>>[2];
 const refuses = (call: Promise<Hex>, name: SlasherError) => viem.assertions.revertWithCustomError(call, slasher, name);
 const stakeOf = async ({ agentId }: Agent) => (await vault.read.stakeOf([Number(agentId)]))[0];
@@ -101,7 +80,6 @@ describe("EvidenceSlasher.reportEquivocation", () => {
     expect(punished?.args).to.deep.include({
       agentId: agent.agentId,
       reporter: getAddress(reporter),
-      offence: 0,
       taken: PENALTY,
       takenInAll: PENALTY,
     });
@@ -201,74 +179,6 @@ describe("EvidenceSlasher.reportEquivocation", () => {
       await viem.assertions.revertWithCustomError(slasher.write.reportEquivocation([...pair]), evidence, name);
     }
     expect(await stakeOf(agent)).to.equal(5_000n);
-  });
-});
-
-describe("EvidenceSlasher.reportDoubleSigning", () => {
-  it("takes the penalty of a validator that signed two headers of one window", async () => {
-    const agent = await stakedAgent();
-    const window = await networkHelpers.time.latest();
-    const [a, b] = [
-      await batchOf(agent.signer, "left", { window }),
-      await batchOf(agent.signer, "right", { window, count: 4 }),
-    ];
-    expect(await slasher.read.digestOf([a.header])).to.equal(typedDataDigest("BatchHeader", a.header, contracts));
-    const hash = await slasher.write.reportDoubleSigning([a, b], { account: stranger.address });
-    expect(await stakeOf(agent)).to.equal(4_000n);
-    await refuses(slasher.write.reportDoubleSigning([b, a]), "EvidenceSlasherPaid");
-    const { gasUsed } = await s.publicClient.getTransactionReceipt({ hash });
-    console.log(`      gas of a direct report of double-signing, default profile: ${gasUsed}`);
-  });
-
-  it("names each validator apart: many may sign one header, and each answers for itself", async () => {
-    const [first, second] = [await stakedAgent(), await stakedAgent()];
-    const window = await networkHelpers.time.latest();
-    const left = await batchOf(first.signer, "left", { window });
-    const right = await batchOf(second.signer, "right", { window });
-    await refuses(slasher.write.reportDoubleSigning([left, right]), "EvidenceSlasherOtherSigner");
-    for (const { signer } of [first, second]) {
-      const pair = [await batchOf(signer, "left", { window }), await batchOf(signer, "right", { window })] as const;
-      await slasher.write.reportDoubleSigning([...pair]);
-    }
-    expect([await stakeOf(first), await stakeOf(second)]).to.deep.equal([4_000n, 4_000n]);
-  });
-
-  it("reverts on what is no double-signing", async () => {
-    const agent = await stakedAgent();
-    const window = await networkHelpers.time.latest();
-    const a = await batchOf(agent.signer, "left", { window });
-    const later = await batchOf(agent.signer, "right", { window: window + 5 });
-    const elsewhere = await batchOf(agent.signer, "right", { window, topic: 6n });
-    const nobody = signerAt(18);
-    const unknown = [await batchOf(nobody, "left", { window }), await batchOf(nobody, "right", { window })] as const;
-    const garbled = { ...(await batchOf(agent.signer, "right", { window })), signature: "0x1234" as const };
-    for (const [pair, name] of [
-      [[a, later], "EvidenceSlasherOtherWindow"],
-      [[a, elsewhere], "EvidenceSlasherOtherWindow"],
-      [[a, a], "EvidenceSlasherSameHeader"],
-      [[a, garbled], "EvidenceSlasherOtherSigner"],
-      [unknown, "EvidenceSlasherNotAnswerable"],
-    ] as const) {
-      await refuses(slasher.write.reportDoubleSigning([...pair]), name);
-    }
-    expect(await stakeOf(agent)).to.equal(5_000n);
-  });
-
-  it("asks who answered at the window, and no longer than the evidence period after the key's end", async () => {
-    const agent = await stakedAgent();
-    const before = (await networkHelpers.time.latest()) - 3_600;
-    const pairAt = async (window: number) =>
-      [await batchOf(agent.signer, "left", { window }), await batchOf(agent.signer, "right", { window })] as const;
-    await refuses(slasher.write.reportDoubleSigning([...(await pairAt(before))]), "EvidenceSlasherNotAnswerable");
-    const held = await pairAt(await networkHelpers.time.latest());
-    const late = await pairAt((await networkHelpers.time.latest()) + 1);
-    await networkHelpers.time.increase(60);
-    await registry.write.revokeSigner([agent.agentId, agent.signer.signerHash, 0], { account: agent.account });
-    const after = await pairAt(await networkHelpers.time.latest());
-    await refuses(slasher.write.reportDoubleSigning([...after]), "EvidenceSlasherNotAnswerable");
-    await slasher.write.reportDoubleSigning([...held]);
-    await networkHelpers.time.increase((await evidence.read.evidencePeriod()) + 1);
-    await refuses(slasher.write.reportDoubleSigning([...late]), "EvidenceSlasherTooLate");
   });
 
   it("is not deployed without a penalty", async () => {

@@ -8650,51 +8650,10 @@ export const evidenceSlasherAbi = [
   },
   {
     inputs: [
-      { internalType: "address", name: "signer", type: "address" },
-      { internalType: "uint256", name: "agentId", type: "uint256" },
-      { internalType: "uint256", name: "time", type: "uint256" },
-    ],
-    name: "EvidenceSlasherNotAnswerable",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "signer", type: "address" },
-      { internalType: "address", name: "otherSigner", type: "address" },
-    ],
-    name: "EvidenceSlasherOtherSigner",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "uint64", name: "topic", type: "uint64" },
-      { internalType: "uint48", name: "window", type: "uint48" },
-      { internalType: "uint64", name: "otherTopic", type: "uint64" },
-      { internalType: "uint48", name: "otherWindow", type: "uint48" },
-    ],
-    name: "EvidenceSlasherOtherWindow",
-    type: "error",
-  },
-  {
-    inputs: [
       { internalType: "bytes32", name: "offenceId", type: "bytes32" },
       { internalType: "uint256", name: "penalty", type: "uint256" },
     ],
     name: "EvidenceSlasherPaid",
-    type: "error",
-  },
-  {
-    inputs: [{ internalType: "bytes32", name: "digest", type: "bytes32" }],
-    name: "EvidenceSlasherSameHeader",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "address", name: "signer", type: "address" },
-      { internalType: "uint256", name: "endedAt", type: "uint256" },
-      { internalType: "uint256", name: "latest", type: "uint256" },
-    ],
-    name: "EvidenceSlasherTooLate",
     type: "error",
   },
   { inputs: [], name: "EvidenceSlasherZeroPenalty", type: "error" },
@@ -8712,32 +8671,11 @@ export const evidenceSlasherAbi = [
       { indexed: true, internalType: "uint256", name: "agentId", type: "uint256" },
       { indexed: true, internalType: "bytes32", name: "offenceId", type: "bytes32" },
       { indexed: true, internalType: "address", name: "reporter", type: "address" },
-      { indexed: false, internalType: "enum Offence", name: "offence", type: "uint8" },
       { indexed: false, internalType: "uint256", name: "taken", type: "uint256" },
       { indexed: false, internalType: "uint256", name: "takenInAll", type: "uint256" },
     ],
     name: "Punished",
     type: "event",
-  },
-  {
-    inputs: [
-      {
-        components: [
-          { internalType: "uint64", name: "topic", type: "uint64" },
-          { internalType: "uint48", name: "window", type: "uint48" },
-          { internalType: "bytes32", name: "previous", type: "bytes32" },
-          { internalType: "bytes32", name: "root", type: "bytes32" },
-          { internalType: "uint32", name: "count", type: "uint32" },
-        ],
-        internalType: "struct BatchHeader",
-        name: "header",
-        type: "tuple",
-      },
-    ],
-    name: "digestOf",
-    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
-    stateMutability: "view",
-    type: "function",
   },
   {
     inputs: [],
@@ -8751,54 +8689,6 @@ export const evidenceSlasherAbi = [
     name: "penalty",
     outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
     stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [
-      {
-        components: [
-          {
-            components: [
-              { internalType: "uint64", name: "topic", type: "uint64" },
-              { internalType: "uint48", name: "window", type: "uint48" },
-              { internalType: "bytes32", name: "previous", type: "bytes32" },
-              { internalType: "bytes32", name: "root", type: "bytes32" },
-              { internalType: "uint32", name: "count", type: "uint32" },
-            ],
-            internalType: "struct BatchHeader",
-            name: "header",
-            type: "tuple",
-          },
-          { internalType: "bytes", name: "signature", type: "bytes" },
-        ],
-        internalType: "struct IEvidenceSlasher.SignedBatch",
-        name: "first",
-        type: "tuple",
-      },
-      {
-        components: [
-          {
-            components: [
-              { internalType: "uint64", name: "topic", type: "uint64" },
-              { internalType: "uint48", name: "window", type: "uint48" },
-              { internalType: "bytes32", name: "previous", type: "bytes32" },
-              { internalType: "bytes32", name: "root", type: "bytes32" },
-              { internalType: "uint32", name: "count", type: "uint32" },
-            ],
-            internalType: "struct BatchHeader",
-            name: "header",
-            type: "tuple",
-          },
-          { internalType: "bytes", name: "signature", type: "bytes" },
-        ],
-        internalType: "struct IEvidenceSlasher.SignedBatch",
-        name: "second",
-        type: "tuple",
-      },
-    ],
-    name: "reportDoubleSigning",
-    outputs: [{ internalType: "uint256", name: "taken", type: "uint256" }],
-    stateMutability: "nonpayable",
     type: "function",
   },
   {
@@ -9782,6 +9672,577 @@ export const jurorPanelAbi = [
     name: "withdrawCredit",
     outputs: [],
     stateMutability: "nonpayable",
+    type: "function",
+  },
+] as const;
+
+export const windowValidatorsAbi = [
+  {
+    inputs: [
+      { internalType: "contract IStakeVault", name: "vault_", type: "address" },
+      { internalType: "uint256", name: "bond_", type: "uint256" },
+      { internalType: "uint256", name: "windowSeconds_", type: "uint256" },
+    ],
+    stateMutability: "nonpayable",
+    type: "constructor",
+  },
+  { inputs: [], name: "RLPInvalidEncoding", type: "error" },
+  {
+    inputs: [
+      { internalType: "uint256", name: "seat", type: "uint256" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "address", name: "signer", type: "address" },
+    ],
+    name: "WindowValidatorsBadSignature",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "given", type: "uint256" },
+      { internalType: "uint256", name: "seats", type: "uint256" },
+    ],
+    name: "WindowValidatorsBadSignatures",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "bond", type: "uint256" },
+      { internalType: "uint256", name: "windowSeconds", type: "uint256" },
+    ],
+    name: "WindowValidatorsBadTerms",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "enlisted", type: "uint256" },
+      { internalType: "uint256", name: "bond", type: "uint256" },
+    ],
+    name: "WindowValidatorsBelowBond",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+    ],
+    name: "WindowValidatorsDrawn",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "weight", type: "uint32" },
+      { internalType: "uint32", name: "leastWeight", type: "uint32" },
+    ],
+    name: "WindowValidatorsFull",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "signatures", type: "uint256" },
+      { internalType: "uint256", name: "quorum", type: "uint256" },
+    ],
+    name: "WindowValidatorsNoQuorum",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "window", type: "uint256" }],
+    name: "WindowValidatorsNoWindow",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+    ],
+    name: "WindowValidatorsNobody",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint256", name: "running", type: "uint256" },
+    ],
+    name: "WindowValidatorsNotAnchorable",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "signer", type: "address" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "time", type: "uint256" },
+    ],
+    name: "WindowValidatorsNotAnswerable",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "address", name: "caller", type: "address" },
+    ],
+    name: "WindowValidatorsNotAuthorized",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "WindowValidatorsNotEnlisted",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint256", name: "window", type: "uint256" },
+      { internalType: "uint256", name: "anchored", type: "uint256" },
+    ],
+    name: "WindowValidatorsNotLater",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "WindowValidatorsNotScheduled",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+    ],
+    name: "WindowValidatorsNotValidator",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "WindowValidatorsNothingAtStake",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint256", name: "agentId", type: "uint256" },
+      { internalType: "uint256", name: "otherAgentId", type: "uint256" },
+    ],
+    name: "WindowValidatorsOtherAgent",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint48", name: "window", type: "uint48" },
+      { internalType: "uint64", name: "otherTopic", type: "uint64" },
+      { internalType: "uint48", name: "otherWindow", type: "uint48" },
+    ],
+    name: "WindowValidatorsOtherWindow",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "offenceId", type: "bytes32" }],
+    name: "WindowValidatorsPaid",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "digest", type: "bytes32" }],
+    name: "WindowValidatorsSameHeader",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+    ],
+    name: "WindowValidatorsScheduled",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+      { internalType: "uint256", name: "blockNumber", type: "uint256" },
+    ],
+    name: "WindowValidatorsSeedNotYet",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "releasableAt", type: "uint256" },
+      { internalType: "uint256", name: "now_", type: "uint256" },
+    ],
+    name: "WindowValidatorsStillBound",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "address", name: "signer", type: "address" },
+      { internalType: "uint256", name: "endedAt", type: "uint256" },
+      { internalType: "uint256", name: "latest", type: "uint256" },
+    ],
+    name: "WindowValidatorsTooLate",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+    ],
+    name: "WindowValidatorsWrongHeader",
+    type: "error",
+  },
+  { inputs: [], name: "WindowValidatorsZeroTopic", type: "error" },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "epoch", type: "uint32" },
+      { indexed: true, internalType: "bytes32", name: "digest", type: "bytes32" },
+      {
+        components: [
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "uint48", name: "window", type: "uint48" },
+          { internalType: "bytes32", name: "previous", type: "bytes32" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "uint32", name: "count", type: "uint32" },
+        ],
+        indexed: false,
+        internalType: "struct BatchHeader",
+        name: "header",
+        type: "tuple",
+      },
+      { indexed: false, internalType: "uint256", name: "signers", type: "uint256" },
+    ],
+    name: "BatchAnchored",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: true, internalType: "bytes32", name: "offenceId", type: "bytes32" },
+      { indexed: true, internalType: "address", name: "reporter", type: "address" },
+      { indexed: false, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: false, internalType: "uint48", name: "window", type: "uint48" },
+      { indexed: false, internalType: "uint256", name: "taken", type: "uint256" },
+    ],
+    name: "DoubleSigned",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "epoch", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "seedBlock", type: "uint256" },
+    ],
+    name: "DrawScheduled",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "enlisted", type: "uint256" },
+      { indexed: false, internalType: "uint256", name: "place", type: "uint256" },
+      { indexed: false, internalType: "uint32", name: "weight", type: "uint32" },
+    ],
+    name: "Enlisted",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "Released",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "agentId", type: "uint32" },
+      { indexed: false, internalType: "uint256", name: "place", type: "uint256" },
+      { indexed: false, internalType: "uint48", name: "releasableAt", type: "uint48" },
+    ],
+    name: "Resigned",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: true, internalType: "uint64", name: "topic", type: "uint64" },
+      { indexed: true, internalType: "uint32", name: "epoch", type: "uint32" },
+      { indexed: false, internalType: "uint32[]", name: "agentIds", type: "uint32[]" },
+      { indexed: false, internalType: "bytes32", name: "seed", type: "bytes32" },
+    ],
+    name: "ValidatorsDrawn",
+    type: "event",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "uint48", name: "window", type: "uint48" },
+          { internalType: "bytes32", name: "previous", type: "bytes32" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "uint32", name: "count", type: "uint32" },
+        ],
+        internalType: "struct BatchHeader",
+        name: "header",
+        type: "tuple",
+      },
+      { internalType: "bytes[]", name: "signatures", type: "bytes[]" },
+    ],
+    name: "anchor",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+    ],
+    name: "anchorOf",
+    outputs: [
+      { internalType: "bytes32", name: "digest", type: "bytes32" },
+      { internalType: "uint48", name: "window", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "bond",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "candidatesOf",
+    outputs: [
+      { internalType: "uint32[]", name: "agentIds", type: "uint32[]" },
+      { internalType: "uint32[]", name: "weights", type: "uint32[]" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          { internalType: "uint64", name: "topic", type: "uint64" },
+          { internalType: "uint48", name: "window", type: "uint48" },
+          { internalType: "bytes32", name: "previous", type: "bytes32" },
+          { internalType: "bytes32", name: "root", type: "bytes32" },
+          { internalType: "uint32", name: "count", type: "uint32" },
+        ],
+        internalType: "struct BatchHeader",
+        name: "header",
+        type: "tuple",
+      },
+    ],
+    name: "digestOf",
+    outputs: [{ internalType: "bytes32", name: "", type: "bytes32" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "bytes", name: "header", type: "bytes" },
+    ],
+    name: "draw",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "drawOf",
+    outputs: [
+      { internalType: "uint256", name: "drawnEpoch", type: "uint256" },
+      { internalType: "uint256", name: "nextEpoch", type: "uint256" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+      { internalType: "uint256", name: "amount", type: "uint256" },
+    ],
+    name: "enlist",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "enlistmentOf",
+    outputs: [
+      { internalType: "uint256", name: "enlisted", type: "uint256" },
+      { internalType: "uint256", name: "place", type: "uint256" },
+      { internalType: "uint48", name: "releasableAt", type: "uint48" },
+    ],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "window", type: "uint256" }],
+    name: "epochOf",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "evidencePeriod",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "offenceId", type: "bytes32" }],
+    name: "isPunished",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint256", name: "validators", type: "uint256" }],
+    name: "quorumOf",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "registry",
+    outputs: [{ internalType: "contract IBindings", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "release",
+    outputs: [{ internalType: "uint256", name: "amount", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint64", name: "topic", type: "uint64" },
+              { internalType: "uint48", name: "window", type: "uint48" },
+              { internalType: "bytes32", name: "previous", type: "bytes32" },
+              { internalType: "bytes32", name: "root", type: "bytes32" },
+              { internalType: "uint32", name: "count", type: "uint32" },
+            ],
+            internalType: "struct BatchHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct IWindowValidators.SignedBatch",
+        name: "first",
+        type: "tuple",
+      },
+      {
+        components: [
+          {
+            components: [
+              { internalType: "uint64", name: "topic", type: "uint64" },
+              { internalType: "uint48", name: "window", type: "uint48" },
+              { internalType: "bytes32", name: "previous", type: "bytes32" },
+              { internalType: "bytes32", name: "root", type: "bytes32" },
+              { internalType: "uint32", name: "count", type: "uint32" },
+            ],
+            internalType: "struct BatchHeader",
+            name: "header",
+            type: "tuple",
+          },
+          { internalType: "bytes", name: "signature", type: "bytes" },
+        ],
+        internalType: "struct IWindowValidators.SignedBatch",
+        name: "second",
+        type: "tuple",
+      },
+    ],
+    name: "reportDoubleSigning",
+    outputs: [{ internalType: "uint256", name: "taken", type: "uint256" }],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint32", name: "agentId", type: "uint32" },
+    ],
+    name: "resign",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "scheduleDraw",
+    outputs: [
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+      { internalType: "uint256", name: "seedBlock", type: "uint256" },
+    ],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "topic", type: "uint64" },
+      { internalType: "uint256", name: "epoch", type: "uint256" },
+    ],
+    name: "validatorsOf",
+    outputs: [{ internalType: "uint32[]", name: "agentIds", type: "uint32[]" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "vault",
+    outputs: [{ internalType: "contract IStakeVault", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
+    inputs: [],
+    name: "windowSeconds",
+    outputs: [{ internalType: "uint256", name: "", type: "uint256" }],
+    stateMutability: "view",
     type: "function",
   },
 ] as const;

@@ -1,0 +1,4 @@
+export * from "./batch.ts";
+export * from "./draw.ts";
+export * from "./order.ts";
+export * from "./time.ts";
