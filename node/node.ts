@@ -6,6 +6,7 @@ import { bytesToHex, zeroHash, type Address, type Hex } from "viem";
 import {
   createSigner,
   dealEscrowAbi,
+  decodeBody,
   encodeLogHeader,
   encodeScoreProof,
   kinds,
@@ -33,6 +34,7 @@ import { createCredentialReader } from "./chain/credentials.ts";
 import { createIdentityReader } from "./chain/identity.ts";
 import type { Heads, IdentityReader } from "./chain/port.ts";
 import { createSender } from "./chain/sender.ts";
+import { createSpeakerReader } from "./chain/speakers.ts";
 import { AgentDesk } from "./desk/agents.ts";
 import { Bell } from "./desk/bell.ts";
 import { Commissions } from "./desk/commissions.ts";
@@ -68,8 +70,11 @@ import { openStore } from "./store/sqlite.ts";
 import { GraphBoard } from "./graphs/board.ts";
 import { TaskBoard } from "./tasks.ts";
 import { Webhooks } from "./webhooks.ts";
+import { createAddressBook } from "./transport/addressing/book.ts";
+import { createKeeper } from "./transport/addressing/keeper.ts";
+import { createResolver } from "./transport/addressing/resolver.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
-import type { Transport } from "./transport/port.ts";
+import type { PeerName, Transport } from "./transport/port.ts";
 import { createBuyer, fetchPurchase } from "./x402/client.ts";
 
 /** The chain, shared by all agents of a process. */
@@ -103,8 +108,8 @@ export interface RunningNode {
 
 /** Chains that announce no heads by WebSocket are asked this often. */
 const POLL_INTERVAL_MS = 1_000;
-/** A peer of the configuration is dialled this often until it answers. */
-const REDIAL_MS = 5_000;
+/** Entries of a log that are looked through, from its newest, for where its node listens. */
+const MAX_REACH_ENTRIES = 64;
 /** A chain without a new block for so long is stuck, or our endpoint is. */
 const STALE_HEAD_S = 120;
 /** How often an anchorer looks for checkpoints that are due. */
@@ -170,9 +175,17 @@ async function compose(
   const logs = createLogStore(store);
   const gossip = createGossip({ transport, logs, contracts, signers, nowMs, onFault: onFault("gossip") });
   const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
+  const book = createAddressBook(store);
+  const speakers = createSpeakerReader(client, heads, deployment, identity);
+  const declared = (log: Address) => reachOf(logs, log);
+  const resolver = createResolver({
+    ...{ transport, book, declared, nowMs },
+    speakersOf: (id, asked) => speakers.speakersOf(id, asked),
+  });
   const liveness = createLiveness({
     ...{ transport, signer, contracts, nowMs, random: () => bytesToHex(randomBytes(32)) },
     blockHash: () => heads.latest().hash,
+    locate: (log, asked) => resolver.locate(log, asked),
   });
   await liveness.start();
   stops.push(() => liveness.stop());
@@ -191,8 +204,12 @@ async function compose(
   discovery.rebuild();
   await gossip.start();
   stops.push(() => gossip.stop());
-  stops.push(keepDialling(transport, agent.bootstrap, journal));
-  await Promise.all(agent.bootstrap.map((peer) => transport.dial(peer, signal)));
+  const keeper = createKeeper({
+    ...{ transport, book, ownAddress: signer.address, bootstrap: agent.bootstrap, nowMs, random: Math.random },
+    onFault: onFault("addressing"),
+  });
+  stops.push(() => keeper.stop());
+  await keeper.start(signal);
 
   const dealStore = new DealStore(store);
   const priceOf = (dealId: Hex) => dealStore.get(dealId)?.agreement.deal.price;
@@ -352,6 +369,8 @@ async function compose(
     meter,
     heads,
     nowMs,
+    sourceOf: (peer: PeerName) => keeper.sourceOf(peer),
+    dialAgent: (asked: bigint, until: AbortSignal) => resolver.dialAgent(asked, until),
     agentOf: (log: Address, asked: AbortSignal) => signers.agentOf(log, asked),
   };
   const api = await startApi(
@@ -440,19 +459,15 @@ function entriesOf(logs: LogReader, signers: readonly Address[]): EvidenceEntry[
   });
 }
 
-/** Dials peers of the configuration again whenever they are gone. @returns ends it */
-function keepDialling(transport: Transport, bootstrap: readonly string[], journal: Journal): () => void {
-  const stopping = new AbortController();
-  const timer = setInterval(() => {
-    const connected = transport.peers();
-    for (const target of bootstrap.filter((address) => !connected.some((peer) => address.endsWith(peer)))) {
-      transport.dial(target, stopping.signal).catch((fault: unknown) => journal.fault("dial", fault));
-    }
-  }, REDIAL_MS);
-  return () => {
-    stopping.abort();
-    clearInterval(timer);
-  };
+/** Where a log's newest entry that says so has its node listen. */
+function reachOf(logs: LogReader, log: Address): { peerId: PeerName; addresses: readonly string[] } | undefined {
+  const headSeq = logs.headOf(log)?.header.seq ?? -1;
+  for (let seq = headSeq; seq >= 0 && headSeq - seq < MAX_REACH_ENTRIES; seq--) {
+    const { header, body } = logs.entryAt(log, seq) ?? {};
+    const decoded = header && body && decodeBody(header.header.kind, body);
+    if (decoded?.kind === "accept" && "peerId" in decoded.value.body) return decoded.value.body;
+  }
+  return undefined;
 }
 
 /** Publisher and watcher, as far as the agent plays them. @returns ends them */

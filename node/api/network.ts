@@ -1,22 +1,27 @@
 import type { Address } from "viem";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-import { addressOfPeerId } from "#protocol";
+import { addressOfPeerId, type Verdict } from "#protocol";
 import type { Heads } from "../chain/port.ts";
 import type { Meter } from "../gossip/meter.ts";
 import type { LogReader } from "../log/log-store.ts";
-import type { Transport } from "../transport/port.ts";
+import type { ConnectionSource } from "../transport/addressing/keeper.ts";
+import type { PeerName, Transport } from "../transport/port.ts";
 import { failure, type Answer, type Route } from "./server.ts";
 
 /** Sightings of one answer; who is behind asks again. */
 const MAX_SIGHTINGS = 500;
 
 export interface NetworkViewOptions {
-  readonly transport: Pick<Transport, "peerId" | "addresses" | "peers">;
+  readonly transport: Pick<Transport, "peerId" | "addresses" | "peers" | "connections">;
   readonly logs: Pick<LogReader, "counts">;
   readonly meter: Meter;
   readonly heads: Pick<Heads, "latest">;
   /** The agent for which a log's key speaks now, by the chain. */
   readonly agentOf: (log: Address, signal: AbortSignal) => Promise<bigint | undefined>;
+  /** How a connected peer came to be one. */
+  readonly sourceOf: (peer: PeerName) => ConnectionSource;
+  /** From an agent's id to a connection. */
+  readonly dialAgent: (agentId: bigint, signal: AbortSignal) => Promise<Verdict<PeerName>>;
   /** Unix milliseconds. */
   readonly nowMs: () => number;
 }
@@ -27,6 +32,11 @@ interface PeerView {
   /** Whose key the peer id is; undefined: no agent's that the chain knows. */
   readonly agentId: bigint | undefined;
   readonly connectedSeconds: number;
+  /** Where it came from: the configuration, an earlier run, another peer's list, a search for its agent, or it dialled us. */
+  readonly source: ConnectionSource;
+  readonly direction: "inbound" | "outbound" | undefined;
+  readonly address: string | undefined;
+  readonly isRelayed: boolean;
 }
 
 /** The network as one node sees it, for people (`surety network`) and for Prometheus. */
@@ -47,6 +57,19 @@ export function createNetworkRoutes(options: NetworkViewOptions): Route[] {
       }),
     },
     {
+      method: "POST",
+      path: "/network/dial",
+      answer: async ({ body, signal }) => {
+        const { agentId } = (body ?? {}) as { agentId?: unknown };
+        if (typeof agentId !== "string" || !/^\d{1,78}$/.test(agentId)) {
+          return failure(422, "REQUEST_INVALID", "agentId has to be a decimal integer as text");
+        }
+        const dialled = await options.dialAgent(BigInt(agentId), signal);
+        if (dialled.kind !== "accept") return failure(404, dialled.code, dialled.detail);
+        return { status: 200, body: { agentId, peerId: dialled.value, ...viewConnection(transport, dialled.value) } };
+      },
+    },
+    {
       method: "GET",
       path: "/network/sightings",
       answer({ url }): Answer {
@@ -63,13 +86,23 @@ export function createNetworkRoutes(options: NetworkViewOptions): Route[] {
   ];
 }
 
-function viewPeers({ transport, meter, agentOf, nowMs }: NetworkViewOptions, signal: AbortSignal): Promise<PeerView[]> {
+function viewConnection(transport: NetworkViewOptions["transport"], peer: PeerName) {
+  const open = transport.connections().filter((connection) => connection.peer === peer);
+  // A direct one, where hole punching has replaced the relayed one.
+  const { direction, address, isRelayed = false } = open.find((connection) => !connection.isRelayed) ?? open[0] ?? {};
+  return { direction, address, isRelayed };
+}
+
+function viewPeers(options: NetworkViewOptions, signal: AbortSignal): Promise<PeerView[]> {
+  const { transport, meter, agentOf, sourceOf, nowMs } = options;
   return Promise.all(
     transport.peers().map(async (peerId) => {
       const address = addressOfPeerId(peerId);
       const agentId = address.kind === "accept" ? await agentOf(address.value, signal) : undefined;
       const since = meter.connectedSince(peerId) ?? nowMs();
-      return { peerId, agentId: agentId || undefined, connectedSeconds: Math.round((nowMs() - since) / 1000) };
+      const connectedSeconds = Math.round((nowMs() - since) / 1000);
+      const how = { source: sourceOf(peerId), ...viewConnection(transport, peerId) };
+      return { peerId, agentId: agentId || undefined, connectedSeconds, ...how };
     }),
   );
 }

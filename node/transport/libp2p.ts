@@ -3,7 +3,7 @@ import { privateKeyFromRaw } from "@libp2p/crypto/keys";
 import { gossipsub, StrictNoSign, TopicValidatorResult, type GossipSub } from "@libp2p/gossipsub";
 import { createPeerScoreParams, createTopicScoreParams } from "@libp2p/gossipsub/score";
 import { identify } from "@libp2p/identify";
-import type { Libp2p, PeerId } from "@libp2p/interface";
+import type { Libp2p, PeerId, PrivateKey } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { ping } from "@libp2p/ping";
@@ -13,6 +13,7 @@ import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { hexToBytes, type Hex } from "viem";
 import { accept, ignore, reject, SuretyError, type Verdict } from "#protocol";
+import { createAddressing } from "./addressing/host.ts";
 import type { PeerName, Transport, Validator } from "./port.ts";
 import { createRequests } from "./requests.ts";
 
@@ -43,7 +44,9 @@ type Host = Libp2p<{ pubsub: GossipSub }>;
 
 /** A transport over TCP with noise, yamux, identify, ping and gossipsub. Not started. */
 export async function createLibp2pTransport(options: Libp2pOptions): Promise<Transport> {
-  const host = await createHost(options);
+  const key = typeof options.privateKey === "string" ? hexToBytes(options.privateKey) : options.privateKey;
+  const privateKey = privateKeyFromRaw(key);
+  const host = await createHost(options, privateKey);
   const onFault = options.onFault ?? (() => undefined);
   const stopping = new AbortController();
   const requests = createRequests({ host, onFault, stopSignal: stopping.signal, targetOf });
@@ -81,17 +84,18 @@ export async function createLibp2pTransport(options: Libp2pOptions): Promise<Tra
     },
     request: requests.request,
     serve: requests.serve,
+    ...createAddressing(host, privateKey, Date.now),
     ...createTopics(host.services.pubsub, onFault),
     ...createListeners(host),
   };
 }
 
-async function createHost({ privateKey, listen, announce, topics }: Libp2pOptions): Promise<Host> {
+async function createHost({ listen, announce, topics }: Libp2pOptions, privateKey: PrivateKey): Promise<Host> {
   const addresses = listen ?? ["/ip4/127.0.0.1/tcp/0"];
   const isLoopback = addresses.every((address) => /^\/(ip4\/127\.|ip6\/::1\/)/.test(address));
   return createLibp2p({
     start: false,
-    privateKey: privateKeyFromRaw(typeof privateKey === "string" ? hexToBytes(privateKey) : privateKey),
+    privateKey,
     addresses: { listen: [...addresses], ...(announce ? { announce: [...announce] } : {}) },
     transports: [tcp()],
     connectionEncrypters: [noise()],

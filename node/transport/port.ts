@@ -28,6 +28,18 @@ export interface RequestOptions {
   readonly maxResponseBytes?: number;
 }
 
+/** An open connection. */
+export interface ConnectionView {
+  readonly peer: PeerName;
+  /** Where the other side is seen; of an inbound connection the port is not the one on which it listens. */
+  readonly address: string;
+  readonly direction: "inbound" | "outbound";
+  /** Through a relay, which limits how long and how much. */
+  readonly isRelayed: boolean;
+  /** Unix milliseconds. */
+  readonly openedMs: number;
+}
+
 /**
  * How a node reaches others. Everything that the network or a stranger can cause is a Verdict, never a throw:
  * `ignore` PEER_UNREACHABLE, PEER_NAME_INVALID, PROTOCOL_UNKNOWN, REQUEST_ABORTED, REQUEST_LIMIT, STREAM_BROKEN,
@@ -52,6 +64,15 @@ export interface Transport {
   /** Remembers where a peer can be dialled, so that `dial` and `request` work by its id alone. */
   learnAddresses(peer: PeerName, multiaddrs: readonly string[]): Promise<Verdict<PeerName>>;
   disconnect(peer: PeerName): Promise<void>;
+  connections(): ConnectionView[];
+  /** This node's own signed peer record with its addresses of now, as others may pass it on. */
+  record(): Promise<Uint8Array>;
+  /** The signed record with which a peer identified itself; undefined if it sent none. */
+  recordOf(peer: PeerName): Promise<Uint8Array | undefined>;
+  /** Remembers the addresses of a signed peer record, whoever gave it. Rejects as `openRecord` does, and RECORD_OWN. */
+  learnRecord(bytes: Uint8Array): Promise<Verdict<PeerName>>;
+  /** A peer has said who it is and where it listens: from now on `recordOf` knows. @returns removes the listener */
+  onPeerIdentified(listener: (peer: PeerName) => void): () => void;
   /** One frame there, one frame back. Dials if there is no connection. @param target as in `dial` */
   request(target: string, protocol: string, body: Uint8Array, options: RequestOptions): Promise<Verdict<Uint8Array>>;
   /** @param protocol `/surety/<name>/<major>`; one responder each @throws SuretyError PROTOCOL_SERVED */

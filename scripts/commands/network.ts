@@ -4,13 +4,25 @@ import type { GossipCounts, Sighting } from "../../node/gossip/meter.ts";
 import type { LogCounts } from "../../node/log/log-store.ts";
 import { runAction } from "../cli/action.ts";
 import { addNodeOptions, askNode, type NodeOptions } from "../cli/node-api.ts";
+import { parseUint } from "../cli/options.ts";
 import { findCommand } from "./find.ts";
+
+/** How a peer is connected, and where it came from. */
+interface PeerReport {
+  readonly peerId: string;
+  readonly agentId?: string;
+  readonly connectedSeconds: number;
+  readonly source: string;
+  readonly direction?: string;
+  readonly address?: string;
+  readonly isRelayed: boolean;
+}
 
 /** The network as a node answers; 256-bit numbers are decimal text. */
 interface NetworkReport {
   readonly peerId: string;
   readonly addresses: readonly string[];
-  readonly peers: readonly { readonly peerId: string; readonly agentId?: string; readonly connectedSeconds: number }[];
+  readonly peers: readonly PeerReport[];
   readonly held: LogCounts;
   readonly seen: GossipCounts;
 }
@@ -29,15 +41,26 @@ export function networkCommand(): Command {
       }),
     );
   addNodeOptions(network.command("peers"))
-    .description("who is connected, and for which agent it speaks")
+    .description("who is connected, for which agent it speaks, and where it came from")
     .action((options: NodeOptions) =>
       runAction(options.json, async ({ signal }) => {
         const { peers } = await askNode<NetworkReport>("/network", options, signal);
         const lines = peers.map(
-          ({ peerId, agentId, connectedSeconds }) =>
-            `${agentId === undefined ? "no agent  " : `agent ${agentId.padStart(4)}`}  ${peerId}  for ${connectedSeconds} s`,
+          ({ peerId, agentId, connectedSeconds, source, direction, address, isRelayed }) =>
+            `${agentId === undefined ? "no agent  " : `agent ${agentId.padStart(4)}`}  ${peerId}  for ${connectedSeconds} s  ` +
+            `${source}, ${direction ?? "closing"}${isRelayed ? " over a relay" : ""}  ${address ?? ""}`,
         );
         return { result: { peers }, lines: lines.length === 0 ? ["nobody is connected"] : lines };
+      }),
+    );
+  addNodeOptions(network.command("dial"))
+    .description("connect to an agent by its id: chain binding, signed peer record, dial")
+    .argument("<agentId>", "the agent", parseUint)
+    .action((agentId: bigint, options: NodeOptions) =>
+      runAction(options.json, async ({ signal }) => {
+        const asked = { agentId: agentId.toString() };
+        const { peerId, address } = await askNode<PeerReport>("/network/dial", options, signal, asked);
+        return { result: { ...asked, peerId, address }, lines: [`agent ${agentId}  ${peerId}  ${address ?? ""}`] };
       }),
     );
   network.addCommand(findCommand());
