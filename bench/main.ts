@@ -11,17 +11,30 @@ const folder = join(root, "bench");
 const names = readdirSync(folder)
   .filter((file) => file.endsWith(".ts") && file !== "main.ts")
   .map((file) => file.slice(0, -".ts".length));
-const usage = `usage: npm run bench -- NAME [--json | --markdown] [--quick] [--update | --check]\nbenchmarks: ${names.join(", ")}`;
+/** Of a simulation. */
+const [MIN_NODES, MAX_NODES] = [100, 100_000];
+const usage = `usage: npm run bench -- NAME [--json | --markdown] [--quick] [--nodes N] [--attacks] [--update | --check]\nbenchmarks: ${names.join(", ")}`;
 
 function readArguments() {
   const flag = { type: "boolean", default: false } as const;
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: flag, markdown: flag, quick: flag, update: flag, check: flag },
+    options: {
+      json: flag,
+      markdown: flag,
+      quick: flag,
+      attacks: flag,
+      update: flag,
+      check: flag,
+      nodes: { type: "string" },
+    },
   });
+  const nodeCount = values.nodes === undefined ? undefined : Number(values.nodes);
+  if (nodeCount !== undefined && !(Number.isInteger(nodeCount) && nodeCount >= MIN_NODES && nodeCount <= MAX_NODES))
+    throw new Error(`--nodes is ${MIN_NODES} to ${MAX_NODES}`);
   const [name] = positionals;
   if (name === undefined || positionals.length > 1 || !names.includes(name)) throw new Error("name one benchmark");
-  return { name, ...values };
+  return { name, ...values, nodeCount };
 }
 
 function checkSnapshot(path: string, current: Snapshot): number {
@@ -44,7 +57,10 @@ async function main(): Promise<number> {
     return 2;
   }
   const { bench } = (await import(`./${args.name}.ts`)) as { bench: Bench };
-  const results = await bench.run({ isQuick: args.quick });
+  const results = await bench.run({
+    ...{ isQuick: args.quick, hasAttacks: args.attacks },
+    ...(args.nodeCount === undefined ? {} : { nodeCount: args.nodeCount }),
+  });
   const snapshotPath = join(folder, `${args.name}-snapshot.json`);
   if (args.check) return checkSnapshot(snapshotPath, snapshotOf(results));
   if (args.update) writeFileSync(snapshotPath, `${JSON.stringify(snapshotOf(results), null, 2)}\n`);

@@ -1,5 +1,6 @@
 // Anchor of body dissemination: headers pushed at once over a mesh, every body asked of its author and of nobody else.
 import { averageSpreads, Arrivals, type Spread } from "./arrivals.ts";
+import { RPC_BYTES } from "./framing.ts";
 import { Network, type LinkModel } from "./network.ts";
 import { createTopology, type Topology } from "./topology.ts";
 import { drawPublications, isInterested, spaceOut } from "./workload.ts";
@@ -43,11 +44,12 @@ export async function runAuthorPull(options: AuthorPullOptions): Promise<AuthorP
     classes: CLASSES,
     receive: (node, from, { kind, id }) => {
       if (network.nowMs > (id + 1) * horizonMs) return;
-      if (kind === "want") network.send(node, from, { kind: "body", id }, options.bodyBytes, 2);
+      if (kind === "want") network.send(node, from, { kind: "body", id }, RPC_BYTES + options.bodyBytes, 2);
       else if (kind === "body") bodies.note(id, node, network.nowMs);
       else if (headers.note(id, node, network.nowMs)) {
         push(network, mesh, node, id, from, options.headerBytes);
-        if (isInterested(id, node, f)) network.send(node, authors[id]!, { kind: "want", id }, REQUEST_BYTES, 1);
+        if (isInterested(id, node, f))
+          network.send(node, authors[id]!, { kind: "want", id }, RPC_BYTES + REQUEST_BYTES, 1);
       }
     },
   });
@@ -71,5 +73,6 @@ export async function runAuthorPull(options: AuthorPullOptions): Promise<AuthorP
 }
 
 function push(network: Network<Frame>, mesh: Topology, node: number, id: number, from: number, bytes: number): void {
-  for (const peer of mesh[node]!) if (peer !== from) network.send(node, peer, { kind: "header", id }, bytes, 0);
+  for (const peer of mesh[node]!)
+    if (peer !== from) network.send(node, peer, { kind: "header", id }, RPC_BYTES + bytes, 0);
 }

@@ -1,6 +1,7 @@
 // The anchors: whole messages pushed to every neighbour. With few neighbours it is gossipsub's mesh (libp2p specs, pubsub/gossipsub):
 // v1.1 adds IHAVE/IWANT among other connections at each heartbeat, v1.2 IDONTWANT.
 import { averageSpreads, Arrivals, type Spread } from "./arrivals.ts";
+import { RPC_BYTES } from "./framing.ts";
 import { Network, type Ledger, type LinkModel } from "./network.ts";
 import { countLinkEnds, createTopology, draw, type Topology } from "./topology.ts";
 import { drawPublications, killShare, spaceOut } from "./workload.ts";
@@ -154,7 +155,7 @@ class Flood {
         : frame.kind === "dontwant"
           ? ID_BYTES
           : frame.ids.length * ID_BYTES;
-    this.network.send(node, to, frame, bytes, trafficClass);
+    this.network.send(node, to, frame, RPC_BYTES + bytes, trafficClass);
   }
 
   /** Puts an id into the history that the next heartbeats tell; only nodes with a history have heartbeats. */

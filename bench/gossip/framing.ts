@@ -1,7 +1,9 @@
 // What a frame costs on the wire beyond its own bytes. Checked against real hosts by the calibration of `bench -- gossip`.
 
-/** Length, topic and field tags of a protobuf RPC, or our varint length and kind: measured on gossipsub's publish. */
-const ENVELOPE_BYTES = 18;
+/** Length, topic and field tags of a gossipsub RPC that publishes one message. */
+export const RPC_BYTES = 18;
+/** The varint before a frame of at most 16,383 bytes on a stream of its own. */
+export const LENGTH_BYTES = 2;
 /** One yamux data frame. */
 const YAMUX_BYTES = 12;
 /** Two of length and 16 of Poly1305 for each noise message. */
@@ -13,13 +15,16 @@ const SEGMENT_HEADER_BYTES = 52;
 /** 1,500 of Ethernet less the headers above. */
 const MAX_SEGMENT_BYTES = 1_448;
 
-/** Bytes that a TCP stream carries for a frame: what sockets count. */
+/** Bytes that a TCP stream carries for a frame: what sockets count. @param frameBytes with its envelope */
 export function streamBytesOf(frameBytes: number): number {
-  const plain = frameBytes + ENVELOPE_BYTES + YAMUX_BYTES;
+  const plain = frameBytes + YAMUX_BYTES;
   return plain + NOISE_BYTES * Math.ceil(plain / NOISE_MAX_BYTES);
 }
 
-/** Bytes on the wire, without Ethernet and without pure acknowledgements. A header of 211 bytes costs 311. */
+/**
+ * Bytes on the wire, without Ethernet and without pure acknowledgements.
+ * A header of 211 bytes costs 311 in an RPC of its own.
+ */
 export function wireBytesOf(frameBytes: number): number {
   const stream = streamBytesOf(frameBytes);
   return stream + SEGMENT_HEADER_BYTES * Math.ceil(stream / MAX_SEGMENT_BYTES);

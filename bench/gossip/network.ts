@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { createRandom } from "../reputation/random-graph.ts";
 import { EventQueue } from "./event-queue.ts";
-import { wireBytesOf } from "./framing.ts";
+import { streamBytesOf, wireBytesOf } from "./framing.ts";
 
 /** Every pair of nodes has one latency, drawn evenly; every node one queue up and one down. */
 export interface LinkModel {
@@ -19,6 +19,8 @@ export const DESIGN_LINKS: LinkModel = { minLatencyMs: 40, maxLatencyMs: 130, me
 export interface Ledger {
   sentFrames: number;
   sentBytes: number;
+  /** Of them, what TCP carries: without its headers and IP's. */
+  sentStreamBytes: number;
   receivedFrames: number;
   receivedBytes: number;
   lostFrames: number;
@@ -54,6 +56,7 @@ export class Network<Frame> {
   readonly ledger: Ledger = {
     sentFrames: 0,
     sentBytes: 0,
+    sentStreamBytes: 0,
     receivedFrames: 0,
     receivedBytes: 0,
     lostFrames: 0,
@@ -128,13 +131,14 @@ export class Network<Frame> {
     return minLatencyMs + ((hash ^ (hash >>> 16)) >>> 0) * ((maxLatencyMs - minLatencyMs) / 2 ** 32);
   }
 
-  /** @param frameBytes before framing; @param trafficClass index into `classes` */
+  /** @param frameBytes with its envelope, before framing; @param trafficClass index into `classes` */
   send(from: number, to: number, frame: Frame, frameBytes: number, trafficClass: number): void {
     if (this.#isDead[from] === 1) return;
     const bytes = wireBytesOf(frameBytes);
     const { ledger } = this;
     ledger.sentFrames++;
     ledger.sentBytes += bytes;
+    ledger.sentStreamBytes += streamBytesOf(frameBytes);
     this.bytesByClass[trafficClass]! += bytes;
     this.bytesByNode[from]! += bytes;
     const leavesAt = Math.max(this.#nowUs, this.#upFreeAt[from]!) + bytes * this.#microsecondsPerByte;

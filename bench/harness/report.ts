@@ -21,6 +21,10 @@ export interface Result {
 export interface BenchOptions {
   /** End within 60 seconds. */
   readonly isQuick: boolean;
+  /** Simulated nodes, where a benchmark has some; undefined = as many as its figures are stated for. */
+  readonly nodeCount?: number;
+  /** Measure attacks instead, where a benchmark has some. */
+  readonly hasAttacks?: boolean;
 }
 
 /** One benchmark: bench/<name>.ts exports it as `bench`. */
