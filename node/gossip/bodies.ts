@@ -22,12 +22,16 @@ export interface BodiesOptions {
   readonly onVoid: (header: VerifiedHeader, detail: string) => void;
   readonly onPeerFault: (peer: PeerName, code: string, detail: string) => void;
   readonly onFault: (fault: unknown) => void;
+  /** Whether a body comes another way, without the puller. */
+  readonly isOnItsWay: (hash: Hex) => boolean;
 }
 
 /** Runs the puller on a transport. */
 export interface Bodies {
   /** Pulls the body of a header, from its author where connected, else from who announced it. */
   want(header: VerifiedHeader, from: PeerName | undefined): void;
+  /** A body that came another way; its hash and length were checked. */
+  take(header: VerifiedHeader, bytes: Uint8Array, from: PeerName): void;
   holds(peer: PeerName, log: Address, seq: number): void;
   connected(peer: PeerName): void;
   gone(peer: PeerName): void;
@@ -61,10 +65,15 @@ export function createBodies(options: BodiesOptions): Bodies {
         options.onPeerFault(effect.peer, effect.code, effect.detail);
         break;
       case "body":
-        logs.addBody(effect.header.header.bodyHash, effect.bytes);
-        arrived.emit(effect.header.header.bodyHash);
-        options.onBody(effect.header, effect.bytes, effect.peer);
+        keep(effect.header, effect.bytes, effect.peer);
     }
+  }
+
+  function keep(header: VerifiedHeader, bytes: Uint8Array, from: PeerName): void {
+    const { bodyHash } = header.header;
+    logs.addBody(bodyHash, bytes);
+    arrived.emit(bodyHash);
+    options.onBody(header, bytes, from);
   }
 
   async function fetchBody(peer: PeerName, header: VerifiedHeader): Promise<void> {
@@ -79,6 +88,10 @@ export function createBodies(options: BodiesOptions): Bodies {
       if (author !== undefined) pull({ kind: "want", header, from: author });
       pull({ kind: "want", header, from });
     },
+    take(header, bytes, from) {
+      pull({ kind: "drop", digest: header.digest });
+      keep(header, bytes, from);
+    },
     holds(peer, log, seq) {
       if (puller.size > 0) pull({ kind: "holds", peer, log, seq });
     },
@@ -91,7 +104,7 @@ export function createBodies(options: BodiesOptions): Bodies {
       pull({ kind: "gone", peer });
     },
     async bodySoon(hash, signal) {
-      if (logs.hasBody(hash) || !puller.has(hash)) return logs.bodyOf(hash);
+      if (logs.hasBody(hash) || !(puller.has(hash) || options.isOnItsWay(hash))) return logs.bodyOf(hash);
       const { promise, resolve } = Promise.withResolvers<undefined>();
       const bounded = AbortSignal.any([signal, stopSignal, AbortSignal.timeout(BODY_PATIENCE_MS)]);
       bounded.addEventListener("abort", () => resolve(undefined));

@@ -17,14 +17,22 @@ import type { OwnEntry } from "../log/writer.ts";
 import type { PeerName, Transport } from "../transport/port.ts";
 import { createBodies } from "./bodies.ts";
 import { createBudget } from "./budget.ts";
+import {
+  createGossipsubDissemination,
+  type DisseminationName,
+  type DisseminationOptions,
+  type MeshReport,
+} from "./dissemination.ts";
 import { createEmitter } from "./emitter.ts";
+import { createMeshDissemination } from "./mesh/driver.ts";
+import type { MeshTuning } from "./mesh/port.ts";
 import { createReconciler } from "./reconcile/driver.ts";
 import { createRouter, type HeardHeader, type RouterEffect } from "./router.ts";
 import { fetchEntries, fetchHeads, planRanges, serveLogs } from "./sync.ts";
 import { MAX_HEADS, MAX_RANGE } from "./wire.ts";
 
-/** The topic of all headers. */
-export const HEADERS_TOPIC = "/surety/headers/1";
+export { HEADERS_TOPIC } from "./dissemination.ts";
+
 const REQUEST_TIMEOUT_MS = 10_000;
 const DEFAULT_SYNC_INTERVAL_MS = 30_000;
 /**
@@ -34,8 +42,6 @@ const DEFAULT_SYNC_INTERVAL_MS = 30_000;
 const FIRST_SYNC_INTERVAL_MS = 500;
 /** Older headers than this are history that a newcomer reads up on, no news for the mesh. */
 const RELAY_MAX_AGE_MS = 120_000;
-/** Own headers that wait for a first listener; older ones are left to repair. */
-const MAX_UNHEARD = 64;
 /** Pages of heads and rounds of ranges in one synchronisation; the next one goes on. */
 const MAX_PAGES = 64;
 const MAX_ROUNDS_PER_LOG = 64;
@@ -77,6 +83,10 @@ export interface GossipOptions {
   readonly syncIntervalMs?: number;
   /** So many random bytes; default the system's. */
   readonly randomBytes?: (count: number) => Uint8Array;
+  /** Default "mesh": our own router, which serves peers that only have gossipsub, too. */
+  readonly dissemination?: DisseminationName;
+  /** For the mesh; default what the benchmark shows best. */
+  readonly tuning?: Partial<MeshTuning>;
   readonly onFault?: (fault: unknown) => void;
 }
 
@@ -97,6 +107,10 @@ export interface Gossip {
   onEntry(listener: (entry: LogEntry) => void): () => void;
   onFork(listener: (fork: Fork) => void): () => void;
   onRefusal(listener: (refusal: Refusal) => void): () => void;
+  /** A peer that hears our headers from now on. @returns removes the listener */
+  onListening(listener: (peer: PeerName) => void): () => void;
+  /** Links and queues of the mesh; undefined where gossipsub spreads the headers. */
+  mesh(): MeshReport | undefined;
 }
 
 export function createGossip(options: GossipOptions): Gossip {
@@ -113,8 +127,8 @@ export function createGossip(options: GossipOptions): Gossip {
   const forkFound = createEmitter<Fork>(onFault);
   const refused = createEmitter<Refusal>(onFault);
   const randomBytes = options.randomBytes ?? systemRandomBytes;
+  const listening = createEmitter<PeerName>(onFault);
   const syncIntervalMs = options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS;
-  const unheard: Uint8Array[] = [];
   let turn = 0;
   let nextSync: NodeJS.Timeout | undefined;
 
@@ -139,11 +153,33 @@ export function createGossip(options: GossipOptions): Gossip {
     stopSignal: stopping.signal,
     requestSignal,
     spawn,
-    onBody: deliver,
+    onBody(header, bytes, from) {
+      dissemination.hold(header);
+      deliver(header, bytes, from);
+    },
+    isOnItsWay: (hash) => dissemination.isPulling(hash),
     onVoid: (header, detail) => refused.emit({ kind: "reject", code: "BODY_LENGTH", detail, from: header.header.log }),
     onPeerFault: (peer, code, detail) => refuse(peer, { kind: "reject", code, detail }),
     onFault,
   });
+
+  const disseminationOptions: DisseminationOptions = {
+    ...{ transport, onFault },
+    judge: (bytes, from) => judge({ bytes, from, isSolicited: false, nowMs: nowMs() }),
+    onListening(peer) {
+      // What either side published between the connection and now reached nobody.
+      spawn(() => syncOnce(peer));
+      listening.emit(peer);
+    },
+    onBody: bodies.take,
+    onSeek: bodies.want,
+    bodyOf: (hash) => logs.bodyOf(hash),
+    onPeerFault: (peer, code, detail) => refuse(peer, { kind: "reject", code, detail }),
+  };
+  const dissemination =
+    options.dissemination === "gossipsub"
+      ? createGossipsubDissemination(disseminationOptions)
+      : createMeshDissemination({ ...disseminationOptions, ...(options.tuning ? { tuning: options.tuning } : {}) });
 
   /** From frame to verdict: what the mesh relays is what this accepts. */
   async function judge(heard: HeardHeader): Promise<Verdict<unknown>> {
@@ -183,20 +219,13 @@ export function createGossip(options: GossipOptions): Gossip {
     }
   }
 
-  /** An own header that reaches nobody waits for the next peer that subscribes: repair only pulls, and may come late. */
-  async function send(bytes: Uint8Array): Promise<number> {
-    const count = await transport.publish(HEADERS_TOPIC, bytes);
-    if (count === 0) unheard.splice(0, unheard.length, ...unheard.slice(1 - MAX_UNHEARD), bytes);
-    return count;
-  }
-
   /**
    * What was fetched and is recent goes on to the mesh: whoever joined while it was said would else wait for its own
    * repair, and whoever sits behind that one for another. Each node relays a header once, when it first stores it.
    */
   function relay(header: VerifiedHeader): void {
     if (nowMs() - header.header.timeMs > RELAY_MAX_AGE_MS) return;
-    spawn(() => transport.publish(HEADERS_TOPIC, encodeLogHeader(header)));
+    spawn(() => dissemination.relay(encodeLogHeader(header)));
   }
 
   function announce(header: VerifiedHeader, from: PeerName): void {
@@ -204,7 +233,7 @@ export function createGossip(options: GossipOptions): Gossip {
     const { bodyHash } = header.header;
     const body = logs.bodyOf(bodyHash);
     if (body !== undefined) deliver(header, body, from);
-    else if (options.isWanted?.(header) ?? true) bodies.want(header, from);
+    else if (options.isWanted?.(header) ?? true) dissemination.want(header, from);
   }
 
   /** The bytes are the author's own: if they do not decode, the author is at fault and not who sent them. */
@@ -268,7 +297,7 @@ export function createGossip(options: GossipOptions): Gossip {
       if (stopping.signal.aborted) return ignore("STOPPED", "the node is stopping");
       for (const { log, fromSeq } of planRanges(answer.value, logs)) await fetchRange(peer, log, fromSeq);
       for (const header of logs.bodiless(MAX_BODILESS))
-        if (options.isWanted?.(header) ?? true) bodies.want(header, undefined);
+        if (options.isWanted?.(header) ?? true) dissemination.want(header, undefined);
       for (const { log, seq } of answer.value) bodies.holds(peer, log, seq);
       after = answer.value.at(-1)?.log;
       if (answer.value.length < MAX_HEADS) return accept(peer);
@@ -318,35 +347,28 @@ export function createGossip(options: GossipOptions): Gossip {
     async start() {
       await serveLogs(transport, logs, (hash, signal) => bodies.bodySoon(hash, signal));
       await reconciler.serve();
-      const validator = (bytes: Uint8Array, from: PeerName): Promise<Verdict<unknown>> =>
-        judge({ bytes, from, isSolicited: false, nowMs: nowMs() });
       syncLater(syncIntervalMs);
       ends.push(
         () => clearTimeout(nextSync),
-        transport.subscribe(HEADERS_TOPIC, validator),
         transport.onPeerConnected(meet),
         transport.onPeerDisconnected((peer) => {
           bodies.gone(peer);
           reconciler.gone(peer);
         }),
-        // What either side published between the connection and the subscription reached nobody.
-        transport.onPeerSubscribed((peer, topic) => {
-          if (topic !== HEADERS_TOPIC) return;
-          spawn(() => syncOnce(peer));
-          for (const bytes of unheard.splice(0)) spawn(() => send(bytes));
-        }),
       );
+      await dissemination.start();
       transport.peers().forEach(meet);
     },
     async stop() {
       stopping.abort();
       for (const end of ends.splice(0)) end();
+      await dissemination.stop();
       await Promise.allSettled([...tasks, ...syncing.values()]);
     },
     async publish({ header, headerBytes, body }) {
       headerHeard.emit(header);
       deliver(header, body, transport.peerId);
-      return send(headerBytes);
+      return dissemination.publish(headerBytes);
     },
     syncWith: (peer, signal) => untilAborted(syncOnce(peer), signal),
     async fetchOwnHeaders(log, fromSeq, signal) {
@@ -361,6 +383,8 @@ export function createGossip(options: GossipOptions): Gossip {
     onEntry: (listener) => entryHeard.on(listener),
     onFork: (listener) => forkFound.on(listener),
     onRefusal: (listener) => refused.on(listener),
+    onListening: (listener) => listening.on(listener),
+    mesh: () => dissemination.report(),
   };
 }
 

@@ -28,7 +28,9 @@ export type PullerEvent =
   | { readonly kind: "answer"; readonly digest: Hex; readonly peer: PeerName; readonly answer: Verdict<Uint8Array> }
   /** Peers that may have the body although they have not said so: the answer to `stranded`. */
   | { readonly kind: "offer"; readonly digest: Hex; readonly peers: readonly PeerName[] }
-  | { readonly kind: "gone"; readonly peer: PeerName };
+  | { readonly kind: "gone"; readonly peer: PeerName }
+  /** The body came another way. */
+  | { readonly kind: "drop"; readonly digest: Hex };
 
 export type PullerEffect =
   | { readonly kind: "pull"; readonly peer: PeerName; readonly header: VerifiedHeader }
@@ -77,6 +79,9 @@ export function createPuller(): Puller {
       }
       case "gone":
         for (const { holders } of wants.values()) remove(holders, event.peer);
+        break;
+      case "drop":
+        wants.delete(event.digest);
     }
     return ask();
   }

@@ -14,6 +14,7 @@ import { createLibp2p } from "libp2p";
 import { hexToBytes, type Hex } from "viem";
 import { accept, ignore, reject, SuretyError, type Verdict } from "#protocol";
 import { createAddressing } from "./addressing/host.ts";
+import { createChannels } from "./channels.ts";
 import type { PeerName, Transport, Validator } from "./port.ts";
 import { createRequests } from "./requests.ts";
 
@@ -85,6 +86,7 @@ export async function createLibp2pTransport(options: Libp2pOptions): Promise<Tra
     request: requests.request,
     serve: requests.serve,
     ...createAddressing(host, privateKey, Date.now),
+    ...createChannels({ host, onFault, stopSignal: stopping.signal }),
     ...createTopics(host.services.pubsub, onFault),
     ...createListeners(host),
   };

@@ -40,6 +40,32 @@ export interface ConnectionView {
   readonly openedMs: number;
 }
 
+export interface ChannelOptions {
+  /** A longer frame ends the stream before it is buffered. */
+  readonly maxFrameBytes: number;
+}
+
+/** What happens on the channels of one protocol. Frames of a peer come between its `onOpen` and its `onClosed`. */
+export interface ChannelEvents {
+  /** Frames can be sent. @param isOutbound whether we dialled the peer */
+  onOpen(peer: PeerName, isOutbound: boolean): void;
+  onFrame(peer: PeerName, frame: Uint8Array): void;
+  /** After `send` said false: the peer's stream takes more. */
+  onWritable(peer: PeerName): void;
+  onClosed(peer: PeerName): void;
+  /** A connected peer does not speak the protocol. */
+  onRefused(peer: PeerName): void;
+  /** A peer sent a length beyond the limit; its stream was ended. */
+  onOversized(peer: PeerName): void;
+}
+
+/** Frames to and from every connected peer that speaks a protocol, over streams that stay open and are opened again. */
+export interface Channels {
+  /** @returns false when the peer's stream is full: nothing more before `onWritable`; this frame is not lost */
+  send(peer: PeerName, frame: Uint8Array): boolean;
+  close(): Promise<void>;
+}
+
 /**
  * How a node reaches others. Everything that the network or a stranger can cause is a Verdict, never a throw:
  * `ignore` PEER_UNREACHABLE, PEER_NAME_INVALID, PROTOCOL_UNKNOWN, REQUEST_ABORTED, REQUEST_LIMIT, STREAM_BROKEN,
@@ -77,6 +103,8 @@ export interface Transport {
   request(target: string, protocol: string, body: Uint8Array, options: RequestOptions): Promise<Verdict<Uint8Array>>;
   /** @param protocol `/surety/<name>/<major>`; one responder each @throws SuretyError PROTOCOL_SERVED */
   serve(protocol: string, responder: Responder, options?: ServeOptions): Promise<void>;
+  /** One user a protocol. @param protocol `/surety/<name>/<major>` */
+  openChannels(protocol: string, events: ChannelEvents, options: ChannelOptions): Promise<Channels>;
   /** @returns to how many peers it went; 0 when nobody listens */
   publish(topic: string, message: Uint8Array): Promise<number>;
   /** One validator a topic. @returns ends the subscription @throws SuretyError TOPIC_SUBSCRIBED */

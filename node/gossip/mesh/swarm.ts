@@ -156,10 +156,11 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
   return {
     want(id, nowMs) {
       const heard = seen.get(id);
-      if (heard === undefined || heard.glimpse === undefined || pulls.size >= MAX_WANTS) {
+      if (pulls.has(id)) return;
+      // Where we think that it is here, the driver has lost it.
+      if (heard?.glimpse === undefined || heard.body === "has" || pulls.size >= MAX_WANTS) {
         return ground.emit({ kind: "seek", id, header: heard?.header });
       }
-      if (heard.body === "has" || pulls.has(id)) return;
       ask(begin(heard), nowMs);
     },
     hold(id) {
