@@ -6,6 +6,9 @@ import { arbiterOf, invalid, isRecord, listOf, textOf, weiOf, type ArbiterName }
 import { MAX_RANK } from "./reputation/publisher.ts";
 import { parseShop, type ShopConfig } from "./shop-config.ts";
 
+/** How an agent's headers spread; see node/gossip/dissemination.ts. */
+export const disseminations = ["mesh", "gossipsub"] as const;
+
 export const roles = ["publisher", "watcher", "anchorer", "juror"] as const;
 export type Role = (typeof roles)[number];
 
@@ -26,6 +29,8 @@ export interface AgentConfig {
   readonly listen: readonly string[];
   /** Multiaddrs of peers to begin with. */
   readonly bootstrap: readonly string[];
+  /** How headers reach other nodes. Both kinds of node hear one another. */
+  readonly dissemination: (typeof disseminations)[number];
   readonly roles: readonly Role[];
   /** How the role publisher is played; undefined = the agent does not play it. */
   readonly publisher: PublishingConfig | undefined;
@@ -169,6 +174,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     key,
     listen: listOf(json, "listen", path) ?? ["/ip4/127.0.0.1/tcp/0"],
     bootstrap: listOf(json, "bootstrap", path) ?? [],
+    dissemination: parseDissemination(json["dissemination"] ?? "mesh", name, path),
     roles: played,
     publisher: parsePublisher(json["publisher"], name, played, path),
     bindingFile: json["binding"] === undefined ? undefined : at(textOf(json, "binding", path)),
@@ -187,6 +193,12 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
         : readKey(at(textOf(json, "gasKeyFile", path)), `the gasKeyFile of ${name}`, path),
     arbiters: parseArbiters(listOf(json, "arbiters", path) ?? ["panel"], name, path),
   };
+}
+
+function parseDissemination(json: unknown, name: string, path: string): AgentConfig["dissemination"] {
+  const known = disseminations.find((dissemination) => dissemination === json);
+  if (known === undefined) throw invalid(path, `the dissemination of ${name} is not ${disseminations.join(" or ")}`);
+  return known;
 }
 
 function readKey(file: string, what: string, path: string): Hex {

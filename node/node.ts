@@ -173,7 +173,10 @@ async function compose(
 
   const signers = createSignerCache(identity, nowMs);
   const logs = createLogStore(store);
-  const gossip = createGossip({ transport, logs, contracts, signers, nowMs, onFault: onFault("gossip") });
+  const { dissemination } = agent;
+  const gossip = createGossip({
+    ...{ transport, logs, contracts, signers, nowMs, dissemination, onFault: onFault("gossip") },
+  });
   const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
   const book = createAddressBook(store);
   const speakers = createSpeakerReader(client, heads, deployment, identity);
@@ -371,6 +374,7 @@ async function compose(
     nowMs,
     sourceOf: (peer: PeerName) => keeper.sourceOf(peer),
     dialAgent: (asked: bigint, until: AbortSignal) => resolver.dialAgent(asked, until),
+    mesh: () => gossip.mesh(),
     agentOf: (log: Address, asked: AbortSignal) => signers.agentOf(log, asked),
   };
   const api = await startApi(

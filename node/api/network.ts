@@ -2,6 +2,7 @@ import type { Address } from "viem";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { addressOfPeerId, type Verdict } from "#protocol";
 import type { Heads } from "../chain/port.ts";
+import type { MeshReport } from "../gossip/dissemination.ts";
 import type { Meter } from "../gossip/meter.ts";
 import type { LogReader } from "../log/log-store.ts";
 import type { ConnectionSource } from "../transport/addressing/keeper.ts";
@@ -16,6 +17,8 @@ export interface NetworkViewOptions {
   readonly logs: Pick<LogReader, "counts">;
   readonly meter: Meter;
   readonly heads: Pick<Heads, "latest">;
+  /** Links and queues of the mesh; undefined where gossipsub spreads the headers. */
+  readonly mesh: () => MeshReport | undefined;
   /** The agent for which a log's key speaks now, by the chain. */
   readonly agentOf: (log: Address, signal: AbortSignal) => Promise<bigint | undefined>;
   /** How a connected peer came to be one. */
@@ -37,6 +40,26 @@ interface PeerView {
   readonly direction: "inbound" | "outbound" | undefined;
   readonly address: string | undefined;
   readonly isRelayed: boolean;
+  /** Undefined: no peer of the mesh. */
+  readonly mesh: MeshLink | undefined;
+}
+
+interface MeshLink {
+  /** Shards in which we push to one another. */
+  readonly shards: number;
+  readonly score: number;
+  readonly queuedHeaders: number;
+  readonly queuedBytes: number;
+}
+
+/** The mesh in a line. */
+interface MeshSummary {
+  /** Peers that push headers to us and we to them. */
+  readonly links: number;
+  readonly listeners: number;
+  readonly queuedBytes: number;
+  readonly isBridging: boolean;
+  readonly counts: MeshReport["counts"];
 }
 
 /** The network as one node sees it, for people (`surety network`) and for Prometheus. */
@@ -52,7 +75,7 @@ export function createNetworkRoutes(options: NetworkViewOptions): Route[] {
         body: {
           ...{ peerId: transport.peerId, addresses: transport.addresses() },
           peers: await viewPeers(options, signal),
-          ...{ held: logs.counts(), seen: meter.counts() },
+          ...{ held: logs.counts(), seen: meter.counts(), mesh: summaryOf(options.mesh()) },
         },
       }),
     },
@@ -93,22 +116,58 @@ function viewConnection(transport: NetworkViewOptions["transport"], peer: PeerNa
   return { direction, address, isRelayed };
 }
 
+function summaryOf(report: MeshReport | undefined): MeshSummary | undefined {
+  if (report === undefined) return undefined;
+  const { peers, counts, isBridging } = report;
+  return {
+    links: peers.filter(({ meshed }) => meshed !== 0n).length,
+    listeners: peers.filter(({ listens }) => listens !== 0n).length,
+    queuedBytes: peers.reduce((sum, { queuedBytes }) => sum + queuedBytes, 0),
+    isBridging,
+    counts,
+  };
+}
+
+function linksOf(report: MeshReport | undefined): Map<string, MeshLink> {
+  const links = report?.peers.map(({ peer, meshed, score, queuedHeaders, queuedBytes }): [string, MeshLink] => {
+    const shards = [...meshed.toString(2)].filter((bit) => bit === "1").length;
+    return [peer, { shards, score: Math.round(score * 10) / 10, queuedHeaders, queuedBytes }];
+  });
+  return new Map(links);
+}
+
 function viewPeers(options: NetworkViewOptions, signal: AbortSignal): Promise<PeerView[]> {
   const { transport, meter, agentOf, sourceOf, nowMs } = options;
+  const links = linksOf(options.mesh());
   return Promise.all(
     transport.peers().map(async (peerId) => {
       const address = addressOfPeerId(peerId);
       const agentId = address.kind === "accept" ? await agentOf(address.value, signal) : undefined;
       const since = meter.connectedSince(peerId) ?? nowMs();
       const connectedSeconds = Math.round((nowMs() - since) / 1000);
-      const how = { source: sourceOf(peerId), ...viewConnection(transport, peerId) };
+      const how = { source: sourceOf(peerId), ...viewConnection(transport, peerId), mesh: links.get(peerId) };
       return { peerId, agentId: agentId || undefined, connectedSeconds, ...how };
     }),
   );
 }
 
+/** Counts of the mesh, by the name under which they are scraped. */
+const MESH_COUNTERS: Readonly<Record<string, readonly [keyof MeshReport["counts"], string]>> = {
+  bytes_in: ["bytesIn", "Bytes of frames that peers of the mesh sent"],
+  bytes_out: ["bytesOut", "Bytes of frames sent to peers of the mesh"],
+  headers_in: ["headersIn", "Headers that links of the mesh brought, copies too"],
+  duplicates: ["duplicates", "Headers that were here already"],
+  announcements_in: ["announcementsIn", "Headers that were announced"],
+  bodies_in: ["bodiesIn", "Bodies that links of the mesh brought"],
+  bodies_out: ["bodiesOut", "Bodies given to peers of the mesh"],
+  broken_promises: ["brokenPromises", "What was announced and not delivered"],
+  dropped_frames: ["droppedFrames", "Frames of peers beyond their budget"],
+  dropped_headers: ["droppedHeaders", "Headers that a slow peer lost"],
+  dropped_announcements: ["droppedAnnouncements", "Announcements that a slow peer lost"],
+};
+
 /** Values are read when they are scraped, so that nothing is kept twice. */
-function createRegistry({ transport, logs, meter, heads, nowMs }: NetworkViewOptions): Registry {
+function createRegistry({ transport, logs, meter, heads, mesh, nowMs }: NetworkViewOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -134,6 +193,15 @@ function createRegistry({ transport, logs, meter, heads, nowMs }: NetworkViewOpt
   gauge("forked_logs", "Logs that were found to say two things", () => logs.counts().forks);
   gauge("head_block", "Newest block that this node knows", () => Number(heads.latest().number));
   gauge("head_age_seconds", "Age of that block", () => Math.max(0, nowMs() / 1000 - heads.latest().timestamp));
+  const summary = () => summaryOf(mesh());
+  gauge("mesh_links", "Peers that push headers to us and we to them", () => summary()?.links ?? 0);
+  gauge("mesh_queued_bytes", "Bytes that wait for peers of the mesh", () => summary()?.queuedBytes ?? 0);
+  gauge("mesh_bridging", "Whether peers without the mesh are served by gossipsub", () =>
+    summary()?.isBridging ? 1 : 0,
+  );
+  for (const [name, [field, help]] of Object.entries(MESH_COUNTERS)) {
+    counter(`mesh_${name}`, help, () => summary()?.counts[field] ?? 0);
+  }
   counter("headers", "Headers taken since the start", () => meter.counts().headers);
   counter("bodies", "Bodies taken since the start", () => meter.counts().bodies);
   counter("connections", "Connections opened since the start", () => meter.counts().connections);

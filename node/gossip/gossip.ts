@@ -281,7 +281,7 @@ export function createGossip(options: GossipOptions): Gossip {
     await reconciler.fetch(peer, missing);
     const lacking = new Set(behind.map(({ log }) => log));
     for (const header of logs.bodiless(MAX_BODILESS)) {
-      if (options.isWanted?.(header) ?? true) bodies.want(header, undefined);
+      if (options.isWanted?.(header) ?? true) dissemination.want(header, undefined);
       // What does not differ, and what was just fetched, the peer holds.
       if (!lacking.has(header.header.log)) bodies.holds(peer, header.header.log, header.header.seq);
     }

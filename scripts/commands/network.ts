@@ -16,6 +16,8 @@ interface PeerReport {
   readonly direction?: string;
   readonly address?: string;
   readonly isRelayed: boolean;
+  /** Absent for a peer that does not speak the mesh. */
+  readonly mesh?: { readonly shards: number; readonly score: number; readonly queuedHeaders: number };
 }
 
 /** The network as a node answers; 256-bit numbers are decimal text. */
@@ -25,6 +27,16 @@ interface NetworkReport {
   readonly peers: readonly PeerReport[];
   readonly held: LogCounts;
   readonly seen: GossipCounts;
+  /** Absent where gossipsub spreads the headers. */
+  readonly mesh?: MeshSummary;
+}
+
+interface MeshSummary {
+  readonly links: number;
+  readonly listeners: number;
+  readonly queuedBytes: number;
+  readonly isBridging: boolean;
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 /** Between two looks at what a node saw. */
@@ -46,9 +58,9 @@ export function networkCommand(): Command {
       runAction(options.json, async ({ signal }) => {
         const { peers } = await askNode<NetworkReport>("/network", options, signal);
         const lines = peers.map(
-          ({ peerId, agentId, connectedSeconds, source, direction, address, isRelayed }) =>
+          ({ peerId, agentId, connectedSeconds, source, direction, address, isRelayed, mesh }) =>
             `${agentId === undefined ? "no agent  " : `agent ${agentId.padStart(4)}`}  ${peerId}  for ${connectedSeconds} s  ` +
-            `${source}, ${direction ?? "closing"}${isRelayed ? " over a relay" : ""}  ${address ?? ""}`,
+            `${source}, ${direction ?? "closing"}${isRelayed ? " over a relay" : ""}  ${address ?? ""}${linkOf(mesh)}`,
         );
         return { result: { peers }, lines: lines.length === 0 ? ["nobody is connected"] : lines };
       }),
@@ -75,7 +87,19 @@ export function networkCommand(): Command {
   return network;
 }
 
-function linesOf({ peerId, addresses, peers, held, seen }: NetworkReport): string[] {
+function linkOf(mesh: PeerReport["mesh"]): string {
+  if (mesh === undefined) return "  no mesh";
+  const waiting = mesh.queuedHeaders > 0 ? `, ${mesh.queuedHeaders} headers wait` : "";
+  return `  mesh in ${mesh.shards} of 64 shards, score ${mesh.score}${waiting}`;
+}
+
+function meshLineOf(mesh: MeshSummary | undefined): string {
+  if (mesh === undefined) return "mesh        none: headers spread by gossipsub";
+  const bridge = mesh.isBridging ? "; gossipsub beside it, for peers without it" : "";
+  return `mesh        ${mesh.links} links of ${mesh.listeners} listeners, ${mesh.queuedBytes} bytes wait${bridge}`;
+}
+
+function linesOf({ peerId, addresses, peers, held, seen, mesh }: NetworkReport): string[] {
   const refused = (counts: Readonly<Record<string, number>>) =>
     Object.entries(counts)
       .toSorted(([, a], [, b]) => b - a)
@@ -85,6 +109,7 @@ function linesOf({ peerId, addresses, peers, held, seen }: NetworkReport): strin
     `peer id     ${peerId}`,
     ...addresses.map((address) => `listens at  ${address}`),
     `peers       ${peers.length} connected, ${seen.connections} connections since the start`,
+    meshLineOf(mesh),
     `logs        ${held.logs} with ${held.entries} entries, ${held.bodiless} bodies to pull, ${held.forks} forked`,
     `took        ${seen.headers} headers and ${seen.bodies} bodies since the start`,
     `ignored     ${refused(seen.ignored)}`,

@@ -54,7 +54,7 @@ describe("the node's configuration file", () => {
     expect(agents).to.deep.equal([
       {
         ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
-        ...{ publisher: undefined, application: undefined, apiPort: 0 },
+        ...{ dissemination: "mesh", publisher: undefined, application: undefined, apiPort: 0 },
         ...{
           bindingFile: undefined,
           isUnbound: false,
