@@ -73,6 +73,7 @@ describe("the node's configuration file", () => {
 
   it("takes every field of an agent as it is written", () => {
     const full = {
+      dissemination: "gossipsub",
       ...{ ...agent, listen: ["/ip4/0.0.0.0/tcp/0"], bootstrap: ["/ip4/192.0.2.1/tcp/1"], apiPort: 65_535 },
       ...{
         roles: ["watcher", "publisher"],

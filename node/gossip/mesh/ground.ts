@@ -7,6 +7,9 @@ import { NO_SHARDS } from "./shards.ts";
 import { createTallies, type Tallies } from "./tallies.ts";
 import { encodeFrame, type Frame } from "./wire.ts";
 
+/** Scores of peers that left with faults to their name: who comes back is who left. */
+const MAX_REMEMBERED = 1_000;
+
 /** What the core knows of a connected peer. */
 export interface Peer {
   readonly name: PeerName;
@@ -16,6 +19,8 @@ export interface Peer {
   readonly outbox: Outbox;
   /** Shards that it said it hears; none before its hello. */
   listens: ShardSet;
+  /** Its hello has come. */
+  isGreeted: boolean;
   /** Shards of which it is in our mesh, and we, as far as we know, in its. */
   meshed: ShardSet;
   /** Of these, it has no other link in some: it is not counted and not pruned. */
@@ -44,6 +49,8 @@ export interface Ground {
   /** Effects since the last call. */
   collect(): MeshEffect[];
   createPeer(name: PeerName, isGuest: boolean, isOutbound: boolean): Peer;
+  /** Keeps its score, in case it comes back. */
+  forget(peer: Peer): void;
   send(peer: Peer, frame: Frame): void;
   blame(peer: Peer, points: number, nowMs: number): void;
   cut(peer: Peer, code: string): void;
@@ -52,6 +59,7 @@ export interface Ground {
 export function createGround({ random }: MeshOptions, tuning: MeshTuning): Ground {
   const counts = createTallies();
   const waiting = new Set<Peer>();
+  const scores = new Map<PeerName, Score>();
   let effects: MeshEffect[] = [];
   const cut = (peer: Peer, code: string): void => {
     if (peer.isCut) return;
@@ -70,8 +78,14 @@ export function createGround({ random }: MeshOptions, tuning: MeshTuning): Groun
       return collected;
     },
     createPeer: (name, isGuest, isOutbound) => ({
-      ...{ name, isGuest, isOutbound, score: createScore(), outbox: createOutbox(name, tuning, counts) },
-      ...{ listens: NO_SHARDS, meshed: NO_SHARDS, isLonely: false },
+      ...{
+        name,
+        isGuest,
+        isOutbound,
+        score: scores.get(name) ?? createScore(),
+        outbox: createOutbox(name, tuning, counts),
+      },
+      ...{ listens: NO_SHARDS, isGreeted: false, meshed: NO_SHARDS, isLonely: false },
       ...{
         backedOff: NO_SHARDS,
         backoffUntilMs: 0,
@@ -81,6 +95,13 @@ export function createGround({ random }: MeshOptions, tuning: MeshTuning): Groun
         isCut: false,
       },
     }),
+    forget(peer) {
+      waiting.delete(peer);
+      scores.delete(peer.name);
+      scores.set(peer.name, peer.score);
+      const oldest = scores.keys().next();
+      if (scores.size > MAX_REMEMBERED && !oldest.done) scores.delete(oldest.value);
+    },
     send(peer, frame) {
       if (!peer.outbox.control(encodeFrame(frame))) cut(peer, "PEER_STALLED");
       else waiting.add(peer);

@@ -125,11 +125,13 @@ export function createMembership(ground: Ground, initialShards: ShardSet): Membe
       disturb(nowMs);
     },
     onGraft(peer, shards, isLonely, nowMs) {
+      // Who asks for a shard hears it, should its hello come later.
+      peer.listens |= shards;
       const links = isLonely ? tallyOf((other) => other.isLonely) : countLinks();
       const isEarly = !isLonely && (shards & backoffOf(peer, nowMs)) !== NO_SHARDS;
       if (isEarly) ground.blame(peer, FAULT.excess, nowMs);
       const open = mine & links.below(isLonely ? MAX_LONELY : tuning.degreeHigh);
-      const taken = isEarly || !isFit(peer, nowMs) ? NO_SHARDS : shards & (open | peer.meshed) & peer.listens;
+      const taken = isEarly || !isFit(peer, nowMs) ? NO_SHARDS : shards & (open | peer.meshed);
       peer.meshed |= taken;
       if (isLonely && taken !== NO_SHARDS) peer.isLonely = true;
       const refused = shards & ~taken;

@@ -5,7 +5,7 @@ import { createGround, shuffled, type Ground, type Peer } from "./ground.ts";
 import { createMembership } from "./membership.ts";
 import { peekHeader } from "./peek.ts";
 import type { BodyState, Judgement, Mesh, MeshEvent, MeshOptions, MessageId } from "./port.ts";
-import { FAULT, MESH_SCORE } from "./score.ts";
+import { CUT_SCORE, FAULT, MESH_SCORE } from "./score.ts";
 import { noteSender, type Heard } from "./seen.ts";
 import { ALL_SHARDS, NO_SHARDS } from "./shards.ts";
 import { createSwarm } from "./swarm.ts";
@@ -74,6 +74,7 @@ export function createMesh(options: MeshOptions): Mesh {
     if (peers.has(name)) return;
     const peer = ground.createPeer(name, isGuest, isOutbound);
     peers.set(name, peer);
+    if (peer.score.at(nowMs) <= CUT_SCORE) return ground.cut(peer, "PEER_SCORE");
     if (isGuest) return;
     ground.send(peer, { kind: "hello", shards: membership.subscribed(), extensions: [] });
     membership.disturb(nowMs);
@@ -83,7 +84,7 @@ export function createMesh(options: MeshOptions): Mesh {
     const peer = peers.get(name);
     if (peer === undefined) return;
     peers.delete(name);
-    ground.waiting.delete(peer);
+    ground.forget(peer);
     swarm.gone(name, nowMs);
     membership.disturb(nowMs);
   }
@@ -134,10 +135,11 @@ export function createMesh(options: MeshOptions): Mesh {
   }
 
   function greet(peer: Peer, shards: bigint, nowMs: number): void {
-    const isFirst = peer.listens === NO_SHARDS;
+    const isFirst = !peer.isGreeted;
     peer.listens = shards;
+    peer.isGreeted = true;
     membership.met(peer, nowMs);
-    if (!isFirst || shards === NO_SHARDS) return;
+    if (!isFirst) return;
     ground.emit({ kind: "listening", peer: peer.name });
     for (const heard of unheard.splice(0)) push(peer, heard);
   }
@@ -239,7 +241,7 @@ export function createMesh(options: MeshOptions): Mesh {
       listeners.filter(({ meshed }) => (meshed & shards) === NO_SHARDS),
       ground.random,
     );
-    const isEager = tuning.mode === "eager" || heard.hops < tuning.eagerHops;
+    const isEager = tuning.mode === "eager" || heard.isOwn || heard.hops < tuning.eagerHops;
     const links = isEager ? linked.length : tuning.eagerLinks;
     const fanout = heard.isOwn
       ? others.filter(({ score }) => score.at(nowMs) >= MESH_SCORE).slice(0, MAX_OWN_FANOUT)

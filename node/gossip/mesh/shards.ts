@@ -19,16 +19,16 @@ export function firstShard(set: ShardSet): number {
   return 0;
 }
 
-/** Counts of all shards at once, each up to 31: bit i of slice j is bit j of the count of shard i. */
+/** Counts of all shards at once, each up to 63: bit i of slice j is bit j of the count of shard i. */
 export interface Tally {
   add(set: ShardSet): void;
-  /** Shards counted fewer than `limit` times, of all 64. */
+  /** Shards counted fewer than `limit` times, of all 64. @param limit 1…63 */
   below(limit: number): ShardSet;
 }
 
-const SLICES = 5;
+const SLICES = 6;
 
-/** A ripple-carry counter over bigints: 64 shards of a peer are counted with five operations. */
+/** A ripple-carry counter over bigints: 64 shards of a peer are counted with six operations. */
 export function createTally(): Tally {
   const slices = new Array<bigint>(SLICES).fill(0n);
   return {
@@ -39,7 +39,7 @@ export function createTally(): Tally {
         slices[j] = slice ^ carry;
         carry &= slice;
       }
-      // Saturates: beyond 31 every bound is exceeded anyway.
+      // Saturates: beyond 63 every bound is exceeded anyway.
       if (carry !== 0n) for (let j = 0; j < SLICES; j++) slices[j] = (slices[j] as bigint) | carry;
     },
     below(limit) {

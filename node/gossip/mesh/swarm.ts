@@ -60,6 +60,7 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
   const loads = new Map<PeerName, number>();
   /** Pulls with nobody to ask now. */
   const idle = new Set<Pull>();
+  let lookAgainMs = Infinity;
 
   function begin(heard: Heard): Pull {
     const pull: Pull = {
@@ -99,7 +100,27 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
   function seek(pull: Pull, nowMs: number): void {
     if (pull.soughtMs !== undefined) return;
     pull.soughtMs = nowMs;
+    lookAgainMs = Math.min(lookAgainMs, nowMs + tuning.pullTimeoutMs);
     ground.emit({ kind: "seek", id: pull.heard.id, header: pull.heard.header });
+  }
+
+  /** What is sought in vain for a while is asked of who has said meanwhile that he has it; at last it is given up. */
+  function lookAgain(nowMs: number): void {
+    lookAgainMs = Infinity;
+    for (const pull of [...pulls.values()]) {
+      if (pull.soughtMs === undefined || pull.current !== undefined) continue;
+      if (nowMs - pull.soughtMs >= SOUGHT_MS) abandon(pull, nowMs);
+      else {
+        lookAgainMs = nowMs + tuning.pullTimeoutMs;
+        if (pull.candidates.length > 0) ask(pull, nowMs);
+      }
+    }
+  }
+
+  function abandon(pull: Pull, nowMs: number): void {
+    pull.heard.body = "none";
+    end(pull, nowMs);
+    for (const name of pull.waiting) give(peers.get(name), pull.heard.id, undefined);
   }
 
   function release(pull: Pull): void {
@@ -243,14 +264,9 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
         release(pull);
         goOn(pull, nowMs);
       }
-      for (const pull of pulls.values()) {
-        if (nowMs - (pull.soughtMs ?? nowMs) < SOUGHT_MS) break;
-        pull.heard.body = "none";
-        end(pull, nowMs);
-        for (const name of pull.waiting) give(peers.get(name), pull.heard.id, undefined);
-      }
+      if (nowMs >= lookAgainMs) lookAgain(nowMs);
     },
-    nextMs: () => active.values().reduce((next, { dueMs }) => Math.min(next, dueMs), Infinity),
+    nextMs: () => active.values().reduce((next, { dueMs }) => Math.min(next, dueMs), lookAgainMs),
     get size() {
       return pulls.size;
     },
