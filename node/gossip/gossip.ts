@@ -171,8 +171,8 @@ export function createGossip(options: GossipOptions): Gossip {
       spawn(() => syncOnce(peer));
       listening.emit(peer);
     },
-    onBody: bodies.take,
-    onSeek: bodies.want,
+    onBody: (header, bytes, from) => bodies.take(header, bytes, from),
+    onSeek: (header, from) => bodies.want(header, from),
     bodyOf: (hash) => logs.bodyOf(hash),
     onPeerFault: (peer, code, detail) => refuse(peer, { kind: "reject", code, detail }),
   };

@@ -43,7 +43,13 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant("askBody" as const), id }),
   fc
     .record({ id, offset: fc.nat(40_000), rest: fc.nat(20_000), bytes: fc.uint8Array({ minLength: 1, maxLength: 90 }) })
-    .map(({ id, offset, rest, bytes }) => ({ kind: "body", id, offset, bytes, total: offset + bytes.length + rest })),
+    .map(({ id, offset, rest, bytes }) => ({
+      kind: "body" as const,
+      id,
+      offset,
+      bytes,
+      total: offset + bytes.length + rest,
+    })),
   fc.record({ kind: fc.constant("noBody" as const), id, isBusy: fc.boolean() }),
 );
 
