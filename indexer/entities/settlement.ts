@@ -229,4 +229,17 @@ export const settlementTables = {
     timestamp: indexedWide,
     transaction: bytes,
   },
+  /** An agent that signed two things where it may sign one, as it was shown to the chain. id = offenceId. */
+  forks: {
+    id: text,
+    agent,
+    /** Equivocation: two headers of one seq of its log. DoubleSigning: two batch headers of one window. */
+    offence: { kind: "text", isIndexed: true },
+    reporter: bytes,
+    /** Stake that it cost so far. */
+    taken: big,
+    /** Whose calldata holds both headers. */
+    transaction: bytes,
+    timestamp: indexedWide,
+  },
 } as const satisfies Record<string, Readonly<Record<string, Column>>>;

@@ -9,6 +9,7 @@ import { agentsPage } from "./pages/agents.ts";
 import { dealPage } from "./pages/deal.ts";
 import { dealsPage } from "./pages/deals.ts";
 import { epochPage, epochsPage } from "./pages/epochs.ts";
+import { evidencePage, forkPage } from "./pages/evidence.ts";
 import { overviewPage } from "./pages/overview.ts";
 import { settingsPage } from "./pages/settings.ts";
 import { topicPage, topicsPage } from "./pages/topics.ts";
@@ -25,6 +26,8 @@ const routes: readonly (readonly [path: RegExp, page: Page])[] = [
   [/^\/topics$/, topicsPage],
   [/^\/topics\/(\d{1,20})$/, topicPage],
   [/^\/trust\/(\d{1,20})$/, trustPage],
+  [/^\/evidence$/, evidencePage],
+  [/^\/evidence\/(0x[0-9a-f]{64})$/i, forkPage],
   [/^\/epochs$/, epochsPage],
   [/^\/epochs\/(\d{1,10})$/, epochPage],
   [/^\/settings$/, settingsPage],

@@ -5,6 +5,7 @@ import {
   credentialsAbi,
   dealDisputesAbi,
   dealEscrowAbi,
+  evidenceSlasherAbi,
   feedbackRegistryAbi,
   identityRegistryAbi,
   ignore,
@@ -25,6 +26,7 @@ import {
 export const foldedAbis = {
   identityRegistry: identityRegistryAbi,
   stakeVault: stakeVaultAbi,
+  evidenceSlasher: evidenceSlasherAbi,
   dealEscrow: dealEscrowAbi,
   dealDisputes: dealDisputesAbi,
   jurorPanel: jurorPanelAbi,

@@ -9,7 +9,7 @@ import { jobFolds } from "./jobs.ts";
 import { ledgerFolds } from "./local-trust.ts";
 import { panelFolds } from "./panel.ts";
 import type { EventPlace, RowChange, RowReader } from "./row-change.ts";
-import { stakeFolds } from "./stakes.ts";
+import { evidenceFolds, stakeFolds } from "./stakes.ts";
 import { validationFolds } from "./validations.ts";
 import { tabFolds } from "./tabs.ts";
 
@@ -18,6 +18,7 @@ type UntypedFold = (args: unknown, place: EventPlace, rows: RowReader) => readon
 const folds = {
   identityRegistry: identityFolds,
   stakeVault: stakeFolds,
+  evidenceSlasher: evidenceFolds,
   dealEscrow: dealFolds,
   dealDisputes: disputeFolds,
   jurorPanel: panelFolds,

@@ -41,6 +41,19 @@ export const stakeFolds: Folds<"stakeVault"> = {
   },
 };
 
+/** Offence of IEvidenceSlasher.sol, by its number. */
+const offenceNames = ["Equivocation", "DoubleSigning"];
+
+/** An agent whose stake did not suffice may be reported again: the first report stays the one that is named. */
+export const evidenceFolds: Folds<"evidenceSlasher"> = {
+  Punished({ agentId, offenceId, reporter, offence, takenInAll }, place, rows) {
+    const { timestamp, transaction } = place;
+    const named = { agent: agentKey(place, agentId), offence: offenceNames[offence] ?? String(offence) };
+    const first = rows.get("forks", offenceId) ?? { id: offenceId, ...named, reporter, timestamp, transaction };
+    return [put("forks", { ...first, taken: takenInAll })];
+  },
+};
+
 function slashOf(slash: Omit<EventArgs<"stakeVault", "Seized">, "stake" | "epoch">, place: EventPlace): RowChange {
   const { agentId, module, reporter, amount, fromUnbonding, reward } = slash;
   const { timestamp, transaction } = place;

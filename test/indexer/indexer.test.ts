@@ -115,8 +115,12 @@ describe("indexer on a real chain", () => {
     expect(all("shares").map(({ amount }) => amount)).to.include.members([250n, 750n]);
     for (const { agent, threshold, delay } of all("recoveries"))
       expect([threshold, delay]).to.deep.equal([...(await recovery.read.recoveryOf([numberOf(agent)]))].slice(0, 2));
-    for (const table of ["disputes", "logAnchors", "recoveries", "tabClaims"] as const)
+    for (const table of ["disputes", "logAnchors", "recoveries", "tabClaims", "forks"] as const)
       expect(all(table).length, table).to.be.greaterThan(0);
+    for (const { id, offence, taken } of all("forks")) {
+      expect(offence).to.equal("Equivocation");
+      expect(taken).to.equal(await chain.slasher.read.takenOf([id as Hex]));
+    }
     for (const { topic, client, provider, satisfied, unsatisfied } of all("localTrusts")) {
       const pair = [BigInt(topic), Number(numberOf(client)), Number(numberOf(provider))] as const;
       expect([satisfied, unsatisfied]).to.deep.equal([...(await ledger.read.pairOf(pair))]);

@@ -191,6 +191,12 @@ function laterEvents(pick: number, { agentId, small, other, topic, deal }: Picke
   const taken = { agentId: small, module: address(2), reporter: address(3), amount, reward: 1n, stake: 5n, epoch: 1n };
   return [
     ...of("stakeVault", { Slashed: { ...taken, amount: 0n }, Seized: { ...taken, fromUnbonding: 0n } }),
+    ...of("evidenceSlasher", {
+      Punished: {
+        ...{ agentId, offenceId: word(pick % 4), reporter: address(3), offence: pick % 2, taken: amount },
+        takenInAll: amount,
+      },
+    }),
     ...of("dealEscrow", {
       DealDisputed: { dealId: deal, arbiter: address(pick), reasonHash: word(pick) },
       DealResolved: {

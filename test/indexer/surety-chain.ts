@@ -7,6 +7,7 @@ import { network } from "hardhat";
 import {
   createPublicClient,
   encodeAbiParameters,
+  encodeFunctionData,
   http,
   keccak256,
   numberToHex,
@@ -24,12 +25,16 @@ import {
   dealIdOf,
   createSigner,
   purposes,
+  reportCommitmentOf,
   signerHashOf,
+  signLogHeader,
   structHash,
   topicIdOf,
   typedDataDigest,
   type Deal,
   type Deployment,
+  type LogHeader,
+  type SignedHeader,
   type Signer,
 } from "#protocol";
 import { deploySurety } from "../../scripts/deploy.ts";
@@ -69,6 +74,7 @@ export async function startSuretyChain() {
     ledger: await viem.getContractAt("TrustLedger", contracts.trustLedger),
     vault: await viem.getContractAt("StakeVault", contracts.stakeVault),
     escrow: await viem.getContractAt("DealEscrow", contracts.dealEscrow),
+    slasher: await viem.getContractAt("EvidenceSlasher", contracts.evidenceSlasher),
     disputes: await viem.getContractAt("DealDisputes", contracts.dealDisputes),
     tabs: await viem.getContractAt("TabEscrow", contracts.tabEscrow),
     anchors: await viem.getContractAt("Anchors", contracts.anchors),
@@ -176,7 +182,7 @@ export async function settleDeal(
 }
 
 /** Kinds of `act`; each moves other rows. */
-export const ACTION_COUNT = 19;
+export const ACTION_COUNT = 20;
 
 /** Does one thing that the contracts accept. @param kind any integer, @param pick any integer that varies it */
 export async function act(chain: SuretyChain, kind: number, pick: number): Promise<void> {
@@ -205,8 +211,31 @@ export async function act(chain: SuretyChain, kind: number, pick: number): Promi
     () => runTab(chain, agent, other, pick),
     () => anchorLog(chain, agent, pick),
     () => chain.recovery.write.setRecovery([id, 1 + (pick % 3), 86_400 + pick], { account }),
+    () => forkLog(chain, agent),
   ];
   await (actions[kind % ACTION_COUNT] as () => Promise<unknown>)();
+}
+
+/** Signs two headers of one seq and is reported for it, with a reservation. @returns the two, as they were shown */
+export async function forkLog(chain: SuretyChain, { agentId, account, signer }: TestAgent) {
+  const { vault, slasher, deployment, client } = chain;
+  await vault.write.stake([agentId, await slasher.read.penalty()], { account });
+  const { timestamp } = await client.getBlock();
+  const seq = 1_000 + Number(++saltCount);
+  const headerOf = (body: string): LogHeader => ({
+    ...{ version: 1, kind: 1, log: signer.address, seq, prev: pad("0x02"), bodyHash: keccak256(toHex(body)) },
+    ...{ bodyLength: 4, timeMs: Number(timestamp) * 1_000, ttl: 60, tags: 0n, sketch: zeroHash },
+  });
+  const fork = (["this", "that"] as const).map((body) => {
+    const { header, signature } = signLogHeader(headerOf(body), signer, domainOf(deployment));
+    return { header, signature };
+  }) as [SignedHeader, SignedHeader];
+  const call = encodeFunctionData({ abi: slasher.abi, functionName: "reportEquivocation", args: fork });
+  const salt = pad(toHex(saltCount));
+  const report = { reporter: agentAt(chain, agentId).account, module: slasher.address, call, salt };
+  await vault.write.reserve([reportCommitmentOf(report)], { account: report.reporter });
+  await vault.write.report([slasher.address, call, salt], { account: report.reporter });
+  return fork;
 }
 
 async function registerAndTransfer(chain: SuretyChain, from: TestAgent, to: TestAgent): Promise<void> {

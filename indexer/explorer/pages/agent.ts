@@ -1,6 +1,6 @@
 import { ask, META, type MetaBlock } from "../api.ts";
-import { type Child } from "../dom.ts";
-import { scoreText, timeText } from "../format.ts";
+import { h, type Child } from "../dom.ts";
+import { scoreText, shorten, timeText } from "../format.ts";
 import { notFound, type Page } from "../page.ts";
 import { amount, badge, facts, hash, outsideLink, section, table, time, topicLink, type Site } from "../parts.ts";
 import { lineChart } from "../plots.ts";
@@ -17,6 +17,7 @@ export const AGENT = `query Agent($id: String!) {
     versions(first: 100, orderBy: version, orderDirection: desc) { version commitment head timestamp transaction }
     credentials { operator owner source level validUntil presentedAt presentedTx renouncedAt }
     stakes { staked locked unbonding withdrawableAt slashed }
+    forks(first: 20, orderBy: timestamp, orderDirection: desc) { id }
     slashes(first: 20, orderBy: timestamp, orderDirection: desc) { amount reward timestamp transaction }
     recoveries { threshold delay state newOwner executableAt }
     logAnchors(first: 5, orderBy: timestamp, orderDirection: desc) { log fromSeq toSeq root timestamp transaction }
@@ -58,6 +59,7 @@ interface AgentRow extends AgentClaim {
   readonly versions: readonly Readonly<
     Record<"version" | "commitment" | "head" | "timestamp" | "transaction", string>
   >[];
+  readonly forks: readonly { readonly id: string }[];
   readonly slashes: readonly Readonly<Record<"amount" | "reward" | "timestamp" | "transaction", string>>[];
   readonly recoveries: readonly { threshold: number; delay: string; state: string; executableAt: string | null }[];
   readonly logAnchors: readonly Readonly<Record<"log" | "fromSeq" | "toSeq" | "root" | "timestamp", string>>[];
@@ -116,6 +118,13 @@ function identityCard(site: Site, agent: AgentRow, counts: AgentRows["counts"]):
     .filter((entry): entry is readonly [string, string] => typeof entry[1] === "string");
   return section(
     "Identity",
+    agent.forks.length > 0 &&
+      h(
+        "p",
+        { class: "alarm" },
+        "Its own signatures contradicted each other: ",
+        agent.forks.map(({ id }) => [h("a", { href: `/evidence/${id}` }, `evidence ${shorten(id)}`), " "]),
+      ),
     facts([
       ...(file === null || file === undefined ? [] : [["Says of itself", file.description] as const]),
       ["Owner", hash(agent.owner)],

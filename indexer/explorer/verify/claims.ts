@@ -110,3 +110,12 @@ export interface DealClaim {
   readonly released: string;
   readonly rating: number | null;
 }
+
+export interface ForkClaim {
+  /** offenceId. */
+  readonly id: Hex;
+  readonly agent: { readonly id: string } | null;
+  readonly offence: string;
+  readonly taken: string;
+  readonly transaction: Hex;
+}

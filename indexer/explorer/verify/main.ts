@@ -2,4 +2,5 @@
 export { openChain, type Chain } from "./chain.ts";
 export { verifyAgent } from "./agent.ts";
 export { verifyDeal } from "./deal.ts";
+export { verifyFork } from "./evidence.ts";
 export { verifyScore, verifyTopic } from "./score.ts";

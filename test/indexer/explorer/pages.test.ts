@@ -13,6 +13,7 @@ import { solveHonestly, TrustGraph } from "../../reputation-contracts/trust-grap
 import { topicRootOf } from "../../reputation-contracts/world.ts";
 import {
   agentAt,
+  forkLog,
   EPOCH_LENGTH_SECONDS,
   openDeal,
   settleDeal,
@@ -39,6 +40,7 @@ describe("the explorer, in Chromium", function () {
   let page: BrowserPage;
   let origin: string;
   let deal: Deal & { id: string };
+  let forkId = "";
   let lie: Lie | undefined;
   const [topic] = TOPICS;
 
@@ -54,6 +56,8 @@ describe("the explorer, in Chromium", function () {
     indexer = createIndexer({ client, deployment, store: { folder }, pollIntervalMs: 10, explorer });
     await indexer.start();
     await tradeAndScore();
+    await forkLog(chain, agentAt(chain, 5));
+    forkId = (await chain.slasher.getEvents.Punished())[0]?.args.offenceId ?? "";
     const { number, hash } = await chain.client.getBlock();
     await indexer.reached({ number: Number(number), hash });
     proxy = createServer((request, response) => void forward(request, response));
@@ -168,7 +172,18 @@ describe("the explorer, in Chromium", function () {
     })`);
 
   const pagesOfAll = () => [
-    ...["/", "/agents", "/agents/2", "/deals", `/deals/${deal.id}`, "/topics", `/topics/${topic}`, `/trust/${topic}`],
+    ...[
+      "/",
+      "/agents",
+      "/agents/2",
+      "/deals",
+      `/deals/${deal.id}`,
+      "/topics",
+      `/topics/${topic}`,
+      `/trust/${topic}`,
+      "/evidence",
+      `/evidence/${forkId}`,
+    ],
     ...["/epochs", "/epochs/1", "/settings", "/nowhere"],
   ];
 
@@ -192,6 +207,9 @@ describe("the explorer, in Chromium", function () {
     expect(await goTo("/epochs/1"))
       .to.include("standing")
       .and.to.include("code_generation");
+    expect(await goTo("/evidence"))
+      .to.include("Agent 6")
+      .and.to.include("two histories of its log");
     expect(await goTo("/agents/99")).to.include("never registered");
     expect(await goTo("/nowhere")).to.include("no such page");
   });
@@ -237,7 +255,7 @@ describe("the explorer, in Chromium", function () {
   });
 
   it("verifies agents, deals and scores against the visitor's own endpoint", async () => {
-    const subjects: [path: string, count: number][] = [["/agents/2", 2], [`/deals/${deal.id}`, 1], [`/topics/${topic}`, 1]]; // prettier-ignore
+    const subjects: [path: string, count: number][] = [["/agents/2", 2], [`/deals/${deal.id}`, 1], [`/topics/${topic}`, 1], [`/evidence/${forkId}`, 1]]; // prettier-ignore
     for (const [path, count] of subjects) {
       await goTo(path);
       expect(await page.evaluate("document.querySelectorAll('.verification').length"), path).to.equal(count);
@@ -280,6 +298,17 @@ describe("the explorer, in Chromium", function () {
     const more = change("score", (score) => String(BigInt(score) + 1n));
     expect(await verifyLie("/agents/2", more, 1)).to.include("score that the page shows");
     expect(await verifyLie(`/topics/${topic}`, more)).to.include("row of agent");
+  });
+
+  it("lays both headers of a fork side by side, from the chain, and turns red when the server names another agent", async () => {
+    await goTo(`/evidence/${forkId}`);
+    expect((await verify()).verified).to.equal("true");
+    const steps = await page.evaluate<string>("document.querySelector('.steps').innerText");
+    expect(steps)
+      .to.match(/bodyHash[^:]*0x\w{64} in one, 0x\w{64} in the other/)
+      .and.to.match(/0x\w{40} signed both/);
+    const other: Lie = (body) => body.replace(/("agent":\{"id":"\d+:)6"/, '$14"');
+    expect(await verifyLie(`/evidence/${forkId}`, other)).to.include("agent");
   });
 
   it("turns red when the server lies: with a proof, a root or a leaf of its own", async () => {
