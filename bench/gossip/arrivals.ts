@@ -9,21 +9,21 @@ export interface Spread {
   readonly maxMs: number;
 }
 
-/** When which message first came to which node: 4 bytes a node and message. */
+/** When which message first came to which node: 4 bytes a node and published message. */
 export class Arrivals {
-  readonly #firstMs: Float32Array[];
-  readonly #publishedMs: Float64Array;
+  readonly #firstMs: (Float32Array | undefined)[] = [];
+  readonly #publishedMs: number[] = [];
   readonly #nodeCount: number;
 
-  constructor(messageCount: number, nodeCount: number) {
-    this.#firstMs = Array.from({ length: messageCount }, () => new Float32Array(nodeCount).fill(NaN));
-    this.#publishedMs = new Float64Array(messageCount);
+  constructor(nodeCount: number) {
     this.#nodeCount = nodeCount;
   }
 
   publish(message: number, author: number, nowMs: number): void {
+    const firstMs = new Float32Array(this.#nodeCount).fill(NaN);
+    firstMs[author] = 0;
+    this.#firstMs[message] = firstMs;
     this.#publishedMs[message] = nowMs;
-    this.#firstMs[message]![author] = 0;
   }
 
   /** @returns whether it was the first time */
@@ -34,7 +34,7 @@ export class Arrivals {
   }
 
   has(message: number, node: number): boolean {
-    return !Number.isNaN(this.#firstMs[message]![node]!);
+    return !Number.isNaN(this.#firstMs[message]?.[node] ?? NaN);
   }
 
   /** @param isExpected whether the node should get the message; the dead should not */

@@ -34,8 +34,8 @@ const CLASSES = ["header", "request", "body"] as const;
 
 export async function runAuthorPull(options: AuthorPullOptions): Promise<AuthorPullOutcome> {
   const { nodeCount, messageCount, horizonMs, f } = options;
-  const headers = new Arrivals(messageCount, nodeCount);
-  const bodies = new Arrivals(messageCount, nodeCount);
+  const headers = new Arrivals(nodeCount);
+  const bodies = new Arrivals(nodeCount);
   const authors: number[] = [];
   const network = new Network<Frame>({
     nodeCount,

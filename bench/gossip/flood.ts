@@ -94,7 +94,7 @@ class Flood {
     const { random } = this.network;
     this.mesh = createTopology(nodeCount, degree, random);
     this.#lazy = lazyDegree > 0 ? createTopology(nodeCount, lazyDegree, random) : [];
-    this.arrivals = new Arrivals(messageCount, nodeCount);
+    this.arrivals = new Arrivals(nodeCount);
     this.#unwilling = options.hasDontWant ? Array.from({ length: messageCount }, () => new Int32Array(nodeCount)) : [];
     this.#recent = lazyDegree > 0 ? Array.from({ length: nodeCount }, () => []) : [];
     this.#heartbeatAt = Float64Array.from({ length: nodeCount }, () => random() * HEARTBEAT_MS);

@@ -58,8 +58,8 @@ const ROUND_TAIL_MS = 3_000;
 export async function runMesh(options: MeshRunOptions): Promise<MeshOutcome> {
   const { nodeCount, messageCount, f } = options;
   const wants = (message: number, node: number) => isInterested(message, node, f);
-  const headers = new Arrivals(messageCount, nodeCount);
-  const bodies = new Arrivals(messageCount, nodeCount);
+  const headers = new Arrivals(nodeCount);
+  const bodies = new Arrivals(nodeCount);
   const swarm = new Swarm({ ...options, wants, headers, bodies });
   const { network } = swarm;
   swarm.connectAll(createTopology(nodeCount, options.connections, network.random));

@@ -16,8 +16,8 @@ const CONNECT_WITHIN_MS = 1_000;
 /** A link that is behind by so much takes no more frames: what a socket's buffer of 256 KB is at 50 Mbit/s. */
 const BUFFER_MS = 42;
 /** TCP 1, noise and yamux 2, the stream 1: round trips until the first frame; bytes each way, identify included. Measured on real hosts. */
-const DIAL_ROUND_TRIPS = 4;
-const DIAL_BYTES = 1_900;
+export const DIAL_ROUND_TRIPS = 4;
+export const DIAL_BYTES = 1_900;
 
 /** Kinds of traffic by the frame's second byte, as wire.ts numbers them, and dials. */
 export const CLASSES = [
@@ -97,6 +97,13 @@ export class Swarm {
     this.#cpuFreeAt = new Float64Array(nodeCount);
     this.#links = Array.from({ length: nodeCount }, () => new Set<number>());
     this.meshes = this.#names.map((_, node) => (strangers?.has(node) === true ? undefined : this.createCore()));
+  }
+
+  /** The node's process has started again: its core knows nothing, its connections are gone. */
+  restart(node: number): void {
+    for (const peer of [...this.#links[node]!]) this.disconnect(node, peer);
+    this.#wakeAt[node] = Infinity;
+    this.meshes[node] = this.createCore();
   }
 
   createCore(): Mesh {
