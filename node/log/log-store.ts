@@ -61,6 +61,8 @@ export interface LogReader {
   forkedLogs(): Address[];
   /** Everything with a body, in the order in which each log says it, for an index to be rebuilt from. */
   entriesWithBody(log: Address): StoredEntry[];
+  /** The same, a page of it. */
+  entriesWithBodyFrom(log: Address, fromSeq: number, limit: number): StoredEntry[];
   counts(): LogCounts;
 }
 
@@ -72,6 +74,11 @@ export interface LogStore extends LogReader {
   addHeaders(headers: readonly VerifiedHeader[], heardMs: number): void;
   /** The caller has checked the hash. */
   addBody(hash: Hex, bytes: Uint8Array): void;
+  /**
+   * Drops bodies that nobody needs, in one transaction; they are not pulled again. Bytes that another entry shares stay.
+   * @returns bytes that the store is rid of
+   */
+  dropBodies(log: Address, seqs: readonly number[]): number;
   /** The first fork of a log stays; later ones say nothing more. */
   addFork(fork: Fork): void;
 }
@@ -117,7 +124,12 @@ function createReader(store: Store): LogReader {
        (SELECT COUNT(*) FROM log_forks) AS forks FROM log_heads`,
   );
   const full = store.prepare<EntryRow>(`${joined} WHERE e.log = ? AND b.hash IS NOT NULL ORDER BY e.seq`);
+  const fullFrom = store.prepare<EntryRow>(
+    `${joined} WHERE e.log = ? AND e.seq >= ? AND e.has_body = 1 AND b.hash IS NOT NULL ORDER BY e.seq LIMIT ?`,
+  );
   return {
+    entriesWithBodyFrom: (log, fromSeq, limit) =>
+      fullFrom.all(log, fromSeq, limit).map((row) => entryOf(row) as StoredEntry),
     headOf: (log) => headerOf(head.get(log)),
     entryAt: (log, seq) => entryOf(at.get(log, seq)),
     entryByDigest: (digest) => entryOf(byDigest.get(digest)),
@@ -149,6 +161,14 @@ function createWrites(store: Store): Omit<LogStore, keyof LogReader> {
   const insertFork = store.prepare(
     "INSERT OR IGNORE INTO log_forks (log, kind, first, second, first_digest, second_digest) VALUES (?, ?, ?, ?, ?, ?)",
   );
+  // 2: it was here, or was wanted, and is needed no more.
+  const drop = store.prepare("UPDATE log_entries SET has_body = 2 WHERE log = ? AND seq = ? AND has_body < 2");
+  const hashAt = store.prepare<{ body_hash: string }>("SELECT body_hash FROM log_entries WHERE log = ? AND seq = ?");
+  const lengthOf = store.prepare<{ length: number }>("SELECT length(bytes) AS length FROM log_bodies WHERE hash = ?");
+  const removeBody = store.prepare(
+    `DELETE FROM log_bodies WHERE hash = ?1
+       AND NOT EXISTS (SELECT 1 FROM log_entries WHERE body_hash = ?1 AND has_body = 1)`,
+  );
   const add = (entry: VerifiedHeader, heardMs: number): void => {
     const { log, seq, bodyHash } = entry.header;
     insert.run(log, seq, entry.digest, bodyHash, encodeLogHeader(entry), heardMs);
@@ -171,6 +191,18 @@ function createWrites(store: Store): Omit<LogStore, keyof LogReader> {
     },
     addBody(hash, bytes) {
       store.transaction(() => addBody(hash, bytes), "relaxed");
+    },
+    dropBodies(log, seqs) {
+      return store.transaction(() => {
+        let bytes = 0;
+        for (const seq of seqs) {
+          if (drop.run(log, seq) === 0) continue;
+          const hash = hashAt.get(log, seq)?.body_hash ?? "";
+          const length = lengthOf.get(hash)?.length ?? 0;
+          if (removeBody.run(hash) > 0) bytes += length;
+        }
+        return bytes;
+      });
     },
     addFork({ kind, first, second }) {
       const blobs = [encodeLogHeader(first), encodeLogHeader(second)] as const;

@@ -1,5 +1,6 @@
 import {
   decodeBody,
+  kinds,
   paidDealOf,
   stateGenesis,
   stateHeadAfter,
@@ -58,10 +59,12 @@ function stateEntriesOf(
   const entries: StateEntry[] = [];
   for (let seq = fromSeq; seq <= toSeq; seq++) {
     const entry = logs.entryAt(log, seq);
-    if (entry?.body === undefined) return undefined;
-    const decoded = decodeBody(entry.header.header.kind, entry.body);
-    if (decoded.kind !== "accept") return undefined;
-    const dealId = paidDealOf(decoded.value);
+    if (entry === undefined) return undefined;
+    // Only a receipt spends, and the header says its kind: a body of another kind may have been dropped.
+    const isReceipt = entry.header.header.kind === kinds.receipt;
+    const decoded = entry.body && decodeBody(entry.header.header.kind, entry.body);
+    if (isReceipt && decoded?.kind !== "accept") return undefined;
+    const dealId = isReceipt && decoded?.kind === "accept" ? paidDealOf(decoded.value) : undefined;
     const spend = dealId === undefined ? 0n : priceOf(dealId);
     if (spend === undefined || spend >= MAX_SPEND) return undefined;
     entries.push({ seq, digest: entry.header.digest, spend });

@@ -6,6 +6,7 @@ import {
   decodeLogHeader,
   encodeBody,
   encodeLogHeader,
+  isEnding,
   kinds,
   MAX_TTL_SECONDS,
   rangeRootOf,
@@ -53,7 +54,7 @@ export interface LogWriter {
   readonly log: Address;
   /**
    * Signs the next entry and returns once it is on disk; only then may it be sent, so that a crash cannot make this
-   * node sign the same seq twice. @throws SuretyError BODY_INVALID, HEADER_INVALID, WRITER_CLOSED
+   * node sign the same seq twice. @throws SuretyError BODY_INVALID, HEADER_INVALID, WRITER_CLOSED, LOG_ENDED
    */
   append<K extends KindName>(kind: K, body: Bodies[K], ttlSeconds: number): OwnEntry;
   /** Gives the lease back. Idempotent. */
@@ -85,13 +86,14 @@ export interface LogWriterOptions {
 
 /**
  * Takes the lease on the signer's log and asks peers for entries that a lost or old disk lacks, before anything is
- * signed. @throws SuretyError LEASE_HELD, LOG_FORKED, LOG_BEHIND
+ * signed. @throws SuretyError LEASE_HELD, LOG_FORKED, LOG_BEHIND, LOG_ENDED
  */
 export async function openLogWriter(options: LogWriterOptions): Promise<LogWriter> {
   const { store, signer } = options;
   const lease = store.lease(`log-${signer.address.toLowerCase()}`);
   try {
     await restoreOwnLog(options);
+    requireOpen(options.logs, signer.address);
   } catch (cause) {
     lease.release();
     throw cause;
@@ -101,6 +103,7 @@ export async function openLogWriter(options: LogWriterOptions): Promise<LogWrite
     log: signer.address,
     append(kind, body, ttlSeconds) {
       if (isClosed) throw writerClosed(signer.address);
+      requireOpen(options.logs, signer.address);
       const checkpoint = dueCheckpoint(options);
       // The entry is tried first: what others would refuse must not cost a checkpoint.
       const bytes = encodeBody(kind, body);
@@ -190,6 +193,16 @@ function foldOwn(heard: readonly Uint8Array[], { logs, signer, contracts, nowMs 
     state = step.state;
   }
   return state;
+}
+
+/** @throws SuretyError LOG_ENDED */
+function requireOpen(logs: LogStore, log: Address): void {
+  const head = logs.headOf(log);
+  if (head === undefined || !isEnding(head.header)) return;
+  throw new SuretyError("LOG_ENDED", `Log ${log} ended with entry ${head.header.seq}, which names the log after it.`, {
+    values: { log, seq: head.header.seq },
+    next: "Start the node with the key of the log that it names.",
+  });
 }
 
 function logForked(log: Address, seq: number): SuretyError {

@@ -1,5 +1,5 @@
 import type { Address, Hex, PublicClient } from "viem";
-import { dealEscrowAbi, decodeBody, paidDealOf, SuretyError, type Deployment } from "#protocol";
+import { dealEscrowAbi, decodeBody, kinds, paidDealOf, SuretyError, type Deployment } from "#protocol";
 import type { LogReader } from "../../node/log/log-store.ts";
 import type { LogFile } from "../../zk/log/messages.ts";
 
@@ -35,6 +35,8 @@ export async function collectEntries(
 }
 
 function dealOf(bytes: Uint8Array | undefined, kind: number, seq: number): Hex | undefined {
+  // Only a receipt spends, and the header says its kind: a body of another kind may have been dropped.
+  if (kind !== kinds.receipt) return undefined;
   if (bytes === undefined) {
     throw new SuretyError("LOG_BODY_MISSING", `The body of entry ${seq} is not in this store.`, {
       values: { seq },

@@ -5,5 +5,7 @@ export * from "./header.ts";
 export * from "./log-state.ts";
 export * from "./message.ts";
 export * from "./peer-id.ts";
+export * from "./retention.ts";
+export * from "./rotation.ts";
 export * as schema from "./schema.ts";
 export * from "./sketch.ts";

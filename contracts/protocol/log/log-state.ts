@@ -1,6 +1,7 @@
 import { zeroHash, type Address, type Hex } from "viem";
 import { accept, ignore, type Verdict } from "../errors.ts";
 import type { VerifiedHeader } from "./header.ts";
+import { isEnding } from "./rotation.ts";
 
 /** An author may be heard this far ahead of what we hold; further entries are fetched in order instead of kept. */
 export const MAX_OUT_OF_ORDER = 64;
@@ -24,13 +25,15 @@ export interface LogState {
   readonly head: Hex;
   /** Verified entries beyond a gap, by seq: at most MAX_OUT_OF_ORDER. */
   readonly pending: ReadonlyMap<number, VerifiedHeader>;
+  /** The last accepted entry rotated to another log: nothing follows it. */
+  readonly isEnded: boolean;
   /** Once set, the log is dead: nothing of it is accepted any more. */
   readonly fork: Fork | undefined;
 }
 
 export interface LogStep {
   readonly state: LogState;
-  /** accept: new to us, pass it on. ignore: ENTRY_KNOWN, ENTRY_TOO_FAR, LOG_FORKED. A stranger's log is never rejected here. */
+  /** accept: new to us, pass it on. ignore: ENTRY_KNOWN, ENTRY_TOO_FAR, LOG_FORKED, LOG_ENDED. A stranger's log is never rejected here. */
   readonly verdict: Verdict<"appended" | "held" | "fork">;
   /** To be stored, in this order. */
   readonly appended: readonly VerifiedHeader[];
@@ -42,7 +45,9 @@ export interface LogStep {
 
 /** @param head the last stored entry, @param fork the stored evidence, if any: what a restarted node knows */
 export function createLogState(log: Address, head?: VerifiedHeader, fork?: Fork): LogState {
-  return { log, nextSeq: head ? head.header.seq + 1 : 0, head: head?.digest ?? zeroHash, pending: new Map(), fork };
+  const isEnded = head !== undefined && isEnding(head.header);
+  const nextSeq = head ? head.header.seq + 1 : 0;
+  return { log, nextSeq, head: head?.digest ?? zeroHash, pending: new Map(), isEnded, fork };
 }
 
 /**
@@ -62,6 +67,7 @@ export function applyHeader(
     return forked(state, [], { kind: "same-seq", first: rival, second: entry });
   }
   if (seq < state.nextSeq) return unchanged(state, "ENTRY_KNOWN", `seq ${seq} is not kept any more`);
+  if (state.isEnded) return unchanged(state, "LOG_ENDED", `entry ${state.nextSeq - 1} ended log ${state.log}`);
   if (seq > state.nextSeq) return hold(state, entry);
   if (prev !== state.head) {
     const first = heldAt(seq - 1);
@@ -77,6 +83,7 @@ function append(state: LogState, entry: VerifiedHeader): LogStep {
   const pending = new Map(state.pending);
   let last = entry;
   for (let next = pending.get(last.header.seq + 1); next; next = pending.get(last.header.seq + 1)) {
+    if (isEnding(last.header)) break;
     pending.delete(next.header.seq);
     if (next.header.prev !== last.digest) {
       return forked(advance(state, last, pending), appended, { kind: "broken-link", first: last, second: next });
@@ -84,6 +91,7 @@ function append(state: LogState, entry: VerifiedHeader): LogStep {
     appended.push(next);
     last = next;
   }
+  if (isEnding(last.header)) pending.clear();
   const grown = advance(state, last, pending);
   return { state: grown, verdict: accept("appended"), appended, ...gapOf(grown) };
 }
@@ -93,6 +101,7 @@ const advance = (state: LogState, last: VerifiedHeader, pending: LogState["pendi
   nextSeq: last.header.seq + 1,
   head: last.digest,
   pending,
+  isEnded: isEnding(last.header),
 });
 
 function hold(state: LogState, entry: VerifiedHeader): LogStep {
