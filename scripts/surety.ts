@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   mechanism: async () => (await import("./commands/mechanism.ts")).mechanismCommand(),
   mcp: async () => (await import("./commands/mcp.ts")).mcpCommand(),
   task: async () => (await import("./commands/task.ts")).taskCommand(),
+  log: async () => (await import("./commands/log.ts")).logCommand(),
   find: async () => (await import("./commands/find.ts")).findCommand(),
   network: async () => (await import("./commands/network.ts")).networkCommand(),
   tab: async () => (await import("./commands/tab.ts")).tabCommand(),

@@ -78,7 +78,7 @@ export function reportError(error: unknown, isJson: boolean): number {
 function exitCodeOf(code: string): number {
   if (code === "INTERRUPTED") return exitCodes.interrupted;
   if (code.startsWith("USAGE_")) return exitCodes.usage;
-  return /^(?:AGENT|DEAL|TAB|AWARD|TASK|GRAPH)_UNKNOWN$/.test(code) ? exitCodes.checkFailed : exitCodes.environment;
+  return /^(?:AGENT|DEAL|TAB|AWARD|TASK|GRAPH|LOG)_UNKNOWN$/.test(code) ? exitCodes.checkFailed : exitCodes.environment;
 }
 
 /** What viem throws of a chain, as one of ours: refused by a contract, or not answered. */
