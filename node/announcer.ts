@@ -19,6 +19,7 @@ import type { Transport } from "./transport/port.ts";
 /** Two days, as long as other directories keep a label; a running node renews at half of it. */
 const DECLARATION_TTL_S = 172_800;
 const RENEW_MS = (DECLARATION_TTL_S / 2) * 1000;
+const RENEW_CHECK_MS = RENEW_MS / 24;
 /** Receipts stay of use as long as somebody may ask how a deal ended. */
 const RECEIPT_TTL_S = 16_000_000;
 /** An announcement that nobody has answered an hour after its bidding is history. */
@@ -33,7 +34,19 @@ const ATTEST_TTL_S = MAX_TTL_SECONDS;
 const migrations = [
   "CREATE TABLE announcer_declared (topic TEXT PRIMARY KEY, target TEXT NOT NULL, content TEXT NOT NULL) STRICT",
   "CREATE TABLE announcer_rules (hash TEXT PRIMARY KEY, entry TEXT NOT NULL) STRICT",
+  // The log of a target: after a rotation the next log declares anew. The time: a declaration that expired cannot be renewed.
+  `ALTER TABLE announcer_declared ADD COLUMN log TEXT NOT NULL DEFAULT '';
+  ALTER TABLE announcer_declared ADD COLUMN said_ms INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE announcer_intents (task TEXT PRIMARY KEY, target TEXT NOT NULL) WITHOUT ROWID, STRICT;`,
 ];
+
+interface Declared {
+  readonly topic: string;
+  readonly target: Hex;
+  readonly content: Hex;
+  /** 0: of before it was written down. */
+  readonly said_ms: number;
+}
 
 export interface AnnouncerOptions {
   readonly agentId: bigint;
@@ -42,6 +55,8 @@ export interface AnnouncerOptions {
   readonly writer: LogWriter;
   readonly gossip: Gossip;
   readonly transport: Transport;
+  /** Unix milliseconds. */
+  readonly nowMs: () => number;
   readonly onFault: (fault: unknown) => void;
 }
 
@@ -55,12 +70,15 @@ export class Announcer {
     options.store.migrate("announcer", migrations);
   }
 
-  /** Declares each capability, or updates the declaration of an earlier run; again at half of its ttl. */
+  /**
+   * Declares each capability, or updates the declaration of an earlier run, and withdraws what an earlier run offered and this
+   * one does not; again when half of its ttl is over, however often the node was restarted meanwhile.
+   */
   declare(capabilities: readonly Capability[]): void {
-    for (const capability of capabilities) this.#declareOne(capability);
-    this.#renewal = setInterval(() => {
-      for (const capability of capabilities) this.#declareOne(capability, true);
-    }, RENEW_MS);
+    this.#withdrawOthers(capabilities);
+    const renew = (): void => capabilities.forEach((capability) => this.#declareOne(capability));
+    renew();
+    this.#renewal = setInterval(renew, RENEW_CHECK_MS);
   }
 
   /** The first entry of a run: under which commitment it was started, and where it listens. */
@@ -69,12 +87,23 @@ export class Announcer {
     this.#append("attest", { agentId, commitment, codeCommitment, configDigest, ...this.#reach() }, ATTEST_TTL_S);
   }
 
-  announce({ request }: Task, bidByMs: number): void {
-    const { agentId, token } = this.#options;
+  announce({ id, request }: Task, bidByMs: number): void {
+    const { agentId, token, store } = this.#options;
     const { spec, query, reservePriceWei } = request;
     const call: Hex = "0x";
     const content = { agentId, topic: spec.topic, description: query.slice(0, 1_024), skills: [], call };
-    this.#append("intent", { ...content, reservePriceWei, token, bidByMs, ...this.#reach() }, INTENT_TTL_S);
+    const intent = { ...content, reservePriceWei, token, bidByMs, ...this.#reach() };
+    const { digest } = this.#append("intent", intent, INTENT_TTL_S);
+    store.prepare("INSERT OR REPLACE INTO announcer_intents (task, target) VALUES (?, ?)").run(id, digest);
+  }
+
+  /** The task's intent is over: somebody agreed to it, or nobody is to any more. */
+  conclude(taskId: string, outcome: "complete" | "withdrawn"): void {
+    const { store } = this.#options;
+    const known = store.prepare<{ target: Hex }>("SELECT target FROM announcer_intents WHERE task = ?").get(taskId);
+    if (known === undefined) return;
+    this.#append("withdraw", { target: known.target, outcome, reason: "" }, INTENT_TTL_S);
+    store.prepare("DELETE FROM announcer_intents WHERE task = ?").run(taskId);
   }
 
   receipt(receipt: Bodies["receipt"]): void {
@@ -94,21 +123,40 @@ export class Announcer {
     clearInterval(this.#renewal);
   }
 
-  #declareOne({ topic, name, description, skills, priceWei }: Capability, isRenewal = false): void {
-    const { agentId, token, store } = this.#options;
+  #declareOne({ topic, name, description, skills, priceWei }: Capability): void {
+    const { agentId, token, store, writer, nowMs } = this.#options;
     const offer = { agentId, name, description, topics: [topic], skills, priceWei, token, ...this.#reach() };
     const content = contentHashOf(encode({ ...offer, agentId: agentId.toString(), priceWei: priceWei.toString() }));
-    const known = store
-      .prepare<{ target: Hex; content: Hex }>("SELECT target, content FROM announcer_declared WHERE topic = ?")
-      .get(topic);
-    if (known?.content === content && !isRenewal) return;
-    const { digest } =
-      known === undefined
-        ? this.#append("declare", offer, DECLARATION_TTL_S)
-        : this.#append("update", { target: known.target, ...offer }, DECLARATION_TTL_S);
+    const [known] = this.#declared(topic);
+    const ageMs = nowMs() - (known?.said_ms ?? 0);
+    if (known?.content === content && ageMs < RENEW_MS) return;
+    // Peers forget a declaration some time after it expired: an update of it would wait for it for ever.
+    const isAlive = known !== undefined && (known.said_ms === 0 || ageMs < DECLARATION_TTL_S * 1000);
+    const { digest } = isAlive
+      ? this.#append("update", { target: known.target, ...offer }, DECLARATION_TTL_S)
+      : this.#append("declare", offer, DECLARATION_TTL_S);
     store
-      .prepare("INSERT OR REPLACE INTO announcer_declared (topic, target, content) VALUES (?, ?, ?)")
-      .run(topic, known?.target ?? digest, content);
+      .prepare(
+        "INSERT OR REPLACE INTO announcer_declared (topic, target, content, log, said_ms) VALUES (?, ?, ?, ?, ?)",
+      )
+      .run(topic, isAlive ? known.target : digest, content, writer.log, nowMs());
+  }
+
+  #withdrawOthers(capabilities: readonly Capability[]): void {
+    const offered = new Set(capabilities.map(({ topic }) => topic));
+    for (const { topic, target } of this.#declared()) {
+      if (offered.has(topic)) continue;
+      const end = { target, outcome: "withdrawn", reason: "no longer offered" } as const;
+      this.#append("withdraw", end, DECLARATION_TTL_S);
+      this.#options.store.prepare("DELETE FROM announcer_declared WHERE topic = ?").run(topic);
+    }
+  }
+
+  /** What this log declared in earlier runs; rows of before logs were told apart are this log's. */
+  #declared(topic?: string): Declared[] {
+    const { store, writer } = this.#options;
+    const rows = store.prepare<Declared>("SELECT * FROM announcer_declared WHERE log IN ('', ?)").all(writer.log);
+    return rows.filter((row) => topic === undefined || row.topic === topic);
   }
 
   #reach() {

@@ -9,11 +9,13 @@ import {
   decodeBody,
   encodeLogHeader,
   encodeScoreProof,
+  isStale,
   kinds,
   purposes,
   signerHashOf,
   SuretyError,
   type Deal,
+  type Fork,
   type LogRange,
   type Signer,
 } from "#protocol";
@@ -40,8 +42,6 @@ import { Bell } from "./desk/bell.ts";
 import { Commissions } from "./desk/commissions.ts";
 import { Desk } from "./desk/desk.ts";
 import { Reviews, withReviews } from "./desk/reviews.ts";
-import { createDirectory } from "./directory.ts";
-import { createAsking } from "./discovery/asking.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
 import { createLiveness } from "./discovery/liveness.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
@@ -49,6 +49,7 @@ import { createMeter } from "./gossip/meter.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
 import { Anchorer, type AnchorPort } from "./log/anchorer.ts";
+import { keepCompact } from "./log/compaction.ts";
 import { createLogStore, type LogReader } from "./log/log-store.ts";
 import { signCheckpoint } from "./log/checkpoint.ts";
 import { stateHeadOf } from "./log/state-head.ts";
@@ -178,7 +179,13 @@ async function compose(
   const { dissemination } = agent;
   const gossip = createGossip({
     ...{ transport, logs, contracts, signers, nowMs, dissemination, onFault: onFault("gossip") },
+    isWanted: (header) => !isStale(header, nowMs()),
   });
+  const compaction = keepCompact({
+    ...{ logs, own: new Set([signer.address]), nowMs, onFault: onFault("log") },
+    onCompacted: (compacted) => journal.note("compacted", { ...compacted }),
+  });
+  stops.push(compaction);
   const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
   const book = createAddressBook(store);
   const speakers = createSpeakerReader(client, heads, deployment, identity);
@@ -194,12 +201,7 @@ async function compose(
   });
   await liveness.start();
   stops.push(() => liveness.stop());
-  const asking = createAsking({
-    ...{ transport, contracts, nowMs, dialAgent: (id, asked) => resolver.dialAgent(id, asked) },
-    directory: config.graphqlUrl === undefined ? undefined : createDirectory(config.graphqlUrl, onFault("directory")),
-  });
-  const discovery = createDiscovery({ store, logs, agents: signers, scores, liveness, asking, nowMs });
-  await discovery.serve();
+  const discovery = createDiscovery({ store, logs, agents: signers, scores, liveness, nowMs });
   gossip.onEntry((entry) => discovery.apply(entry));
   gossip.onFork((fork) => {
     discovery.shut(fork.first.header.log);
@@ -237,7 +239,7 @@ async function compose(
   });
   stops.push(() => writer.close());
   const announcer = new Announcer({
-    ...{ agentId, token, store, writer, gossip, transport, onFault: onFault("announcer") },
+    ...{ agentId, token, store, writer, gossip, transport, nowMs, onFault: onFault("announcer") },
   });
   stops.push(() => announcer.stop());
   announcer.attest(binding);
@@ -298,6 +300,7 @@ async function compose(
   const tasks = new TaskBoard({
     ...{ agentId, token, store, discovery, transport, negotiator, settlement, chainTime, nowMs },
     announce: (task, bidByMs) => announcer.announce(task, bidByMs),
+    conclude: (taskId, outcome) => announcer.conclude(taskId, outcome),
     publishRules: (rules) => announcer.publishRules(rules),
     createId: () => randomBytes(16).toString("hex"),
     onFault: onFault("tasks"),
@@ -323,6 +326,8 @@ async function compose(
     });
     reporter.start();
     stops.push(gossip.onFork((fork) => reporter.add(fork)));
+    // Forks of before this role was played, or found just before the last run ended; what is known already is passed over.
+    for (const log of logs.forkedLogs()) reporter.add(logs.forkOf(log) as Fork);
     stops.push(() => reporter.stop());
   }
   if (agent.roles.includes("juror")) {

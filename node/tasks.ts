@@ -70,6 +70,8 @@ export interface TaskBoardOptions {
   readonly settlement: Settlement;
   /** Appends an INTENT to the log and gossips it. */
   readonly announce: (task: Task, bidByMs: number) => void;
+  /** Ends the task's INTENT: agreed to, or not to be agreed to any more. */
+  readonly conclude: (taskId: string, outcome: "complete" | "withdrawn") => void;
   /** Appends rules to the log, once, so that whoever holds the deal finds them. */
   readonly publishRules: (rules: MechanismDocument) => void;
   /** Unix seconds of the chain. */
@@ -210,6 +212,7 @@ export class TaskBoard {
     this.#options.store
       .prepare("UPDATE tasks_task SET state = 'settling', provider = ?, deal_id = ?, price = ? WHERE id = ?")
       .run(deal.providerAgentId.toString(), dealId, deal.price.toString(), task.id);
+    this.#options.conclude(task.id, "complete");
     this.#changed();
     this.#follow(task.id, dealId);
   }
@@ -316,6 +319,7 @@ export class TaskBoard {
     this.#options.store
       .prepare("UPDATE tasks_task SET state = ?, reason = ?, rating = ? WHERE id = ?")
       .run(state, reason, rating ?? null, id);
+    this.#options.conclude(id, "withdrawn");
     this.#changed();
   }
 

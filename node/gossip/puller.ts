@@ -1,4 +1,4 @@
-import { bodyHashOf, matchBody, type VerifiedHeader, type Verdict } from "#protocol";
+import { bodyHashOf, kinds, matchBody, type VerifiedHeader, type Verdict } from "#protocol";
 import type { Hex } from "viem";
 import type { PeerName } from "../transport/port.ts";
 
@@ -140,7 +140,10 @@ export function createPuller(): Puller {
   function ask(): PullerEffect[] {
     const effects: PullerEffect[] = [];
     let underWay = loads.values().reduce((sum, load) => sum + load, 0);
-    for (const entry of wants.values()) {
+    // What no longer holds is learned first.
+    const withdrawals = wants.values().filter(isWithdrawal);
+    const others = wants.values().filter((entry) => !isWithdrawal(entry));
+    for (const entry of [...withdrawals, ...others]) {
       if (underWay >= MAX_PULLS) break;
       if (entry.current !== undefined) continue;
       const at = entry.holders.findIndex((peer) => (loads.get(peer) ?? 0) < MAX_PULLS_PER_PEER);
@@ -163,6 +166,8 @@ export function createPuller(): Puller {
     },
   };
 }
+
+const isWithdrawal = ({ header }: Want): boolean => header.header.kind === kinds.withdraw;
 
 function addHolder({ holders, liars, current }: Want, peer: PeerName): void {
   if (peer === current || liars.has(peer) || holders.includes(peer) || holders.length >= MAX_HOLDERS) return;
