@@ -297,6 +297,7 @@ export function createMesh(options: MeshOptions): Mesh {
     wakeAtMs: () => Math.min(announced.nextMs(), swarm.nextMs(), membership.nextMs(), nextSendMs(ground)),
     idOf,
     counts: () => ({ ...counts }),
+    held: () => ({ headers: seen.size, announced: announced.size, bodies: swarm.size }),
     peers: (nowMs) => [...peers.values()].map((peer) => viewOf(peer, nowMs)),
   };
 }

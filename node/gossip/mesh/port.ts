@@ -168,5 +168,7 @@ export interface Mesh {
   wakeAtMs(): number;
   idOf(header: Uint8Array): MessageId;
   counts(): MeshCounts;
+  /** How much the core remembers: each is bounded. */
+  held(): { readonly headers: number; readonly announced: number; readonly bodies: number };
   peers(nowMs: number): MeshPeerView[];
 }

@@ -52,8 +52,8 @@ export function createSeen({ seenHeaders, keptHeaders }: MeshTuning): Seen {
 
   function release(oldest: Heard): void {
     kept.delete(oldest);
-    // A judge still holds the bytes that it was given.
-    oldest.header = undefined;
+    // A judge still holds the bytes that it was given, and an own header may wait for a slow peer.
+    if (!oldest.isOwn) oldest.header = undefined;
     const first = byId.keys().next();
     if (byId.size > seenHeaders && !first.done) byId.delete(first.value);
   }
