@@ -12,10 +12,10 @@ const CONNECTIONS = 8;
 const SPEAK_AFTER_MS = 2_000;
 /** A silent neighbour is given up after it. */
 const GIVE_UP_MS = 10_000;
-/** Candidates challenged at once, and when the next are, if none has answered: longer than any round trip. */
-const CHALLENGED = 3;
-const CHALLENGE_MS = 300;
-/** Challenge: a nonce of 32 bytes and names; answer: a signature and a timestamp more. */
+/** Candidates asked at once, and when the next are, if none has answered: longer than any round trip. */
+const ASKED_AT_ONCE = 3;
+const NEXT_AFTER_MS = 300;
+/** Nonce, timestamp and signature: the answer is the proof of life. */
 const PROOF_BYTES = 160;
 
 interface Declaration {
@@ -25,7 +25,7 @@ interface Declaration {
 
 /**
  * Ours: every node hears every start-up entry through the dissemination core and pulls its body of 1 KB, finds candidates in its own
- * index, challenges three at once to sign, and names the first who does. A node that comes back reconciles with one peer.
+ * index, sends three of them the request at once, as a call for proposals does, and takes the first signed answer. A node that comes back reconciles with one peer.
  */
 export class LocalIndex implements Scheme {
   readonly #world: World;
@@ -72,26 +72,26 @@ export class LocalIndex implements Scheme {
   find(node: number, topic: number, found: (provider: number | undefined, isAnswered: boolean) => void): void {
     const tried = new Set([node]);
     let isFound = false;
-    const challenge = (provider: number) =>
+    const ask = (provider: number) =>
       this.#world.call(
         [node, provider],
-        SMALL_BYTES,
-        () => ({ bytes: PROOF_BYTES, value: true }),
+        MESSAGE_BYTES,
+        () => ({ bytes: PROOF_BYTES + MESSAGE_BYTES, value: true }),
         (isLive) => {
           if (isFound || isLive !== true) return;
           isFound = true;
-          found(provider, false);
+          found(provider, true);
         },
       );
     const untilMs = this.#world.network.nowMs + DEADLINE_MS;
     const go = (more: readonly number[]) => {
       if (isFound || this.#world.network.nowMs > untilMs) return;
       const next = [...new Set([...more, ...this.#candidates(node, topic)])].filter((one) => !tried.has(one));
-      for (const provider of next.slice(0, CHALLENGED)) {
+      for (const provider of next.slice(0, ASKED_AT_ONCE)) {
         tried.add(provider);
-        challenge(provider);
+        ask(provider);
       }
-      if (next.length > 0) this.#world.network.after(CHALLENGE_MS, () => go([]));
+      if (next.length > 0) this.#world.network.after(NEXT_AFTER_MS, () => go([]));
       else this.#askPeers(node, topic, (theirs) => go(theirs.filter((one) => !tried.has(one))));
     };
     go([]);
@@ -106,7 +106,7 @@ export class LocalIndex implements Scheme {
   /** Where the own index has nobody left: those of a peer, after a pause in which news may have come. */
   #askPeers(node: number, topic: number, done: (candidates: readonly number[]) => void): void {
     const [peer] = draw([...this.#swarm.peersOf(node)], 1, this.#world.network.random);
-    this.#world.network.after(CHALLENGE_MS, () => {
+    this.#world.network.after(NEXT_AFTER_MS, () => {
       if (peer === undefined) return done([]);
       const answer = () => ({ bytes: MESSAGE_BYTES, value: this.#candidates(peer, topic) });
       this.#world.call([node, peer], SMALL_BYTES, answer, (theirs) => done(theirs ?? []));
