@@ -4,6 +4,7 @@ import { isHex, type Hex } from "viem";
 import { parseDeployment, SuretyError, type Deployment } from "#protocol";
 import { arbiterOf, invalid, isRecord, listOf, textOf, weiOf, type ArbiterName } from "./config-fields.ts";
 import { MAX_RANK } from "./reputation/publisher.ts";
+import { relayModes, type RelayMode } from "./transport/addressing/relay-modes.ts";
 import { parseShop, type ShopConfig } from "./shop-config.ts";
 
 /** How an agent's headers spread; see node/gossip/dissemination.ts. */
@@ -31,6 +32,8 @@ export interface AgentConfig {
   readonly bootstrap: readonly string[];
   /** How headers reach other nodes. Both kinds of node hear one another. */
   readonly dissemination: (typeof disseminations)[number];
+  /** Whether the agent is reached through relays, or relays for others; undefined = `off`. */
+  readonly relay?: RelayMode;
   readonly roles: readonly Role[];
   /** How the role publisher is played; undefined = the agent does not play it. */
   readonly publisher: PublishingConfig | undefined;
@@ -174,6 +177,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     key,
     listen: listOf(json, "listen", path) ?? ["/ip4/127.0.0.1/tcp/0"],
     bootstrap: listOf(json, "bootstrap", path) ?? [],
+    relay: parseRelay(json["relay"] ?? "off", name, path),
     dissemination: parseDissemination(json["dissemination"] ?? "mesh", name, path),
     roles: played,
     publisher: parsePublisher(json["publisher"], name, played, path),
@@ -286,6 +290,12 @@ function parseWebhooks(json: unknown, name: string, path: string, at: (file: str
     }
     return { url, secret };
   });
+}
+
+function parseRelay(json: unknown, name: string, path: string): RelayMode {
+  const mode = relayModes.find((known) => known === json);
+  if (mode === undefined) throw invalid(path, `relay of ${name} is none of ${relayModes.join(", ")}`);
+  return mode;
 }
 
 function parseRoles(names: readonly string[], path: string): Role[] {

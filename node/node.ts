@@ -170,6 +170,7 @@ async function compose(
 
   const transport = await createLibp2pTransport({
     ...{ privateKey: agent.key, listen: agent.listen, topics: [HEADERS_TOPIC], onFault: onFault("transport") },
+    relay: agent.relay ?? "off",
   });
   await transport.start();
   stops.push(() => transport.stop());

@@ -14,6 +14,8 @@ import { createLibp2p } from "libp2p";
 import { hexToBytes, type Hex } from "viem";
 import { accept, ignore, reject, SuretyError, type Verdict } from "#protocol";
 import { createAddressing } from "./addressing/host.ts";
+import { relayParts } from "./addressing/relay.ts";
+import type { RelayMode } from "./addressing/relay-modes.ts";
 import { createChannels } from "./channels.ts";
 import type { PeerName, Transport, Validator } from "./port.ts";
 import { createRequests } from "./requests.ts";
@@ -35,6 +37,8 @@ export interface Libp2pOptions {
   readonly listen?: readonly string[];
   /** Multiaddrs under which others reach this node, where they differ from `listen` (NAT, container). */
   readonly announce?: readonly string[];
+  /** Whether others are reached, or relayed, through circuits. Default `off`. */
+  readonly relay?: RelayMode;
   /** Topics whose rejected messages count against the peer that sent them. */
   readonly topics?: readonly string[];
   /** Told of what our own responders and validators threw. */
@@ -92,14 +96,16 @@ export async function createLibp2pTransport(options: Libp2pOptions): Promise<Tra
   };
 }
 
-async function createHost({ listen, announce, topics }: Libp2pOptions, privateKey: PrivateKey): Promise<Host> {
+async function createHost(options: Libp2pOptions, privateKey: PrivateKey): Promise<Host> {
+  const { listen, announce, topics } = options;
+  const relay = relayParts(options.relay ?? "off");
   const addresses = listen ?? ["/ip4/127.0.0.1/tcp/0"];
   const isLoopback = addresses.every((address) => /^\/(ip4\/127\.|ip6\/::1\/)/.test(address));
   return createLibp2p({
     start: false,
     privateKey,
-    addresses: { listen: [...addresses], ...(announce ? { announce: [...announce] } : {}) },
-    transports: [tcp()],
+    addresses: { listen: [...addresses, ...relay.listen], ...(announce ? { announce: [...announce] } : {}) },
+    transports: [tcp(), ...relay.transports],
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionManager: {
@@ -109,7 +115,10 @@ async function createHost({ listen, announce, topics }: Libp2pOptions, privateKe
     },
     // A busy machine answers a ping late; TCP tells of a peer that is gone.
     connectionMonitor: { pingInterval: 30_000, abortConnectionOnPingFailure: false },
-    services: { identify: identify(), ping: ping(), pubsub: gossipsub(gossipOptions(isLoopback, topics ?? [])) },
+    services: {
+      ...{ identify: identify(), ping: ping(), pubsub: gossipsub(gossipOptions(isLoopback, topics ?? [])) },
+      ...relay.services,
+    },
   });
 }
 

@@ -56,7 +56,7 @@ export function createRequests(options: RequestsOptions): Pick<Transport, "reque
       await host.handle(
         protocol,
         async (stream, connection) => answer(stream, connection, incoming, limit, responder, serveOptions, options),
-        { maxInboundStreams: limit + BUSY_STREAMS },
+        { maxInboundStreams: limit + BUSY_STREAMS, runOnLimitedConnection: true },
       );
     },
   };
@@ -71,7 +71,11 @@ async function exchange(
 ): Promise<Verdict<Uint8Array>> {
   let stream: Stream | undefined;
   try {
-    stream = await host.dialProtocol(target, protocol, { signal, maxOutboundStreams: MAX_OUTGOING_PER_PEER });
+    stream = await host.dialProtocol(target, protocol, {
+      ...{ signal, maxOutboundStreams: MAX_OUTGOING_PER_PEER },
+      // One frame there and back fits a relayed connection, which else carries nothing but identification.
+      runOnLimitedConnection: true,
+    });
     // A refusal's reason may be longer than the answer that was hoped for.
     const frames = framesOf(stream, 1 + Math.max(maxResponseBytes, MAX_REASON_BYTES));
     await frames.write(body, { signal });

@@ -53,7 +53,7 @@ describe("the node's configuration file", () => {
     });
     expect(agents).to.deep.equal([
       {
-        ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], roles: [] },
+        ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], relay: "off", roles: [] },
         ...{ dissemination: "mesh", publisher: undefined, application: undefined, apiPort: 0 },
         ...{
           bindingFile: undefined,
@@ -74,6 +74,7 @@ describe("the node's configuration file", () => {
   it("takes every field of an agent as it is written", () => {
     const full = {
       dissemination: "gossipsub",
+      relay: "use",
       ...{ ...agent, listen: ["/ip4/0.0.0.0/tcp/0"], bootstrap: ["/ip4/192.0.2.1/tcp/1"], apiPort: 65_535 },
       ...{
         roles: ["watcher", "publisher"],
@@ -232,6 +233,7 @@ describe("the node's configuration file", () => {
     ],
     ["a webhook to elsewhere in clear", of({ webhooks: [{ url: "http://192.0.2.1/" }] }), /no https URL/],
     ["a webhook with a password", of({ webhooks: [{ url: "https://a:b@example.org/" }] }), /no https URL/],
+    ["a relay that is told neither", of({ relay: "both" }), /relay of seller-1 is none of off, use, serve/],
     [
       "an unknown role",
       of({ roles: ["watcher", "judge"] }),
