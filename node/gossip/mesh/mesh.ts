@@ -15,6 +15,9 @@ import { decodeFrame, isBodyFrame, ID_BYTES, type Announcement, type Frame, type
 /** Headers at the judge at once; further ones are dropped and come again by repair. */
 const MAX_JUDGING = 1_024;
 
+/** The mean number of hops follows about so many headers. */
+const HOPS_MEMORY = 16;
+
 /** The core of dissemination; see the port. */
 export function createMesh(options: MeshOptions): Mesh {
   const tuning = { ...DEFAULT_TUNING, ...options.tuning };
@@ -28,6 +31,9 @@ export function createMesh(options: MeshOptions): Mesh {
   const served = createBudget(SERVE_BUDGET);
   const unheard: Heard[] = [];
   const judging = new Set<MessageId>();
+  /** Hops that headers have come on average, as far as this node has heard. */
+  let meanHops = 0;
+  let hopsHeard = 0;
 
   const idOf = (header: Uint8Array): MessageId => String.fromCharCode(...options.hash(header).subarray(0, ID_BYTES));
 
@@ -54,7 +60,7 @@ export function createMesh(options: MeshOptions): Mesh {
       case "judged":
         return judged(event.id, event.judgement, nowMs);
       case "want":
-        return swarm.want(event.id, nowMs);
+        return swarm.want(event.id, event.author, nowMs);
       case "held":
         return swarm.held(event.id, nowMs);
       case "offer":
@@ -197,6 +203,9 @@ export function createMesh(options: MeshOptions): Mesh {
     if (judgement === "accept") {
       heard.status = "accepted";
       peers.get(heard.senders[0] ?? "")?.score.credit(nowMs);
+      if (heard.body === "none" && heard.hops <= meanHops - tuning.seedMargin) swarm.carry(heard, nowMs);
+      hopsHeard = Math.min(HOPS_MEMORY, hopsHeard + 1);
+      meanHops += (heard.hops - meanHops) / hopsHeard;
       return void relay(heard, nowMs);
     }
     heard.status = judgement === "ignore" ? "ignored" : "rejected";
@@ -241,8 +250,7 @@ export function createMesh(options: MeshOptions): Mesh {
       listeners.filter(({ meshed }) => (meshed & shards) === NO_SHARDS),
       ground.random,
     );
-    const isEager = tuning.mode === "eager" || heard.isOwn || heard.hops < tuning.eagerHops;
-    const links = isEager ? linked.length : tuning.eagerLinks;
+    const links = heard.isOwn ? linked.length : eagerLinksOf(heard);
     const fanout = heard.isOwn
       ? others.filter(({ score }) => score.at(nowMs) >= MESH_SCORE).slice(0, MAX_OWN_FANOUT)
       : [];
@@ -254,6 +262,11 @@ export function createMesh(options: MeshOptions): Mesh {
       ground.waiting.add(peer);
     }
     return receivers.length;
+  }
+
+  function eagerLinksOf({ hops }: Heard): number {
+    if (tuning.mode === "hybrid") return hops < tuning.eagerHops ? Infinity : tuning.eagerLinks;
+    return hops > meanHops ? tuning.lateLinks : Infinity;
   }
 
   function push(peer: Peer, heard: Heard): void {
@@ -269,7 +282,7 @@ export function createMesh(options: MeshOptions): Mesh {
 
   function serveBody(peer: Peer, id: MessageId, nowMs: number): void {
     const length = seen.get(id)?.glimpse?.bodyLength ?? 0;
-    if (served.take(peer.name, nowMs, 1 + length)) swarm.onAsk(peer, id);
+    if (served.take(peer.name, nowMs, 1 + length)) swarm.onAsk(peer, id, nowMs);
     else ground.send(peer, { kind: "noBody", id, isBusy: true });
   }
 

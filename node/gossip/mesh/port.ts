@@ -40,9 +40,9 @@ export type MeshEvent =
   | { readonly kind: "judged"; readonly id: MessageId; readonly judgement: Judgement }
   /**
    * The body of this header is to be pulled. Before `judged`, the header is relayed with the promise to have its body.
-   * For a header that the core does not hold, the answer is `seek`.
+   * For a header that the core does not hold, the answer is `seek`. `author`: its author's peer, where connected.
    */
-  | { readonly kind: "want"; readonly id: MessageId }
+  | { readonly kind: "want"; readonly id: MessageId; readonly author?: PeerName }
   /** The body has come another way. */
   | { readonly kind: "held"; readonly id: MessageId }
   /** The answer to `seek`, where the driver knows a connected peer to ask: the author, say. */
@@ -83,8 +83,9 @@ export type MeshEffect =
   | { readonly kind: "disconnect"; readonly peer: PeerName; readonly code: string };
 
 /**
- * `eager`: each accepted header goes to all mesh links. `hybrid`: to all of them within `eagerHops` of its author, where
- * few have it, and beyond to `eagerLinks` of them; the others get a 24-byte announcement and pull what they lack.
+ * `eager`: each accepted header goes to all mesh links, unless it has come farther than most: then to `lateLinks` of
+ * them, and the others get a 24-byte announcement. `hybrid`: to all of them within `eagerHops` of its author, where
+ * few have it, and beyond to `eagerLinks` of them, the others being told. Who is told pulls what it lacks.
  */
 export type MeshMode = "eager" | "hybrid";
 
@@ -97,8 +98,20 @@ export interface MeshTuning {
   readonly degreeHigh: number;
   readonly eagerLinks: number;
   readonly eagerHops: number;
+  /** `eager`: links of a node that hears a header later than most headers come, and whose neighbours mostly have it. */
+  readonly lateLinks: number;
   /** Random listeners outside of the mesh that get an announcement of each header, in both modes. */
   readonly gossipLinks: number;
+  /**
+   * Whether a node that does not want a body pulls it for a neighbour that asks, from whom the header came: so a body
+   * follows its header's way instead of a dial of its author, which takes four round trips.
+   */
+  readonly carriesBodies: boolean;
+  /**
+   * Nodes so many hops nearer to the author than headers travel on average pull the body in any case: few, since each
+   * hop has as many times the nodes as a node has links, and on the way of all others.
+   */
+  readonly seedMargin: number;
   /** Announcements to a peer wait so long for others to share their frame. */
   readonly announceEveryMs: number;
   /** A header waits so long for others if the peer was sent a frame just before; else it goes at once. */

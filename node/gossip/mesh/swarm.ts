@@ -14,11 +14,16 @@ export const MAX_PULLS_PER_PEER = 8;
 const SOUGHT_MS = 60_000;
 /** Bodies that wait in all queues together. */
 const MAX_SERVING_BYTES = 8_388_608;
+/** Bodies that are under way for others alone, and bytes of those that came, kept for the next who asks. */
+const MAX_CARRIED = 64;
+const MAX_CARRIED_BYTES = 524_288;
 /** Peers that wait for a body which we are pulling; the next ones are told that we are busy. */
 const MAX_WAITING = 64;
 
 interface Pull {
   readonly heard: Heard;
+  /** For ourselves, and not for a neighbour alone. */
+  isWanted: boolean;
   /** Whom to ask still, in order. */
   readonly candidates: PeerName[];
   readonly tried: Set<PeerName>;
@@ -35,14 +40,16 @@ interface Pull {
 
 /** Bodies: pulled from whoever said that it has them or will have them, and served to whoever asks. */
 export interface Swarm {
-  want(id: MessageId, nowMs: number): void;
+  want(id: MessageId, author: PeerName | undefined, nowMs: number): void;
+  /** Pulls a body that others will ask for. */
+  carry(heard: Heard, nowMs: number): boolean;
   /** A peer said that it has, or will have, the body of a header that we know. */
   hold(id: MessageId): void;
   held(id: MessageId, nowMs: number): void;
   offer(id: MessageId, peer: PeerName, nowMs: number): void;
   onChunk(peer: Peer, chunk: Extract<Frame, { kind: "body" }>, nowMs: number): void;
   onNone(peer: Peer, id: MessageId, isBusy: boolean, nowMs: number): void;
-  onAsk(peer: Peer, id: MessageId): void;
+  onAsk(peer: Peer, id: MessageId, nowMs: number): void;
   /** The answer to `readBody`. */
   onRead(peer: PeerName, id: MessageId, bytes: Uint8Array | undefined): void;
   gone(peer: PeerName, nowMs: number): void;
@@ -62,9 +69,21 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
   const idle = new Set<Pull>();
   let lookAgainMs = Infinity;
 
-  function begin(heard: Heard): Pull {
+  /** Bodies of others that were asked for, the oldest first. */
+  const carried = new Map<MessageId, Uint8Array>();
+  let carriedBytes = 0;
+  let carrying = 0;
+
+  /**
+   * Whom a header came from first asked nobody who came later, so that no circle of nodes waits for itself: what is
+   * pulled for others is asked of that one alone, and for ourselves after those who had promised it before we decided.
+   */
+  function begin(heard: Heard, isWanted: boolean): Pull {
+    const first = tuning.carriesBodies ? heard.senders.slice(0, 1) : [];
+    const candidates = isWanted ? [...new Set([...heard.holders, ...first])] : first;
+    if (!isWanted) carrying++;
     const pull: Pull = {
-      ...{ heard, candidates: [...heard.holders], tried: new Set(), current: undefined, dueMs: Infinity },
+      ...{ heard, isWanted, candidates, tried: new Set(), current: undefined, dueMs: Infinity },
       ...{ buffer: undefined, received: 0, soughtMs: undefined, waiting: [] },
     };
     heard.body = "will";
@@ -75,8 +94,8 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
   /** Asks the first candidate that has a place; seeks where nobody is left. */
   function ask(pull: Pull, nowMs: number): void {
     idle.delete(pull);
-    pull.candidates.splice(0, Infinity, ...pull.candidates.filter((name) => peers.get(name)?.isCut === false));
-    if (pull.candidates.length === 0) return seek(pull, nowMs);
+    pull.candidates.splice(0, Infinity, ...pull.candidates.filter((name) => isAskable(pull, name)));
+    if (pull.candidates.length === 0) return pull.isWanted ? seek(pull, nowMs) : abandon(pull, nowMs);
     const at = pull.candidates.findIndex((name) => (loads.get(name) ?? 0) < MAX_PULLS_PER_PEER);
     if (at < 0 || active.size >= MAX_PULLS) return void idle.add(pull);
     const [name] = pull.candidates.splice(at, 1) as [PeerName];
@@ -93,9 +112,21 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
     ground.send(peers.get(name) as Peer, { kind: "askBody", id: pull.heard.id });
   }
 
-  /** Who will have it pulls it first. */
+  /** Who waits for us has nothing to give. */
+  const isAskable = ({ waiting }: Pull, name: PeerName): boolean =>
+    peers.get(name)?.isCut === false && !waiting.includes(name);
+
+  /** Who will have it, or carries it, pulls it first. */
   const patienceFor = (heard: Heard, name: PeerName): number =>
     (heard.holders[0] === name ? 1 : 2) * tuning.pullTimeoutMs;
+
+  /** Blames who said that it has the body, or will: nobody else promised anything. */
+  function breakPromise({ heard }: Pull, name: PeerName | undefined, nowMs: number): void {
+    const peer = peers.get(name ?? "");
+    if (peer === undefined || !heard.holders.includes(peer.name)) return;
+    counts.brokenPromises++;
+    ground.blame(peer, FAULT.brokenPromise, nowMs);
+  }
 
   function seek(pull: Pull, nowMs: number): void {
     if (pull.soughtMs !== undefined) return;
@@ -112,7 +143,8 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
       if (nowMs - pull.soughtMs >= SOUGHT_MS) abandon(pull, nowMs);
       else {
         lookAgainMs = nowMs + tuning.pullTimeoutMs;
-        if (pull.candidates.length > 0) ask(pull, nowMs);
+        const isLate = nowMs - pull.soughtMs >= 2 * tuning.pullTimeoutMs;
+        if (isLate && pull.candidates.length > 0) ask(pull, nowMs);
       }
     }
   }
@@ -144,7 +176,7 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
 
   function end(pull: Pull, nowMs: number): void {
     release(pull);
-    pulls.delete(pull.heard.id);
+    if (pulls.delete(pull.heard.id) && !pull.isWanted) carrying--;
     idle.delete(pull);
     goOn(undefined, nowMs);
   }
@@ -160,8 +192,25 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
     heard.body = "has";
     counts.bodiesIn++;
     end(pull, nowMs);
-    ground.emit({ kind: "body", id: heard.id, bytes, from: peer.name });
+    if (pull.isWanted) ground.emit({ kind: "body", id: heard.id, bytes, from: peer.name });
+    else keep(heard, bytes);
     for (const name of pull.waiting) give(peers.get(name), heard.id, bytes);
+  }
+
+  function keep(heard: Heard, bytes: Uint8Array): void {
+    carried.set(heard.id, bytes);
+    carriedBytes += bytes.length;
+    for (const [id, oldest] of carried) {
+      if (carriedBytes <= MAX_CARRIED_BYTES) return;
+      drop(id, oldest);
+      const forgotten = seen.get(id);
+      if (forgotten !== undefined) forgotten.body = "none";
+    }
+  }
+
+  function drop(id: MessageId, bytes: Uint8Array): void {
+    carried.delete(id);
+    carriedBytes -= bytes.length;
   }
 
   function give(peer: Peer | undefined, id: MessageId, bytes: Uint8Array | undefined): void {
@@ -172,18 +221,37 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
     ground.waiting.add(peer);
   }
 
+  function carry(heard: Heard, nowMs: number): boolean {
+    if (!tuning.carriesBodies || heard.status === "rejected" || heard.glimpse === undefined) return false;
+    if (heard.senders.length === 0 || carrying >= MAX_CARRIED || pulls.size >= MAX_WANTS) return false;
+    if (!pulls.has(heard.id)) ask(begin(heard, false), nowMs);
+    return true;
+  }
+
   const servingBytes = (): number => ground.waiting.values().reduce((sum, { outbox }) => sum + outbox.bodyBytes(), 0);
 
   return {
-    want(id, nowMs) {
+    want(id, author, nowMs) {
       const heard = seen.get(id);
-      if (pulls.has(id)) return;
+      const running = pulls.get(id);
+      if (running !== undefined) {
+        if (!running.isWanted) carrying--;
+        running.isWanted = true;
+        return;
+      }
+      const here = carried.get(id);
+      if (here !== undefined) {
+        drop(id, here);
+        return ground.emit({ kind: "body", id, bytes: here, from: heard?.senders[0] ?? "" });
+      }
+      if (heard !== undefined && author !== undefined) noteHolder(heard, author, "has");
       // Where we think that it is here, the driver has lost it.
       if (heard?.glimpse === undefined || heard.body === "has" || pulls.size >= MAX_WANTS) {
         return ground.emit({ kind: "seek", id, header: heard?.header });
       }
-      ask(begin(heard), nowMs);
+      ask(begin(heard, true), nowMs);
     },
+    carry,
     hold(id) {
       const pull = pulls.get(id);
       if (pull === undefined) return;
@@ -202,9 +270,11 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
       const pull = pulls.get(id);
       if (pull === undefined || pull.tried.has(name) || pull.candidates.includes(name)) return;
       noteHolder(pull.heard, name, "has");
-      pull.candidates.push(name);
+      // The driver was sent for it: whoever else was asked meanwhile had promised it long before.
+      release(pull);
+      pull.candidates.unshift(name);
       pull.soughtMs = undefined;
-      if (pull.current === undefined) ask(pull, nowMs);
+      ask(pull, nowMs);
     },
     onChunk(peer, { id, total, offset, bytes }, nowMs) {
       const pull = pulls.get(id);
@@ -229,15 +299,15 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
     onNone(peer, id, isBusy, nowMs) {
       const pull = pulls.get(id);
       if (pull === undefined || pull.current !== peer.name) return;
-      if (!isBusy) {
-        counts.brokenPromises++;
-        ground.blame(peer, FAULT.brokenPromise, nowMs);
-      }
+      if (!isBusy) breakPromise(pull, peer.name, nowMs);
       release(pull);
       goOn(pull, nowMs);
     },
-    onAsk(peer, id) {
+    onAsk(peer, id, nowMs) {
       const heard = seen.get(id);
+      const here = carried.get(id);
+      if (here !== undefined) return give(peer, id, here);
+      if (heard?.body === "none" && heard.status === "accepted" && heard.senders[0] !== peer.name) carry(heard, nowMs);
       if (heard?.body === "has" && peer.outbox.hasPlace()) return read(heard, peer.name);
       const pull = pulls.get(id);
       if (pull === undefined) return ground.send(peer, { kind: "noBody", id, isBusy: heard?.body === "has" });
@@ -258,9 +328,7 @@ export function createSwarm(ground: Ground, hash: MeshOptions["hash"]): Swarm {
     advance(nowMs) {
       for (const pull of [...active]) {
         if (pull.dueMs > nowMs) continue;
-        const liar = peers.get(pull.current ?? "");
-        counts.brokenPromises++;
-        if (liar !== undefined) ground.blame(liar, FAULT.brokenPromise, nowMs);
+        breakPromise(pull, pull.current, nowMs);
         release(pull);
         goOn(pull, nowMs);
       }

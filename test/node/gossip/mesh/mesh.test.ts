@@ -72,7 +72,7 @@ describe("the mesh", function () {
       const mesh = startNetwork(links, {
         seed: 1,
         nodes: 80,
-        tuning: { mode },
+        tuning: { mode, lateLinks: 99 },
         latencyMs: (random) => 40 + 90 * random(),
       });
       mesh.cores.forEach((core, node) => {
@@ -236,7 +236,8 @@ describe("bodies in the mesh", function () {
 
   it("are sought elsewhere where no neighbour has them, and come from whom the driver offers", () => {
     const [entry] = entriesOf(1) as [TestEntry];
-    const mesh = startNetwork(line, { seed: 3, nodes: 4, wants: (_, node) => node === 3 });
+    const tuning = { carriesBodies: false };
+    const mesh = startNetwork(line, { seed: 3, nodes: 4, tuning, wants: (_, node) => node === 3 });
     mesh.publish(0, entry);
     mesh.run(2_000);
     expect([...mesh.sought[3]!]).to.deep.equal([entry.id]);
@@ -244,6 +245,32 @@ describe("bodies in the mesh", function () {
     mesh.tell(3, { kind: "offer", id: entry.id, peer: "0" });
     mesh.run(2_000);
     expect(mesh.bodies[3]!.get(entry.id)).to.deep.equal(entry.body);
+  });
+
+  it("are carried along their header's way by nodes that do not want them, which keep no more than a while", () => {
+    const [entry] = entriesOf(1) as [TestEntry];
+    const mesh = startNetwork(line, { seed: 3, nodes: 4, wants: (_, node) => node === 3 });
+    mesh.publish(0, entry);
+    mesh.run(2_000);
+    expect(mesh.bodies[3]!.get(entry.id)).to.deep.equal(entry.body);
+    expect([1, 2].map((node) => mesh.bodies[node]!.size)).to.deep.equal([0, 0]);
+    expect(mesh.sought.map(({ size }) => size)).to.deep.equal([0, 0, 0, 0]);
+    // Whom a neighbour asked can have it for itself at once.
+    mesh.tell(2, { kind: "want", id: entry.id });
+    expect(mesh.bodies[2]!.get(entry.id)).to.deep.equal(entry.body);
+  });
+
+  it("are sought by who wants them, when who carries them is stuck, and nobody is blamed who promised nothing", () => {
+    const [entry] = entriesOf(1) as [TestEntry];
+    const mesh = startNetwork(line, {
+      ...{ seed: 3, nodes: 4, wants: (_, node) => node === 3 },
+      serve: () => undefined,
+    });
+    mesh.publish(0, entry);
+    mesh.run(10_000);
+    expect(mesh.sought.map(({ size }) => size)).to.deep.equal([0, 0, 0, 1]);
+    const scores = mesh.cores[3]!.peers(mesh.nowMs()).map(({ score }) => score);
+    expect(Math.min(...scores)).to.be.at.least(0);
   });
 
   it("come from another when the first one lies, and the liar falls in score", () => {
@@ -275,7 +302,7 @@ describe("bodies in the mesh", function () {
     mesh.tell(1, { kind: "relay", header: entry.header, body: "has" });
     mesh.tell(3, { kind: "frame", peer: "1", bytes: headersFrame(entry) });
     mesh.connect(2, 3);
-    mesh.run(50);
+    mesh.run(500);
     mesh.tell(3, { kind: "offer", id: entry.id, peer: "2" });
     mesh.run(5_000);
     expect(faults).to.deep.equal(["1 BODY_HASH"]);
