@@ -42,6 +42,8 @@ import { Bell } from "./desk/bell.ts";
 import { Commissions } from "./desk/commissions.ts";
 import { Desk } from "./desk/desk.ts";
 import { Reviews, withReviews } from "./desk/reviews.ts";
+import { createDirectory } from "./directory.ts";
+import { createAsking } from "./discovery/asking.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
 import { createLiveness } from "./discovery/liveness.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
@@ -202,7 +204,12 @@ async function compose(
   });
   await liveness.start();
   stops.push(() => liveness.stop());
-  const discovery = createDiscovery({ store, logs, agents: signers, scores, liveness, nowMs });
+  const asking = createAsking({
+    ...{ transport, contracts, nowMs, dialAgent: (id, asked) => resolver.dialAgent(id, asked) },
+    directory: config.graphqlUrl === undefined ? undefined : createDirectory(config.graphqlUrl, onFault("directory")),
+  });
+  const discovery = createDiscovery({ store, logs, agents: signers, scores, liveness, asking, nowMs });
+  await discovery.serve();
   gossip.onEntry((entry) => discovery.apply(entry));
   gossip.onFork((fork) => {
     discovery.shut(fork.first.header.log);

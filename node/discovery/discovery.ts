@@ -2,6 +2,8 @@ import type { Address } from "viem";
 import {
   applyEntry,
   createDeclarations,
+  kinds,
+  skillIdOf,
   SuretyError,
   type Declarations,
   type DeclarationsStep,
@@ -9,11 +11,12 @@ import {
 } from "#protocol";
 import type { LogReader } from "../log/log-store.ts";
 import type { Store } from "../store/port.ts";
+import type { Asking, HeardEntry } from "./asking.ts";
 import { createIndexTable } from "./index-table.ts";
 import { DEFAULT_LIMIT, listFindings } from "./listing.ts";
 import type { Liveness } from "./liveness.ts";
 import type { AgentPort, Finding, FindFilter, ScorePort } from "./port.ts";
-import { parseQuery, type Query } from "./ranking.ts";
+import { parseQuery, sharesWord, type Query } from "./ranking.ts";
 import { readEntry, readFinding, type Unscored } from "./reading.ts";
 
 const MAX_LIMIT = 100;
@@ -28,6 +31,8 @@ export interface DiscoveryOptions {
   readonly agents: AgentPort;
   readonly scores: ScorePort;
   readonly liveness: Pick<Liveness, "prove" | "proofOf">;
+  /** Others, whom a search asks what this node has not heard; undefined = nobody. */
+  readonly asking?: Asking;
   /** Unix milliseconds. */
   readonly nowMs: () => number;
 }
@@ -38,6 +43,8 @@ export interface Discovery {
   apply(entry: LogEntry): void;
   /** The log equivocated: from `gossip.onFork`. */
   shut(log: Address): void;
+  /** Answers the questions of peers from the own index. */
+  serve(): Promise<void>;
   /** Brings the index up to what the logs say; after a crash the two can differ. */
   rebuild(): void;
   /**
@@ -48,7 +55,8 @@ export interface Discovery {
   find(query: string, filter: FindFilter, signal: AbortSignal): Promise<Finding[]>;
 }
 
-export function createDiscovery({ store, logs, agents, scores, liveness, nowMs }: DiscoveryOptions): Discovery {
+export function createDiscovery(options: DiscoveryOptions): Discovery {
+  const { store, logs, agents, scores, liveness, asking, nowMs } = options;
   const table = createIndexTable(store);
   const folds = new Map<Address, Declarations>();
   const listing = { agents, scores, liveness, nowMs, attestedBy: (log: Address) => table.attestedBy(log) };
@@ -56,9 +64,23 @@ export function createDiscovery({ store, logs, agents, scores, liveness, nowMs }
   function look(query: Query, filter: FindFilter): Unscored[] {
     return table.candidates(query, filter, nowMs()).flatMap(({ latestDigest, sketch }) => {
       const { header, body } = logs.entryByDigest(latestDigest) ?? {};
-      const finding = header && body && readFinding({ header, body }, query, sketch);
+      const finding = header && body && readFinding({ header, body }, query, "index", sketch);
       return finding === undefined ? [] : [finding];
     });
+  }
+
+  /** What others answer, as far as it passes the filter and this node does not know better. */
+  async function hearOthers(text: string, query: Query, filter: FindFilter, signal: AbortSignal): Promise<Unscored[]> {
+    const newest = new Map<string, HeardEntry>();
+    for (const entry of (await asking?.ask(text, filter, signal)) ?? []) {
+      const finding = readFinding(entry, query, entry.source);
+      if (finding === undefined || !passes(finding, entry, filter, query)) continue;
+      // Whatever this node holds of a declaration, its end too, came in the order of its log.
+      if (table.has(finding.declarationId) || logs.forkOf(finding.log) !== undefined) continue;
+      const before = newest.get(finding.declarationId);
+      if ((before?.header.header.seq ?? -1) < entry.header.header.seq) newest.set(finding.declarationId, entry);
+    }
+    return [...newest.values()].flatMap((entry) => readFinding(entry, query, entry.source) ?? []);
   }
 
   function hear({ header: { header }, body }: LogEntry, heardMs: number): void {
@@ -98,6 +120,17 @@ export function createDiscovery({ store, logs, agents, scores, liveness, nowMs }
       else keep(log, applyEntry(state, entry));
       hear(entry, nowMs());
     },
+    async serve() {
+      await asking?.serve(async (query, filter, signal) => {
+        const found = await listFindings(
+          look(parseQuery(query), filter),
+          filter,
+          { ...listing, scores: unscored },
+          signal,
+        );
+        return found.map(({ evidence: { header, digest, body } }) => ({ header: { ...header, digest }, body }));
+      });
+    },
     shut: (log) => table.shut(log),
     rebuild() {
       for (let after: Address | undefined; ;) {
@@ -112,9 +145,31 @@ export function createDiscovery({ store, logs, agents, scores, liveness, nowMs }
     },
     async find(text, filter, signal) {
       checkFilter(filter);
-      return listFindings(look(parseQuery(text), filter), filter, listing, signal);
+      const query = parseQuery(text);
+      const own = look(query, filter);
+      const listed = await listFindings(own, filter, listing, signal);
+      const isEnough = listed.length >= (filter.limit ?? DEFAULT_LIMIT);
+      if (isEnough || filter.scope === "local" || filter.liveness === "known") return listed;
+      const heard = await hearOthers(text, query, filter, signal);
+      return heard.length === 0 ? listed : listFindings([...own, ...heard], filter, listing, signal);
     },
   };
+}
+
+/** The asker ranks by scores that it has checked itself; ours would cost us an indexer's answers for each of its questions. */
+const unscored: ScorePort = { scoresOf: () => Promise.resolve(new Map()) };
+
+/** What a peer answers is held to the question here, as its index would have been. */
+function passes(finding: Unscored, { header }: HeardEntry, filter: FindFilter, query: Query): boolean {
+  const { topic, skills = [], maxPriceWei, kind = "declare" } = filter;
+  const isAsked = (header.header.kind === kinds.intent) === (kind === "intent");
+  const hasTopic = topic === undefined || finding.topics.includes(topic);
+  const textOf = ({ name, description, topics, skills: own }: Unscored) =>
+    [name, description, ...topics, ...own].join("\n");
+  const wanted = new Set(skills.map(skillIdOf));
+  const hasSkill = wanted.size === 0 || finding.skills.some((skill) => wanted.has(skillIdOf(skill)));
+  const isAffordable = maxPriceWei === undefined || finding.priceWei <= maxPriceWei;
+  return isAsked && hasTopic && hasSkill && isAffordable && sharesWord(query, textOf(finding));
 }
 
 function checkFilter({ minScore = 0, limit = DEFAULT_LIMIT, maxPriceWei = 0n, maxAgeMs = 0 }: FindFilter): void {

@@ -49,6 +49,8 @@ export interface Candidate {
 export interface IndexTable {
   put(declaration: Declaration): void;
   remove(id: Hex): void;
+  /** Whether it is known here, ended ones included. */
+  has(id: Hex): boolean;
   /** A log's last sign of life. */
   hear(log: Address, nowMs: number): void;
   /** What a log attested at this seq; the last one counts, in whatever order bodies come. */
@@ -118,6 +120,7 @@ export function createIndexTable(store: Store): IndexTable {
         add(declaration);
       }, "relaxed");
     },
+    has: (id) => rowOf.get(id) !== undefined,
     remove: (id) => store.transaction(() => remove(id), "relaxed"),
     hear: (log, nowMs) => store.transaction(() => hear.run(log, nowMs), "relaxed"),
     attest: (log, seq, commitment) => store.transaction(() => attest.run(log, seq, commitment), "relaxed"),

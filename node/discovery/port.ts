@@ -33,6 +33,11 @@ export interface FindFilter {
    * nobody is challenged, answers of earlier searches count. Default `required`.
    */
   readonly liveness?: "required" | "preferred" | "known";
+  /**
+   * `local`: only what this node heard; `network`: where that is fewer than `limit`, peers are asked, and agents that the
+   * chain's registry names. Default `network`; `local` where liveness is `known`.
+   */
+  readonly scope?: "local" | "network";
   /** 1…100, default 20. */
   readonly limit?: number;
 }
@@ -57,6 +62,8 @@ export interface Finding {
    * holds now. That this is what runs is still its operator's word.
    */
   readonly isBound: boolean;
+  /** Who pointed to it: the own index, a peer, or an indexer's registry. Each was verified in the same way. */
+  readonly source: "index" | "peer" | "directory";
   /** Whether its LOG key answered a challenge within `maxAgeMs`; a stale agent may still declare, and not be there. */
   readonly isLive: boolean;
   /** That answer, to be checked by anybody (`verifyAlive`); of a stale agent the last one, if it ever gave one. */

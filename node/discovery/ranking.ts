@@ -19,6 +19,13 @@ export function parseQuery(text: string): Query {
   return { tokens, sketch: sketchOf(tokens.join(" ")) };
 }
 
+/** Whether a text has a word of the query at all, as the full-text index asks. */
+export function sharesWord({ tokens }: Query, text: string): boolean {
+  if (tokens.length === 0) return true;
+  const words = new Set(tokensOf(text));
+  return tokens.some((token) => words.has(token));
+}
+
 /** How well a text answers a query, 0…1; 1 for a query without words, which asks for everything. */
 export function matchOf(query: Query, text: string, sketch: Hex): number {
   if (query.tokens.length === 0) return 1;

@@ -23,7 +23,12 @@ export function readEntry({ header, body }: StoredEntry): LogEntry | undefined {
  * @param sketch of its text, if it was computed before
  * @returns undefined if the entry declares nothing
  */
-export function readFinding({ header, body: bytes }: ProvenEntry, query: Query, sketch?: Hex): Unscored | undefined {
+export function readFinding(
+  { header, body: bytes }: ProvenEntry,
+  query: Query,
+  source: Finding["source"],
+  sketch?: Hex,
+): Unscored | undefined {
   const decoded = decodeBody(header.header.kind, bytes);
   if (decoded.kind !== "accept") return undefined;
   const body = decoded.value;
@@ -32,6 +37,7 @@ export function readFinding({ header, body: bytes }: ProvenEntry, query: Query, 
   const text = textOf(body);
   return {
     ...said,
+    source,
     declarationId: body.kind === "update" ? body.body.target : header.digest,
     isBound: isBoundHeader(header.header),
     log: header.header.log,
