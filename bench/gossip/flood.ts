@@ -1,10 +1,11 @@
 // The anchors: whole messages pushed to every neighbour. With few neighbours it is gossipsub's mesh (libp2p specs, pubsub/gossipsub):
 // v1.1 adds IHAVE/IWANT among other connections at each heartbeat, v1.2 IDONTWANT.
+import { chooseAttackers, delayOf, TARGET, type AttackName } from "./attackers.ts";
 import { averageSpreads, Arrivals, type Spread } from "./arrivals.ts";
 import { RPC_BYTES } from "./framing.ts";
 import { Network, type Ledger, type LinkModel } from "./network.ts";
 import { countLinkEnds, createTopology, draw, type Topology } from "./topology.ts";
-import { drawPublications, killShare, spaceOut } from "./workload.ts";
+import { drawPublications, killShare, spaceOut, type Publication } from "./workload.ts";
 
 /** Between arrival and forwarding: what a signature check on a fast machine takes, as in the anchors' own model. */
 const VALIDATION_MS = 0.5;
@@ -30,6 +31,8 @@ export interface FloodOptions {
   /** Between publications. */
   readonly gapMs: number;
   readonly deadShare: number;
+  /** Attackers among the nodes; they run the protocol and do not pass on. */
+  readonly attack?: AttackName;
   readonly signal?: AbortSignal;
 }
 
@@ -54,10 +57,10 @@ export async function runFlood(options: FloodOptions): Promise<FloodOutcome> {
   const flood = new Flood(options);
   const { network, arrivals } = flood;
   killShare(network, options.deadShare);
-  const drawn = drawPublications(network, { count: messageCount, perSecond: 1, fromMs: 0 });
+  const drawn = flood.authorise(drawPublications(network, { count: messageCount, perSecond: 1, fromMs: 0 }));
   spaceOut(drawn, gapMs).forEach(({ author, atMs }, id) => network.after(atMs, () => flood.publish(author, id)));
   await network.run(messageCount * gapMs, options.signal);
-  const spreads = drawn.map((_, id) => arrivals.spreadOf(id, (node) => !network.isDead(node)));
+  const spreads = drawn.map((_, id) => arrivals.spreadOf(id, (node) => !network.isDead(node) && flood.isSeen(node)));
   return {
     spread: averageSpreads(spreads),
     bytesPerNodeMessage: network.ledger.sentBytes / nodeCount / messageCount,
@@ -80,6 +83,7 @@ class Flood {
   readonly #recent: number[][][];
   readonly #asked: (Set<number> | undefined)[] = [];
   readonly #heartbeatAt: Float64Array;
+  readonly #attackers: ReadonlySet<number>;
 
   constructor(options: FloodOptions) {
     const { nodeCount, messageCount, degree, lazyDegree } = options;
@@ -94,10 +98,36 @@ class Flood {
     const { random } = this.network;
     this.mesh = createTopology(nodeCount, degree, random);
     this.#lazy = lazyDegree > 0 ? createTopology(nodeCount, lazyDegree, random) : [];
+    const around = [...new Set([...this.mesh[TARGET]!, ...(this.#lazy[TARGET] ?? [])])];
+    this.#attackers = chooseAttackers(options.attack ?? "none", around, nodeCount, random);
     this.arrivals = new Arrivals(nodeCount);
     this.#unwilling = options.hasDontWant ? Array.from({ length: messageCount }, () => new Int32Array(nodeCount)) : [];
     this.#recent = lazyDegree > 0 ? Array.from({ length: nodeCount }, () => []) : [];
     this.#heartbeatAt = Float64Array.from({ length: nodeCount }, () => random() * HEARTBEAT_MS);
+  }
+
+  /** Authors are honest; while a publisher is surrounded, it is the only one. */
+  authorise(publications: readonly Publication[]): Publication[] {
+    const { attack, nodeCount } = this.#options;
+    return publications.map(({ author, atMs }) => {
+      let honest = attack === "eclipse of a publisher" ? TARGET : author;
+      while (this.#attackers.has(honest)) honest = (honest + 1) % nodeCount;
+      return { author: honest, atMs };
+    });
+  }
+
+  /** Whose deliveries count. */
+  isSeen(node: number): boolean {
+    const { attack } = this.#options;
+    if (attack === "eclipse of a target" || attack === "colocation") return node === TARGET;
+    return !this.#attackers.has(node);
+  }
+
+  /** How late a node passes on what it hears; Infinity = never. */
+  #delayMs(node: number): number {
+    if (!this.#attackers.has(node)) return 0;
+    const { attack = "none", messageCount, gapMs } = this.#options;
+    return delayOf(attack, this.network.nowMs, (messageCount / 2) * gapMs);
   }
 
   publish(author: number, id: number): void {
@@ -119,7 +149,8 @@ class Flood {
         break;
       case "want":
         for (const id of frame.ids)
-          if (this.arrivals.has(id, node)) this.#send(node, from, { kind: "message", id }, MESSAGE);
+          if (this.arrivals.has(id, node) && this.#delayMs(node) === 0)
+            this.#send(node, from, { kind: "message", id }, MESSAGE);
     }
   }
 
@@ -131,7 +162,8 @@ class Flood {
     this.#remember(node, id);
     if (this.#options.hasDontWant)
       for (const peer of this.mesh[node]!) if (peer !== from) this.#send(node, peer, { kind: "dontwant", id }, CONTROL);
-    this.network.after(VALIDATION_MS, () => this.#forward(node, id, from, 0));
+    const delayMs = VALIDATION_MS + this.#delayMs(node);
+    if (Number.isFinite(delayMs)) this.network.after(delayMs, () => this.#forward(node, id, from, 0));
   }
 
   /** One by one as the link gets free, so that an IDONTWANT which comes meanwhile still saves the rest. */
@@ -175,7 +207,7 @@ class Flood {
     const ids = recent.flat();
     const peers = this.#lazy[node]!;
     const count = Math.max(D_LAZY, Math.ceil(GOSSIP_FACTOR * peers.length));
-    if (ids.length > 0)
+    if (ids.length > 0 && this.#delayMs(node) === 0)
       for (const peer of draw(peers, count, this.network.random))
         this.#send(node, peer, { kind: "have", ids }, CONTROL);
     recent.push([]);

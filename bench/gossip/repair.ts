@@ -67,6 +67,22 @@ export function measureReconciliation(total: number, changed: number, seed: numb
   return { ...cost, found: outcome?.missing.length ?? 0, method: outcome?.method ?? "cold" };
 }
 
+interface Agreement {
+  readonly question: number;
+  readonly answer: number;
+}
+
+/** Lengths of the two frames of a session that finds no difference; the first cells are as many whatever the sets are. */
+function measureAgreement(): Agreement {
+  const heads = [headOf(0, 0)];
+  const salt = new Uint8Array(SALT_BYTES);
+  const answerer = createAnswerer({ heads: () => heads, nowMs: () => 0, onBehind: () => undefined });
+  const step = createAsker(createItems(heads, sipKeyOf(salt)), salt).start();
+  const answer = step.kind === "ask" ? answerer.answer(step.question, "asker") : undefined;
+  if (step.kind !== "ask" || answer?.kind !== "accept") throw new Error("bench: equal sets were not compared");
+  return { question: step.question.length, answer: answer.value.length };
+}
+
 /** Bytes of paging the whole vector of heads, as `/surety/heads/1` does: 90 bytes a head, 512 a page. */
 export function vectorBytes(total: number): number {
   const [PAGE, HEAD_BYTES, ASK_BYTES] = [512, 90, 30];
@@ -82,6 +98,8 @@ export class Repair {
   readonly #random: () => number;
   readonly #wants: (message: number, node: number) => boolean;
   readonly #trafficClass: number;
+  readonly #isSilent: (node: number) => boolean;
+  #agreement: Agreement | undefined;
   /** Headers that came by repair. */
   fetched = 0;
 
@@ -93,8 +111,11 @@ export class Repair {
       readonly wants: (message: number, node: number) => boolean;
       readonly seed: number;
       readonly trafficClass: number;
+      /** Answers nobody: an attacker. */
+      readonly isSilent?: (node: number) => boolean;
     },
   ) {
+    this.#isSilent = options.isSilent ?? (() => false);
     this.#swarm = swarm;
     this.#headers = options.headers;
     this.#messageCount = options.messageCount;
@@ -107,7 +128,7 @@ export class Repair {
   round(withinMs: number): void {
     const { network } = this.#swarm;
     for (let node = 0; node < network.nodeCount; node++) {
-      if (network.isDead(node)) continue;
+      if (network.isDead(node) || this.#isSilent(node)) continue;
       const peers = [...this.#swarm.peersOf(node)];
       for (let k = 0; k < 2 && peers.length > 0; k++) {
         const [peer] = peers.splice(Math.floor(this.#random() * peers.length), 1);
@@ -123,9 +144,22 @@ export class Repair {
     return held;
   }
 
+  /** Nearly all sessions find nothing: their question and answer are as long as one that was had, and are sent unmade. */
+  #agree(node: number, peer: number): void {
+    const { question, answer } = (this.#agreement ??= measureAgreement());
+    this.#send(node, peer, question, () => this.#send(peer, node, answer, () => undefined));
+  }
+
+  #holdSame(a: number, b: number): boolean {
+    for (let message = 0; message < this.#messageCount; message++)
+      if (this.#headers.has(message, a) !== this.#headers.has(message, b)) return false;
+    return true;
+  }
+
   #compare(node: number, peer: number): void {
     const { network } = this.#swarm;
-    if (network.isDead(node)) return;
+    if (network.isDead(node) || this.#isSilent(peer)) return;
+    if (this.#holdSame(node, peer)) return this.#agree(node, peer);
     const salt = saltOf(this.#random);
     const asker = createAsker(createItems(this.#heldBy(node), sipKeyOf(salt)), salt);
     const answerer = createAnswerer({

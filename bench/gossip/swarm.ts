@@ -1,4 +1,5 @@
 // The node's own dissemination core, many times, on the simulated network.
+import { bytesToHex } from "viem";
 import { createMesh } from "../../node/gossip/mesh/mesh.ts";
 import type { Judgement, Mesh, MeshEffect, MeshEvent, MeshTuning, MessageId } from "../../node/gossip/mesh/port.ts";
 import type { Arrivals } from "./arrivals.ts";
@@ -55,8 +56,8 @@ export interface SwarmOptions {
   readonly wants: (message: number, node: number) => boolean;
   readonly headers: Arrivals;
   readonly bodies: Arrivals;
-  /** Which effects of a node's core are carried out; default all. A censoring relay leaves some out. */
-  readonly allows?: (node: number, effect: MeshEffect) => boolean;
+  /** How late an effect of a node's core is carried out; Infinity = never. Default at once. A censoring relay withholds some. */
+  readonly holdBackMs?: (node: number, effect: MeshEffect) => number;
   /** Nodes that run something else. */
   readonly strangers?: ReadonlyMap<number, Stranger>;
 }
@@ -70,8 +71,8 @@ export class Swarm {
   /** Frames that honest cores found at fault, and peers that they cut off. */
   faults = 0;
   cutOff = 0;
-  /** Headers judged, valid or not: each costs a signature check. */
-  judged = 0;
+  /** Headers judged by each node, valid or not: each costs a signature check. */
+  readonly judgedBy: Uint32Array;
   readonly #options: SwarmOptions;
   readonly #names: readonly string[];
   readonly #numbers: ReadonlyMap<string, number>;
@@ -80,6 +81,9 @@ export class Swarm {
   readonly #links: Set<number>[];
   readonly #blocked = new Map<number, Set<number>>();
   readonly #messages = new Map<MessageId, number>();
+  /** Log of each forking entry, and how many of a log's a node has judged. */
+  readonly #forks = new Map<MessageId, string>();
+  readonly #forksSeen = new Map<string, number>();
   readonly #entries: (Entry & { readonly author: number })[] = [];
 
   constructor(options: SwarmOptions) {
@@ -94,6 +98,7 @@ export class Swarm {
     this.#names = Array.from({ length: nodeCount }, (_, node) => `n${node}`);
     this.#numbers = new Map(this.#names.map((name, node) => [name, node]));
     this.#wakeAt = new Float64Array(nodeCount).fill(Infinity);
+    this.judgedBy = new Uint32Array(nodeCount);
     this.#cpuFreeAt = new Float64Array(nodeCount);
     this.#links = Array.from({ length: nodeCount }, () => new Set<number>());
     this.meshes = this.#names.map((_, node) => (strangers?.has(node) === true ? undefined : this.createCore()));
@@ -175,6 +180,11 @@ export class Swarm {
     return mesh.idOf(this.#entries[message]!.header);
   }
 
+  /** An entry that forks its author's log: a node keeps the first two as evidence and passes them on, and no more. */
+  registerFork({ header }: Entry): void {
+    this.#forks.set(this.meshes.find((one) => one !== undefined)!.idOf(header), bytesToHex(header.subarray(2, 22)));
+  }
+
   entryOf(message: number): Entry | undefined {
     return this.#entries[message];
   }
@@ -189,7 +199,9 @@ export class Swarm {
     const mesh = this.meshes[node];
     if (mesh === undefined || this.network.isDead(node)) return;
     for (const effect of mesh.handle(event, this.network.nowMs)) {
-      if (this.#options.allows?.(node, effect) !== false) this.#perform(node, effect);
+      const holdBackMs = this.#options.holdBackMs?.(node, effect) ?? 0;
+      if (holdBackMs === 0) this.#perform(node, effect);
+      else if (Number.isFinite(holdBackMs)) this.network.after(holdBackMs, () => this.#perform(node, effect));
     }
     this.#scheduleWake(node, mesh);
   }
@@ -266,17 +278,27 @@ export class Swarm {
   #judge(node: number, id: MessageId): void {
     const { headers, bodies, wants } = this.#options;
     const message = this.#messages.get(id);
-    this.judged++;
+    this.judgedBy[node]!++;
     const doneAt = Math.max(this.network.nowMs, this.#cpuFreeAt[node]!) + SIGNATURE_CHECK_MS;
     this.#cpuFreeAt[node] = doneAt;
     this.network.after(doneAt - this.network.nowMs, () => {
       if (this.network.isDead(node)) return;
-      const judgement: Judgement = message === undefined ? "reject" : "accept";
+      const judgement: Judgement = message === undefined ? this.#judgeOther(node, id) : "accept";
       if (message !== undefined) headers.note(message, node, this.network.nowMs);
       if (message !== undefined && !bodies.has(message, node) && wants(message, node))
         this.tell(node, { kind: "want", id });
       this.tell(node, { kind: "judged", id, judgement });
     });
+  }
+
+  /** Nobody published it honestly: a forgery, or one of two and more entries for one seq. */
+  #judgeOther(node: number, id: MessageId): Judgement {
+    const log = this.#forks.get(id);
+    if (log === undefined) return "reject";
+    const key = `${node} ${log}`;
+    const count = (this.#forksSeen.get(key) ?? 0) + 1;
+    this.#forksSeen.set(key, count);
+    return count <= 2 ? "accept" : "ignore";
   }
 
   #read(node: number, id: MessageId, peer: string): void {

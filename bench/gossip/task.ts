@@ -1,4 +1,5 @@
 // One simulated run as a plain object, so that a worker can make it and its outcome can be written down.
+import { runAttack, type AttackOptions, type AttackOutcome } from "./attack-run.ts";
 import { runAuthorPull, type AuthorPullOptions, type AuthorPullOutcome } from "./author-pull.ts";
 import { runFlood, type FloodOptions, type FloodOutcome } from "./flood.ts";
 import { runMesh, type MeshOutcome, type MeshRunOptions } from "./mesh-run.ts";
@@ -6,12 +7,14 @@ import { runMesh, type MeshOutcome, type MeshRunOptions } from "./mesh-run.ts";
 export type Task =
   | { readonly kind: "flood"; readonly name: string; readonly options: FloodOptions }
   | { readonly kind: "author"; readonly name: string; readonly options: AuthorPullOptions }
-  | { readonly kind: "mesh"; readonly name: string; readonly options: MeshRunOptions };
+  | { readonly kind: "mesh"; readonly name: string; readonly options: MeshRunOptions }
+  | { readonly kind: "attack"; readonly name: string; readonly options: AttackOptions };
 
 export type Outcome = { readonly seconds: number; readonly rssMegabytes: number } & (
   | { readonly kind: "flood"; readonly result: FloodOutcome }
   | { readonly kind: "author"; readonly result: AuthorPullOutcome }
   | { readonly kind: "mesh"; readonly result: MeshOutcome }
+  | { readonly kind: "attack"; readonly result: AttackOutcome }
 );
 
 export async function runTask(task: Task): Promise<Outcome> {
@@ -30,6 +33,7 @@ async function runKind(
   | { kind: "flood"; result: FloodOutcome }
   | { kind: "author"; result: AuthorPullOutcome }
   | { kind: "mesh"; result: MeshOutcome }
+  | { kind: "attack"; result: AttackOutcome }
 > {
   switch (task.kind) {
     case "flood":
@@ -38,5 +42,7 @@ async function runKind(
       return { kind: "author", result: await runAuthorPull(task.options) };
     case "mesh":
       return { kind: "mesh", result: await runMesh(task.options) };
+    case "attack":
+      return { kind: "attack", result: await runAttack(task.options) };
   }
 }
