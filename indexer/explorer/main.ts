@@ -9,6 +9,7 @@ import { agentsPage } from "./pages/agents.ts";
 import { dealPage } from "./pages/deal.ts";
 import { dealsPage } from "./pages/deals.ts";
 import { epochPage, epochsPage } from "./pages/epochs.ts";
+import { disputePage, disputesPage } from "./pages/disputes.ts";
 import { evidencePage, forkPage } from "./pages/evidence.ts";
 import { overviewPage } from "./pages/overview.ts";
 import { settingsPage } from "./pages/settings.ts";
@@ -23,6 +24,8 @@ const routes: readonly (readonly [path: RegExp, page: Page])[] = [
   [/^\/agents\/(\d{1,77})$/, agentPage],
   [/^\/deals$/, dealsPage],
   [/^\/deals\/(0x[0-9a-f]{64})$/i, dealPage],
+  [/^\/disputes$/, disputesPage],
+  [/^\/disputes\/(0x[0-9a-f]{64})$/i, disputePage],
   [/^\/topics$/, topicsPage],
   [/^\/topics\/(\d{1,20})$/, topicPage],
   [/^\/trust\/(\d{1,20})$/, trustPage],

@@ -18,6 +18,7 @@ import {
   tabEscrowAbi,
   trustLedgerAbi,
   validationRegistryAbi,
+  windowValidatorsAbi,
   type Deployment,
   type Verdict,
 } from "#protocol";
@@ -27,6 +28,7 @@ export const foldedAbis = {
   identityRegistry: identityRegistryAbi,
   stakeVault: stakeVaultAbi,
   evidenceSlasher: evidenceSlasherAbi,
+  windowValidators: windowValidatorsAbi,
   dealEscrow: dealEscrowAbi,
   dealDisputes: dealDisputesAbi,
   jurorPanel: jurorPanelAbi,

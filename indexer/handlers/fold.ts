@@ -9,7 +9,7 @@ import { jobFolds } from "./jobs.ts";
 import { ledgerFolds } from "./local-trust.ts";
 import { panelFolds } from "./panel.ts";
 import type { EventPlace, RowChange, RowReader } from "./row-change.ts";
-import { evidenceFolds, stakeFolds } from "./stakes.ts";
+import { evidenceFolds, stakeFolds, windowFolds } from "./stakes.ts";
 import { validationFolds } from "./validations.ts";
 import { tabFolds } from "./tabs.ts";
 
@@ -19,6 +19,7 @@ const folds = {
   identityRegistry: identityFolds,
   stakeVault: stakeFolds,
   evidenceSlasher: evidenceFolds,
+  windowValidators: windowFolds,
   dealEscrow: dealFolds,
   dealDisputes: disputeFolds,
   jurorPanel: panelFolds,

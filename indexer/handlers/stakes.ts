@@ -1,3 +1,4 @@
+import type { Hex } from "viem";
 import type { Row } from "../entities.ts";
 import type { EventArgs, Folds } from "./event-types.ts";
 import { agentKey, put, type EventPlace, type RowChange, type RowReader } from "./row-change.ts";
@@ -41,18 +42,27 @@ export const stakeFolds: Folds<"stakeVault"> = {
   },
 };
 
-/** Offence of IEvidenceSlasher.sol, by its number. */
-const offenceNames = ["Equivocation", "DoubleSigning"];
-
 /** An agent whose stake did not suffice may be reported again: the first report stays the one that is named. */
 export const evidenceFolds: Folds<"evidenceSlasher"> = {
-  Punished({ agentId, offenceId, reporter, offence, takenInAll }, place, rows) {
-    const { timestamp, transaction } = place;
-    const named = { agent: agentKey(place, agentId), offence: offenceNames[offence] ?? String(offence) };
-    const first = rows.get("forks", offenceId) ?? { id: offenceId, ...named, reporter, timestamp, transaction };
+  Punished({ agentId, offenceId, reporter, takenInAll }, place, rows) {
+    const first = rows.get("forks", offenceId) ?? forkOf({ agentId, offenceId, reporter }, "Equivocation", place);
     return [put("forks", { ...first, taken: takenInAll })];
   },
 };
+
+export const windowFolds: Folds<"windowValidators"> = {
+  DoubleSigned(doubled, place) {
+    return [put("forks", { ...forkOf(doubled, "DoubleSigning", place), taken: doubled.taken })];
+  },
+};
+
+function forkOf(
+  { agentId, offenceId, reporter }: { agentId: bigint | number; offenceId: Hex; reporter: string },
+  offence: string,
+  { chainId, timestamp, transaction }: EventPlace,
+): Omit<Row<"forks">, "taken"> {
+  return { id: offenceId, agent: agentKey({ chainId }, agentId), offence, reporter, timestamp, transaction };
+}
 
 function slashOf(slash: Omit<EventArgs<"stakeVault", "Seized">, "stake" | "epoch">, place: EventPlace): RowChange {
   const { agentId, module, reporter, amount, fromUnbonding, reward } = slash;

@@ -30,7 +30,7 @@ interface Asset {
 }
 
 /** Paths of pages: all of them are one document, which reads its path. */
-const PAGE_PATH = /^\/($|(agents|deals|topics|trust|evidence|epochs|settings)(\/[0-9a-zA-Z]+)?$)/;
+const PAGE_PATH = /^\/($|(agents|deals|disputes|topics|trust|evidence|epochs|settings)(\/[0-9a-zA-Z]+)?$)/;
 
 /**
  * The page runs its own scripts only, and is framed by nobody. It may ask any endpoint: the visitor chooses which, and a

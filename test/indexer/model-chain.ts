@@ -192,9 +192,12 @@ function laterEvents(pick: number, { agentId, small, other, topic, deal }: Picke
   return [
     ...of("stakeVault", { Slashed: { ...taken, amount: 0n }, Seized: { ...taken, fromUnbonding: 0n } }),
     ...of("evidenceSlasher", {
-      Punished: {
-        ...{ agentId, offenceId: word(pick % 4), reporter: address(3), offence: pick % 2, taken: amount },
-        takenInAll: amount,
+      Punished: { agentId, offenceId: word(pick % 4), reporter: address(3), taken: amount, takenInAll: amount },
+    }),
+    ...of("windowValidators", {
+      DoubleSigned: {
+        ...{ agentId: small, offenceId: word(4 + (pick % 4)), reporter: address(3) },
+        ...{ topic, window: pick, taken: amount },
       },
     }),
     ...of("dealEscrow", {

@@ -271,17 +271,18 @@ async function cancelDeal(chain: SuretyChain, client: TestAgent, provider: TestA
 }
 
 /** A named account rules; 0 refuses, 1 is for the client, 2 for the provider. */
-async function disputeDeal(
+export async function disputeDeal(
   chain: SuretyChain,
   [client, provider, arbiter]: readonly [TestAgent, TestAgent, TestAgent],
   ruling: number,
-): Promise<void> {
+): Promise<Hex> {
   const { timestamp } = await chain.client.getBlock();
   const terms = { submitBy: Number(timestamp) + 600, arbiter: arbiter.account, clientBond: 7n };
   const deal = await openDeal(chain, client, provider, { ...terms, arbiterDeadline: terms.submitBy + 3_600 });
   await chain.escrow.write.submit([deal, pad("0x02")], { account: provider.account });
   await chain.disputes.write.dispute([deal, pad("0x03")], { account: client.account });
   await chain.disputes.write.ruleAsArbiter([deal, BigInt(ruling)], { account: arbiter.account });
+  return dealIdOf(deal);
 }
 
 /** The provider's earnings, a part of them released before the end, go to one share and, the rest, to its payee. */

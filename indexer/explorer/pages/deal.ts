@@ -26,18 +26,10 @@ export const DEAL = `query Deal($id: String!) {
     submittedTx endedAt endedTx released undistributed payee payout resolution returned rating isTrustSkipped hookFailures
     client { id registrationFile { name } } provider { id registrationFile { name } }
     shares(first: 50) { account amount timestamp transaction }
-    disputes { id arbiter reasonHash stage clientFee providerFee disputeId appeals ruling returnedToClient returnedToProvider startedAt startedTx ruledAt ruledTx }
+    disputes { startedAt startedTx }
     feedbacks(first: 20) { id clientAddress value tag1 isRevoked createdAt }
   }
 }`;
-
-type DisputeRow = Readonly<Record<"arbiter" | "reasonHash" | "stage" | "startedAt" | "startedTx", string>> & {
-  readonly appeals: number;
-  readonly ruling: number | null;
-  readonly disputeId: string | null;
-  readonly ruledAt: string | null;
-  readonly ruledTx: string | null;
-};
 
 interface DealRow extends DealClaim {
   readonly client: AgentRef | null;
@@ -52,7 +44,7 @@ interface DealRow extends DealClaim {
   readonly isTrustSkipped: boolean;
   readonly hookFailures: number;
   readonly shares: readonly Readonly<Record<"account" | "amount" | "timestamp" | "transaction", string>>[];
-  readonly disputes: readonly DisputeRow[];
+  readonly disputes: readonly { readonly startedAt: string; readonly startedTx: string }[];
   readonly feedbacks: readonly { clientAddress: string; value: string; isRevoked: boolean; createdAt: string }[];
 }
 
@@ -80,7 +72,6 @@ export const dealPage: Page = async ({ site, subject, signal }) => {
       ),
       courseSection(site, deal),
       termsSection(site, deal),
-      deal.disputes.map((dispute) => disputeSection(site, dispute)),
       deal.shares.length > 0 && sharesSection(site, deal),
     ],
   };
@@ -96,7 +87,7 @@ function courseSection(site: Site, deal: DealRow): Child {
     steps.push(["Submitted", deal.submittedAt, deal.submittedTx, ["deliverable ", hash(deal.deliverableHash)]]);
   }
   for (const one of deal.disputes)
-    steps.push(["Disputed", one.startedAt, one.startedTx, ["before ", hash(one.arbiter)]]);
+    steps.push(["Disputed", one.startedAt, one.startedTx, h("a", { href: `/disputes/${deal.id}` }, "the dispute")]);
   if (deal.endedAt !== null) {
     const paid = [amount(site, deal.payout, deal.token), " to ", hash(deal.payee)];
     steps.push([state, deal.endedAt, deal.endedTx, deal.payout === null ? "" : paid]);
@@ -140,23 +131,6 @@ function termsSection(site: Site, deal: DealRow): Child {
       ["Shares", orNone(deal.splitsRoot)],
       ["Hook", orNone(deal.hook)],
       ["Salt", h("span", { class: "wrap" }, deal.salt)],
-    ]),
-  );
-}
-
-const rulings = ["refused to rule", "for the client", "for the provider"];
-
-function disputeSection(site: Site, dispute: DisputeRow): Child {
-  return section(
-    "Dispute",
-    facts([
-      ["Stage", badge(dispute.stage)],
-      ["Arbiter", hash(dispute.arbiter)],
-      ["Reason", hash(dispute.reasonHash)],
-      ["Begun", [time(site, dispute.startedAt), " in ", hash(dispute.startedTx)]],
-      ["Appeals", dispute.appeals],
-      ["Ruling", dispute.ruling === null ? "none yet" : (rulings[dispute.ruling] ?? dispute.ruling)],
-      ["Ruled", [time(site, dispute.ruledAt), " ", dispute.ruledTx !== null && hash(dispute.ruledTx)]],
     ]),
   );
 }

@@ -60,6 +60,7 @@ export const dealsPage: Page = async ({ site, url, signal }) => {
           ),
         ),
         h("button", {}, "Show"),
+        h("a", { href: "/disputes" }, "Disputes"),
       ),
       dealTable(site, answer.deals.slice(0, PAGE_ROWS)),
       pager(url, page, answer.deals.length > PAGE_ROWS),

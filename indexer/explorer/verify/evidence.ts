@@ -1,10 +1,11 @@
-import { decodeFunctionData, type Hex } from "viem";
+import { decodeFunctionData, type Abi, type DecodeFunctionDataReturnType, type Hex } from "viem";
 import {
   evidenceSlasherAbi,
   headerDigest,
   recoverSigner,
   stakeVaultAbi,
   typedDataDigest,
+  windowValidatorsAbi,
   type BatchHeader,
   type LogHeader,
 } from "#protocol";
@@ -19,21 +20,23 @@ type Pair = { readonly signatures: readonly [Hex, Hex] } & (
   | { readonly offence: "DoubleSigning"; readonly headers: readonly [BatchHeader, BatchHeader] }
 );
 
+/** One report as the chain holds it. */
+interface Report {
+  readonly agentId: string;
+  readonly taken: bigint;
+  readonly transaction: Hex;
+}
+
 /** Reads both headers from the report itself, lays them side by side, and recovers who signed each. */
 export async function* verifyFork(chain: Chain, claim: ForkClaim, block: MetaBlock): AsyncGenerator<Step, void, void> {
   yield* verifyBlock(chain, block);
-  const { client, deployment } = chain;
-  const address = deployment.contracts.evidenceSlasher;
-  const events = await readEvents(client, {
-    ...{ abi: evidenceSlasherAbi, address, eventName: "Punished", args: { offenceId: claim.id } },
-    ...{ fromBlock: BigInt(deployment.deployedAtBlock), toBlock: BigInt(block.number) },
-  });
-  const [first] = events;
-  yield compare("agent", claim.agent?.id.split(":")[1], first?.args.agentId);
-  yield compare("stake that it cost", claim.taken, events.at(-1)?.args.takenInAll);
-  yield compare("shown in", claim.transaction, first?.transactionHash);
+  const reports = await readReports(chain, claim, BigInt(block.number));
+  const [first] = reports;
+  yield compare("agent", claim.agent?.id.split(":")[1], first?.agentId);
+  yield compare("stake that it cost", claim.taken, reports.at(-1)?.taken);
+  yield compare("shown in", claim.transaction, first?.transaction);
   if (first === undefined) return;
-  const { input } = await client.getTransaction({ hash: first.transactionHash });
+  const { input } = await chain.client.getTransaction({ hash: first.transaction });
   const pair = pairIn(input);
   if (pair === undefined) {
     const detail = "the report came through another contract: its calldata does not hold the headers by themselves";
@@ -45,28 +48,54 @@ export async function* verifyFork(chain: Chain, claim: ForkClaim, block: MetaBlo
   yield* verifySigners(chain, pair);
 }
 
-/** A report is sent to the slasher directly, or through the vault that pays the reporter. */
-function pairIn(input: Hex): Pair | undefined {
-  try {
-    return pairOfReport(input);
-  } catch {
-    try {
-      const { functionName, args } = decodeFunctionData({ abi: stakeVaultAbi, data: input });
-      return functionName === "report" ? pairOfReport(args[1]) : undefined;
-    } catch {
-      return undefined;
-    }
+/** What the judge of such offences recorded under this name, in its order. */
+async function readReports({ client, deployment }: Chain, claim: ForkClaim, toBlock: bigint): Promise<Report[]> {
+  const { evidenceSlasher, windowValidators } = deployment.contracts;
+  const range = { args: { offenceId: claim.id }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock };
+  if (claim.offence === "DoubleSigning") {
+    const at = { abi: windowValidatorsAbi, address: windowValidators, eventName: "DoubleSigned" } as const;
+    const events = await readEvents(client, { ...at, ...range });
+    return events.map(({ args, transactionHash }) => ({
+      ...{ agentId: String(args.agentId), taken: args.taken, transaction: transactionHash },
+    }));
   }
+  const at = { abi: evidenceSlasherAbi, address: evidenceSlasher, eventName: "Punished" } as const;
+  const events = await readEvents(client, { ...at, ...range });
+  return events.map(({ args, transactionHash }) => ({
+    ...{ agentId: String(args.agentId), taken: args.takenInAll, transaction: transactionHash },
+  }));
 }
 
-function pairOfReport(call: Hex): Pair | undefined {
-  const { functionName, args } = decodeFunctionData({ abi: evidenceSlasherAbi, data: call });
-  if (functionName !== "reportEquivocation" && functionName !== "reportDoubleSigning") return undefined;
-  const [one, other] = args;
-  const signatures = [one.signature, other.signature] as const;
-  return functionName === "reportEquivocation"
-    ? { offence: "Equivocation", signatures, headers: [one.header as LogHeader, other.header as LogHeader] }
-    : { offence: "DoubleSigning", signatures, headers: [one.header as BatchHeader, other.header as BatchHeader] };
+/** A report is sent to its judge directly, or through the vault that pays the reporter. */
+function pairIn(input: Hex): Pair | undefined {
+  const outer = decoded(stakeVaultAbi, input);
+  const call = outer?.functionName === "report" ? outer.args[1] : input;
+  const fork = decoded(evidenceSlasherAbi, call);
+  if (fork?.functionName === "reportEquivocation") {
+    const [one, other] = fork.args;
+    return {
+      offence: "Equivocation",
+      signatures: [one.signature, other.signature],
+      headers: [one.header, other.header],
+    };
+  }
+  const doubled = decoded(windowValidatorsAbi, call);
+  if (doubled?.functionName !== "reportDoubleSigning") return undefined;
+  const [one, other] = doubled.args;
+  return {
+    offence: "DoubleSigning",
+    signatures: [one.signature, other.signature],
+    headers: [one.header, other.header],
+  };
+}
+
+/** @returns undefined where the call is none of the contract's */
+function decoded<const A extends Abi>(abi: A, data: Hex): DecodeFunctionDataReturnType<A> | undefined {
+  try {
+    return decodeFunctionData({ abi, data });
+  } catch {
+    return undefined;
+  }
 }
 
 /** Field by field: what is the same in both, and where they part. */

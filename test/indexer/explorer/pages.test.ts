@@ -13,6 +13,7 @@ import { solveHonestly, TrustGraph } from "../../reputation-contracts/trust-grap
 import { topicRootOf } from "../../reputation-contracts/world.ts";
 import {
   agentAt,
+  disputeDeal,
   forkLog,
   EPOCH_LENGTH_SECONDS,
   openDeal,
@@ -41,6 +42,7 @@ describe("the explorer, in Chromium", function () {
   let origin: string;
   let deal: Deal & { id: string };
   let forkId = "";
+  let disputeId = "";
   let lie: Lie | undefined;
   const [topic] = TOPICS;
 
@@ -56,6 +58,8 @@ describe("the explorer, in Chromium", function () {
     indexer = createIndexer({ client, deployment, store: { folder }, pollIntervalMs: 10, explorer });
     await indexer.start();
     await tradeAndScore();
+    const parties = [agentAt(chain, 3), agentAt(chain, 4), agentAt(chain, 0)] as const;
+    disputeId = await disputeDeal(chain, parties, 1);
     await forkLog(chain, agentAt(chain, 5));
     forkId = (await chain.slasher.getEvents.Punished())[0]?.args.offenceId ?? "";
     const { number, hash } = await chain.client.getBlock();
@@ -182,6 +186,8 @@ describe("the explorer, in Chromium", function () {
       `/topics/${topic}`,
       `/trust/${topic}`,
       "/evidence",
+      "/disputes",
+      `/disputes/${disputeId}`,
       `/evidence/${forkId}`,
     ],
     ...["/epochs", "/epochs/1", "/settings", "/nowhere"],
@@ -190,7 +196,7 @@ describe("the explorer, in Chromium", function () {
   it("shows what the chain holds: agents, deals, scores, commits", async () => {
     expect(await goTo("/"))
       .to.match(/6\s+agents/)
-      .and.to.match(/5\s+deals/)
+      .and.to.match(/6\s+deals/)
       .and.to.match(/4\s+deals completed/);
     expect(await goTo("/agents?search=3"))
       .to.include("Agent 3")
@@ -207,6 +213,13 @@ describe("the explorer, in Chromium", function () {
     expect(await goTo("/epochs/1"))
       .to.include("standing")
       .and.to.include("code_generation");
+    expect(await goTo("/disputes"))
+      .to.include("for the client")
+      .and.to.match(/0x\w{4}…\w{4}/);
+    expect(await goTo(`/deals/${disputeId}`)).to.include("Disputed");
+    expect(await goTo(`/disputes/${disputeId}`))
+      .to.include("for the client")
+      .and.to.include("ForClient");
     expect(await goTo("/evidence"))
       .to.include("Agent 6")
       .and.to.include("two histories of its log");
