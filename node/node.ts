@@ -57,6 +57,7 @@ import { signCheckpoint } from "./log/checkpoint.ts";
 import { stateHeadOf } from "./log/state-head.ts";
 import { openLogWriter } from "./log/writer.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
+import { createPeerReputation } from "./peer-reputation.ts";
 import { createReputationChain } from "./reputation/chain.ts";
 import { ReputationDriver } from "./reputation/driver.ts";
 import { ScoreReader } from "./reputation/scores.ts";
@@ -179,9 +180,12 @@ async function compose(
 
   const signers = createSignerCache(identity, nowMs);
   const logs = createLogStore(store);
+  const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
   const { dissemination } = agent;
+  const topics = application.capabilities.map(({ topic }) => topic);
+  const reputationOf = createPeerReputation({ agents: signers, scores, topics });
   const gossip = createGossip({
-    ...{ transport, logs, contracts, signers, nowMs, dissemination, onFault: onFault("gossip") },
+    ...{ transport, logs, contracts, signers, nowMs, dissemination, reputationOf, onFault: onFault("gossip") },
     isWanted: (header) => !isStale(header, nowMs()),
   });
   const compaction = keepCompact({
@@ -189,7 +193,6 @@ async function compose(
     onCompacted: (compacted) => journal.note("compacted", { ...compacted }),
   });
   stops.push(compaction);
-  const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
   const book = createAddressBook(store);
   const speakers = createSpeakerReader(client, heads, deployment, identity);
   const declared = (log: Address) => reachOf(logs, log);

@@ -30,6 +30,8 @@ export interface BodiesOptions {
 export interface Bodies {
   /** Pulls the body of a header, from its author where connected, else from who announced it. */
   want(header: VerifiedHeader, from: PeerName | undefined): void;
+  /** The connected peer whose key writes this log. */
+  authorOf(log: Address): PeerName | undefined;
   /** A body that came another way; its hash and length were checked. */
   take(header: VerifiedHeader, bytes: Uint8Array, from: PeerName): void;
   holds(peer: PeerName, log: Address, seq: number): void;
@@ -88,6 +90,7 @@ export function createBodies(options: BodiesOptions): Bodies {
       if (author !== undefined) pull({ kind: "want", header, from: author });
       pull({ kind: "want", header, from });
     },
+    authorOf: (log) => authors.get(log),
     take(header, bytes, from) {
       pull({ kind: "drop", digest: header.digest });
       keep(header, bytes, from);

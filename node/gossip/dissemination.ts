@@ -1,4 +1,4 @@
-import type { Hex } from "viem";
+import type { Address, Hex } from "viem";
 import { accept, type VerifiedHeader, type Verdict } from "#protocol";
 import type { PeerName, Transport } from "../transport/port.ts";
 import type { MeshCounts, MeshPeerView } from "./mesh/port.ts";
@@ -23,6 +23,10 @@ export interface DisseminationOptions {
   /** Nobody in the mesh is left to ask for a body. @param from who sent the header */
   readonly onSeek: (header: VerifiedHeader, from: PeerName | undefined) => void;
   readonly bodyOf: (hash: Hex) => Uint8Array | undefined;
+  /** The connected peer whose key writes this log. */
+  readonly authorOf: (log: Address) => PeerName | undefined;
+  /** Points of score for what the chain says of the agent behind a peer; the mesh bounds them. */
+  readonly reputationOf: (peer: PeerName) => Promise<number>;
   /** A peer did what it must not. */
   readonly onPeerFault: (peer: PeerName, code: string, detail: string) => void;
   readonly onFault: (fault: unknown) => void;

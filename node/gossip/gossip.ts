@@ -85,6 +85,8 @@ export interface GossipOptions {
   readonly randomBytes?: (count: number) => Uint8Array;
   /** Default "mesh": our own router, which serves peers that only have gossipsub, too. */
   readonly dissemination?: DisseminationName;
+  /** What the chain says of the agent behind a peer, in points of the mesh's score; default nothing. */
+  readonly reputationOf?: (peer: PeerName, signal: AbortSignal) => Promise<number>;
   /** For the mesh; default what the benchmark shows best. */
   readonly tuning?: Partial<MeshTuning>;
   readonly onFault?: (fault: unknown) => void;
@@ -174,6 +176,8 @@ export function createGossip(options: GossipOptions): Gossip {
     onBody: (header, bytes, from) => bodies.take(header, bytes, from),
     onSeek: (header, from) => bodies.want(header, from),
     bodyOf: (hash) => logs.bodyOf(hash),
+    authorOf: (log) => bodies.authorOf(log),
+    reputationOf: (peer) => options.reputationOf?.(peer, requestSignal()) ?? Promise.resolve(0),
     onPeerFault: (peer, code, detail) => refuse(peer, { kind: "reject", code, detail }),
   };
   const dissemination =

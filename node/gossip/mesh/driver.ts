@@ -13,6 +13,8 @@ export const MESH_PROTOCOL = protocolId("mesh");
 const MAX_WANTED = 2_048;
 /** What `randomInt` gives at most. */
 const RANDOM_RANGE = 2 ** 47;
+/** Scores change with epochs. */
+const REWEIGH_MS = 600_000;
 /** setTimeout takes no more. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 /** Refusals that say something of the sender or of us, and nothing of the header. */
@@ -46,6 +48,7 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
   let channels: Channels | undefined;
   let endDisconnected: (() => void) | undefined;
   let wake: NodeJS.Timeout | undefined;
+  let reweigh: NodeJS.Timeout | undefined;
   let isTelling = false;
   let isStopped = false;
   const bridge = createBridge(options, (header) => tell({ kind: "relay", header, body: "none" }));
@@ -117,6 +120,15 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
     if (judgement === "accept" && bridge.isOpen) bridge.send(header).catch(onFault);
   }
 
+  /** What the chain says of a peer; silence of the chain changes nothing. */
+  async function weigh(peer: PeerName): Promise<void> {
+    try {
+      tell({ kind: "reputation", peer, points: await options.reputationOf(peer) });
+    } catch (fault) {
+      if (!isStopped) onFault(fault);
+    }
+  }
+
   function take(id: MessageId, bytes: Uint8Array, from: PeerName): void {
     const want = wanted.get(id);
     wanted.delete(id);
@@ -151,12 +163,17 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
   return {
     async start() {
       endDisconnected = transport.onPeerDisconnected((peer) => bridge.gone(peer));
+      reweigh = setInterval(() => {
+        for (const { peer } of mesh.peers(elapsedMs())) void weigh(peer);
+      }, REWEIGH_MS);
+      reweigh.unref();
       channels = await transport.openChannels(
         MESH_PROTOCOL,
         {
           onOpen(peer, isOutbound) {
             bridge.speaksMesh(peer, true);
             tell({ kind: "connected", peer, isOutbound });
+            void weigh(peer);
           },
           onFrame: (peer, bytes) => tell({ kind: "frame", peer, bytes }),
           onWritable: (peer) => tell({ kind: "writable", peer }),
@@ -170,6 +187,7 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
     async stop() {
       isStopped = true;
       clearTimeout(wake);
+      clearInterval(reweigh);
       endDisconnected?.();
       bridge.stop();
       for (const resolve of published.values()) resolve(0);
@@ -187,7 +205,8 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
       wanted.set(id, { header, from, isSought: false });
       const oldest = wanted.keys().next();
       if (wanted.size > MAX_WANTED && !oldest.done) wanted.delete(oldest.value);
-      tell({ kind: "want", id });
+      const author = options.authorOf(header.header.log);
+      tell({ kind: "want", id, ...(author === undefined ? {} : { author }) });
     },
     hold(header) {
       const id = idOf(header);
