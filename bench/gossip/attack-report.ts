@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { renderBarChart } from "../../scripts/cli/bar-chart.ts";
 import type { Result } from "../harness/report.ts";
 import type { AttackOutcome } from "./attack-run.ts";
-import { activeAttacks, isActive, passiveAttacks, type AttackName } from "./attackers.ts";
+import { activeAttacks, isComparable, passiveAttacks, type AttackName } from "./attackers.ts";
 import { ANCHORS, SEED } from "./cases.ts";
 import type { FloodOutcome } from "./flood.ts";
 import { DESIGN_LINKS } from "./network.ts";
@@ -26,16 +26,14 @@ export interface AttackSize {
 /** Ours under every attack, and gossipsub under those that need no message of ours. */
 export function listAttacks({ nodeCount, messageCount }: AttackSize): Task[] {
   return [
-    ...names
-      .filter((attack) => !isActive(attack))
-      .map((attack): Task => ({
-        kind: "flood",
-        name: gossipsubName(attack),
-        options: {
-          ...{ nodeCount, messageCount, seed: SEED, links: DESIGN_LINKS, deadShare: 0, attack },
-          ...{ ...ANCHORS["gossipsub D8 with IHAVE"], messageBytes: MESSAGE_BYTES, gapMs: FLOOD_GAP_MS },
-        },
-      })),
+    ...names.filter(isComparable).map((attack): Task => ({
+      kind: "flood",
+      name: gossipsubName(attack),
+      options: {
+        ...{ nodeCount, messageCount, seed: SEED, links: DESIGN_LINKS, deadShare: 0, attack },
+        ...{ ...ANCHORS["gossipsub D8 with IHAVE"], messageBytes: MESSAGE_BYTES, gapMs: FLOOD_GAP_MS },
+      },
+    })),
     ...names.map((attack): Task => ({
       kind: "attack",
       name: attack,
@@ -73,7 +71,9 @@ function figuresOf({ attack, ours, gossipsub }: Row): Result[] {
     `${Math.round(bytesPerNodeMessage)} B and ${checksPerMessage.toFixed(2)} signature checks a node and message`,
     `${Math.max(0, cutLinks)} of ${attackerLinks} links to attackers cut`,
     `at most ${mostQueuedBytes} B queued by a node`,
-    ...(gossipsub === undefined && attack !== "none" ? ["gossipsub has no such message: not compared"] : []),
+    ...(gossipsub === undefined && attack !== "none"
+      ? ["gossipsub has no such message or its model no forming mesh: not compared"]
+      : []),
   ].join("; ");
   const make = (id: string, value: number, more: Partial<Result>): Result => ({
     ...{

@@ -28,7 +28,7 @@ export interface AttackOutcome {
   /** Links of attackers that honest nodes have cut, of those that there were. */
   readonly cutLinks: number;
   readonly attackerLinks: number;
-  /** Most that one honest node had queued at the end, bytes. */
+  /** Most that one honest node had queued whenever something was published, bytes. */
   readonly mostQueuedBytes: number;
 }
 
@@ -72,7 +72,7 @@ export async function runAttack(options: AttackOptions): Promise<AttackOutcome> 
     bytesPerNodeMessage: bytes / honest / messageCount,
     checksPerMessage: checks / honest / messageCount,
     ...stage.links(),
-    mostQueuedBytes: stage.mostQueuedBytes(),
+    mostQueuedBytes: stage.mostQueuedBytes,
   };
 }
 
@@ -86,6 +86,7 @@ class Stage {
   readonly #endMs: number;
   readonly #flashMs: number;
   readonly #starts: (() => void)[] = [];
+  mostQueuedBytes = 0;
   #linksAtStart = 0;
 
   constructor(options: AttackOptions) {
@@ -112,6 +113,7 @@ class Stage {
           attacker.start();
         });
       }
+    if (attack === "colocation") for (const node of this.attackers) this.swarm.connect(node, TARGET);
     this.swarm.connectAll(topology);
   }
 
@@ -131,7 +133,10 @@ class Stage {
       while (!isPublisher && (author === TARGET || this.attackers.has(author)))
         author = Math.floor(network.random() * network.nodeCount);
       const entry = createEntry({ author, seq: message, bodyBytes: BODY_BYTES }, cheapHash);
-      network.after(message * GAP_MS, () => this.swarm.publish(author, message, entry));
+      network.after(message * GAP_MS, () => {
+        this.swarm.publish(author, message, entry);
+        this.#noteQueues();
+      });
     }
   }
 
@@ -169,14 +174,12 @@ class Stage {
     );
   }
 
-  mostQueuedBytes(): number {
+  #noteQueues(): void {
     const { nowMs } = this.swarm.network;
-    return this.swarm.meshes.reduce((most, mesh, node) => {
-      if (mesh === undefined || this.attackers.has(node)) return most;
-      return Math.max(
-        most,
-        mesh.peers(nowMs).reduce((sum, { queuedBytes }) => sum + queuedBytes, 0),
-      );
-    }, 0);
+    this.swarm.meshes.forEach((mesh, node) => {
+      if (mesh === undefined || this.attackers.has(node)) return;
+      const queued = mesh.peers(nowMs).reduce((sum, { queuedBytes }) => sum + queuedBytes, 0);
+      this.mostQueuedBytes = Math.max(this.mostQueuedBytes, queued);
+    });
   }
 }

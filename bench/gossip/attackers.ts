@@ -4,7 +4,7 @@ import type { MeshEffect } from "../../node/gossip/mesh/port.ts";
 import { createEntry, cheapHash, ENTRY_SHARDS, type Entry } from "./entries.ts";
 import type { Stranger, Swarm } from "./swarm.ts";
 
-/** Attackers run the protocol, but keep to themselves what they should pass on, or pass it on late. Also run against gossipsub. */
+/** Attackers run the protocol, but keep to themselves what they should pass on, or pass it on late. */
 export const passiveAttacks = [
   "eclipse of a target",
   "eclipse of a publisher",
@@ -28,12 +28,16 @@ export type PassiveAttack = (typeof passiveAttacks)[number];
 export type ActiveAttack = (typeof activeAttacks)[number];
 export type AttackName = PassiveAttack | ActiveAttack | "none";
 
+/** gossipsub is attacked by those that need neither a message of ours nor meshes that form. */
+export const isComparable = (name: AttackName): boolean => !isActive(name) && name !== "colocation";
 export const isActive = (name: AttackName): name is ActiveAttack => activeAttacks.some((active) => active === name);
 
 /** The node that is surrounded, or publishes while it is. */
 export const TARGET = 0;
 /** Links of a surrounded node that are not the attacker's: one of eight. */
 const ECLIPSED_SHARE = 7 / 8;
+/** Identities of one attacker that all dial the target, besides its own links, and are there first. */
+const COLOCATED = 48;
 /** How late attackers pass on what they degrade. */
 const DEGRADED_BY_MS = 1_000;
 
@@ -55,7 +59,8 @@ export function chooseAttackers(
   random: () => number,
 ): ReadonlySet<number> {
   if (name === "none") return new Set();
-  if (name === "eclipse of a target" || name === "eclipse of a publisher" || name === "colocation")
+  if (name === "colocation") return new Set(Array.from({ length: COLOCATED }, (_, k) => nodeCount - 1 - k));
+  if (name === "eclipse of a target" || name === "eclipse of a publisher")
     return new Set(neighbours.slice(0, Math.round(ECLIPSED_SHARE * neighbours.length)));
   const share = isActive(name) ? ACTIVE_SHARE : SHARES[name];
   const chosen = new Set<number>();

@@ -119,7 +119,7 @@ class Flood {
   /** Whose deliveries count. */
   isSeen(node: number): boolean {
     const { attack } = this.#options;
-    if (attack === "eclipse of a target" || attack === "colocation") return node === TARGET;
+    if (attack === "eclipse of a target") return node === TARGET;
     return !this.#attackers.has(node);
   }
 

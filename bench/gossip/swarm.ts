@@ -124,16 +124,17 @@ export class Swarm {
     });
   }
 
+  /** `a` dials `b`. */
   connect(a: number, b: number, isGuest = false): void {
     if (a === b || this.#links[a]!.has(b) || this.network.isDead(a) || this.network.isDead(b)) return;
     this.#links[a]!.add(b);
     this.#links[b]!.add(a);
-    for (const [node, peer] of [
-      [a, b],
-      [b, a],
+    for (const [node, peer, isOutbound] of [
+      [a, b, true],
+      [b, a, false],
     ] as const) {
       this.#options.strangers?.get(node)?.connected?.(peer);
-      this.tell(node, { kind: "connected", peer: this.#names[peer]!, isGuest });
+      this.tell(node, { kind: "connected", peer: this.#names[peer]!, isGuest, isOutbound });
     }
   }
 
