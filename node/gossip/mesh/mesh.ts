@@ -278,12 +278,14 @@ export function createMesh(options: MeshOptions): Mesh {
     const heard = seen.get(id);
     if (heard?.status !== "accepted" || heard.header === undefined) return;
     if (served.take(peer.name, nowMs, heard.header.length)) push(peer, heard);
+    else ground.blame(peer, FAULT.excess, nowMs);
   }
 
   function serveBody(peer: Peer, id: MessageId, nowMs: number): void {
     const length = seen.get(id)?.glimpse?.bodyLength ?? 0;
-    if (served.take(peer.name, nowMs, 1 + length)) swarm.onAsk(peer, id, nowMs);
-    else ground.send(peer, { kind: "noBody", id, isBusy: true });
+    if (served.take(peer.name, nowMs, 1 + length)) return swarm.onAsk(peer, id, nowMs);
+    ground.blame(peer, FAULT.excess, nowMs);
+    ground.send(peer, { kind: "noBody", id, isBusy: true });
   }
 
   function flush(nowMs: number): void {

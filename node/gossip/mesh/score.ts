@@ -18,7 +18,7 @@ export const FAULT = {
   brokenPromise: 2,
   /** A body, or part of one, that nobody asked for. */
   unasked: 5,
-  /** A frame beyond the budget, or a graft within its backoff. */
+  /** A frame or an ask beyond the budget, or a graft within its backoff. */
   excess: 0.5,
 } as const;
 

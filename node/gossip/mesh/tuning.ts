@@ -44,5 +44,8 @@ export const MAX_SENDERS = 16;
 /** Unsolicited frames and bytes of one peer. Bodies that we asked for are bounded by what we asked for. */
 export const FRAME_BUDGET = { perSecond: 300, burst: 1_200, maxKeys: 1_000 };
 export const BYTE_BUDGET = { perSecond: 262_144, burst: 1_048_576, maxKeys: 1_000 };
-/** Bytes that one peer can have us send by asking: half of a 10 Mbit/s uplink. */
-export const SERVE_BUDGET = { perSecond: 655_360, burst: 2_097_152, maxKeys: 1_000 };
+/**
+ * Bytes that one peer can have us send by asking: sixteen bodies of 64 KB at once, then one each half second. Who asks on
+ * is blamed, since an honest node asks each body once: a flood of asks ends with its link.
+ */
+export const SERVE_BUDGET = { perSecond: 131_072, burst: 1_048_576, maxKeys: 1_000 };

@@ -171,20 +171,23 @@ describe("limits of the mesh", function () {
     expect(framesTo(rest, "reader").map(({ kind }) => kind)).to.deep.equal(["body"]);
   });
 
-  it("gives a peer that asks again and again no more than its budget", () => {
+  it("gives a peer that asks again and again no more than its budget, and then cuts it off", () => {
     const { core, tell, say } = startCore(["asker"]);
     const { header, body, id } = meshEntry(1, { bodyLength: 65_536 });
     tell({ kind: "publish", header });
     drain(core, 0);
     let bytes = 0;
+    let cuts = 0;
     for (let i = 0; i < 200; i++) {
       const effects = say("asker", { kind: "askBody", id }, 600);
+      cuts += count(effects, "disconnect");
       if (count(effects, "readBody") > 0) {
         effects.push(...tell({ kind: "bodyRead", id, peer: "asker", bytes: body }, 600));
       }
       for (const frame of framesTo([...effects, ...drain(core, 600)], "asker"))
         bytes += frame.kind === "body" ? frame.bytes.length : 0;
     }
+    expect(cuts).to.equal(1);
     expect(bytes).to.be.within(body.length, SERVE_BUDGET.burst + SERVE_BUDGET.perSecond);
   });
 
