@@ -35,6 +35,8 @@ export interface AgentConfig {
   /** Whether the agent is reached through relays, or relays for others; undefined = `off`. */
   readonly relay?: RelayMode;
   readonly roles: readonly Role[];
+  /** Topics whose order the agent follows, and takes part in while it has a seat; default none. */
+  readonly windows: readonly string[];
   /** How the role publisher is played; undefined = the agent does not play it. */
   readonly publisher: PublishingConfig | undefined;
   /** Absolute path of the binding file with which the agent's code and config are compared; undefined = none. */
@@ -114,6 +116,8 @@ const MAX_AGENTS = 64;
 const MAX_CLIENTS = 16;
 /** 128 bits in hex or base64. */
 const MIN_TOKEN_LENGTH = 22;
+/** Each topic costs a round of requests every window. */
+const MAX_WINDOW_TOPICS = 8;
 /** Each offer's arbiter is compared with all of them. */
 const MAX_ARBITERS = 16;
 const DEFAULT_PERIOD_S = 86_400;
@@ -180,6 +184,7 @@ function parseAgent(json: unknown, path: string, at: (file: string) => string): 
     relay: parseRelay(json["relay"] ?? "off", name, path),
     dissemination: parseDissemination(json["dissemination"] ?? "mesh", name, path),
     roles: played,
+    windows: parseWindows(listOf(json, "windows", path) ?? [], name, path),
     publisher: parsePublisher(json["publisher"], name, played, path),
     bindingFile: json["binding"] === undefined ? undefined : at(textOf(json, "binding", path)),
     isUnbound,
@@ -203,6 +208,16 @@ function parseDissemination(json: unknown, name: string, path: string): AgentCon
   const known = disseminations.find((dissemination) => dissemination === json);
   if (known === undefined) throw invalid(path, `the dissemination of ${name} is not ${disseminations.join(" or ")}`);
   return known;
+}
+
+/** Skills are hashed in lower case, and a header names its topics by its skills. */
+function parseWindows(names: readonly string[], name: string, path: string): readonly string[] {
+  if (names.length > MAX_WINDOW_TOPICS)
+    throw invalid(path, `the windows of ${name} are more than ${MAX_WINDOW_TOPICS}`);
+  const wrong = names.find((topic, k) => topic === "" || topic !== topic.toLowerCase() || names.indexOf(topic) < k);
+  if (wrong !== undefined)
+    throw invalid(path, `the windows of ${name} name ${wrong || "nothing"}, not a topic in lower case once`);
+  return names;
 }
 
 function readKey(file: string, what: string, path: string): Hex {

@@ -81,6 +81,8 @@ import { createKeeper } from "./transport/addressing/keeper.ts";
 import { createResolver } from "./transport/addressing/resolver.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
 import type { PeerName, Transport } from "./transport/port.ts";
+import { createWindowChain } from "./windows/chain.ts";
+import { createWindows, windowTopics } from "./windows/windows.ts";
 import { createBuyer, fetchPurchase } from "./x402/client.ts";
 
 /** The chain, shared by all agents of a process. */
@@ -172,7 +174,8 @@ async function compose(
   const application = withReviews(loaded, reviews, (hash) => commissions.bySpecHash(hash)?.isReviewed === true);
 
   const transport = await createLibp2pTransport({
-    ...{ privateKey: agent.key, listen: agent.listen, topics: [HEADERS_TOPIC], onFault: onFault("transport") },
+    ...{ privateKey: agent.key, listen: agent.listen, onFault: onFault("transport") },
+    topics: [HEADERS_TOPIC, ...windowTopics(agent.windows)],
     relay: agent.relay ?? "off",
   });
   await transport.start();
@@ -330,16 +333,40 @@ async function compose(
   graphs.start();
   stops.push(() => graphs.stop());
   const randomWord = () => bytesToHex(randomBytes(32));
-  if (agent.roles.includes("watcher")) {
+  const isWatching = agent.roles.includes("watcher");
+  if (isWatching || agent.windows.length > 0) {
     const reporter = new ForkReporter({
       ...{ sender, heads, deployment, store, random: randomWord, onFault: onFault("reporter") },
       onReported: (log, transaction) => journal.note("slashed", { log, transaction }),
     });
     reporter.start();
+    if (isWatching) {
     stops.push(gossip.onFork((fork) => reporter.add(fork)));
     // Forks of before this role was played, or found just before the last run ended; what is known already is passed over.
     for (const log of logs.forkedLogs()) reporter.add(logs.forkOf(log) as Fork);
+    }
     stops.push(() => reporter.stop());
+    if (agent.windows.length > 0) {
+      const windows = createWindows({
+        ...{ agentId, signer, contracts, transport, store, logs, heads, chainTime, nowMs, topics: agent.windows },
+        chain: await createWindowChain({ client, deployment, sender }, signal),
+        peers: {
+          agentOf: (address, asked) => signers.agentOf(address, asked),
+          fetchLog: (peer, log) => gossip.fetch(peer, log),
+          reach: () => Promise.resolve(undefined),
+        },
+        onOffence(offence) {
+          journal.note("double-signing", { agentId: offence.agentId, window: offence.window });
+          reporter.addDoubleSigning(offence);
+        },
+        onBatch: (topic, { header }) => journal.note("batch", { topic, window: header.window, count: header.count }),
+        onStep: (step, topic) => journal.note("windows", { step, topic }),
+        onFault: onFault("windows"),
+      });
+      stops.push(gossip.onHeader((header) => windows.hear(header)));
+      stops.push(() => windows.stop());
+      await windows.start();
+    }
   }
   if (agent.roles.includes("juror")) {
     const juror = new Juror({

@@ -101,6 +101,8 @@ export interface Gossip {
   publish(entry: OwnEntry): Promise<number>;
   /** Compares logs with a peer and fetches what is missing here; also runs on connect and periodically. */
   syncWith(peer: PeerName, signal: AbortSignal): Promise<Verdict<PeerName>>;
+  /** Fetches from a peer what is news here of one log. */
+  fetch(peer: PeerName, log: Address): Promise<void>;
   /** For the log's writer at its start. */
   fetchOwnHeaders(log: Address, fromSeq: number, signal: AbortSignal): Promise<readonly Uint8Array[]>;
   /** A verified header was stored, in the order of its log. @returns removes the listener */
@@ -375,6 +377,7 @@ export function createGossip(options: GossipOptions): Gossip {
       return dissemination.publish(headerBytes);
     },
     syncWith: (peer, signal) => untilAborted(syncOnce(peer), signal),
+    fetch: (peer, log) => fetchRange(peer, log, (logs.headOf(log)?.header.seq ?? -1) + 1),
     async fetchOwnHeaders(log, fromSeq, signal) {
       const bounded = AbortSignal.any([signal, requestSignal()]);
       const asked = transport

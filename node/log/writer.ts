@@ -12,6 +12,7 @@ import {
   rangeRootOf,
   signLogHeader,
   sketchOf,
+  skillIdOf,
   SuretyError,
   tagsOf,
   textOf,
@@ -157,8 +158,11 @@ function nextHeader({
 
 /** What lets others judge relevance before they pull the body. */
 function meaningOf<K extends KindName>(kind: K, body: Bodies[K]): Pick<LogHeader, "tags" | "sketch"> {
+  // Topics first: whoever orders or shards headers by topic reads no body.
+  const topics = "topics" in body ? body.topics : "topic" in body ? [body.topic] : [];
   const skills = "skills" in body ? body.skills : [];
-  return { tags: tagsOf(skills), sketch: sketchOf(textOf({ kind, body })) };
+  const named = new Map([...topics, ...skills].map((name) => [skillIdOf(name), name]));
+  return { tags: tagsOf([...named.values()]), sketch: sketchOf(textOf({ kind, body })) };
 }
 
 /** Folds what peers hold of our log into our own copy, until they have nothing new. */

@@ -6,7 +6,9 @@ import {
   SuretyError,
   type Deployment,
   type Fork,
+  type SignedBatch,
   type VerifiedHeader,
+  windowValidatorsAbi,
 } from "#protocol";
 import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts";
 import type { Store } from "../store/port.ts";
@@ -18,7 +20,16 @@ export interface ReporterOptions {
   readonly store: Store;
   readonly random: () => Hex;
   readonly onFault: (fault: unknown) => void;
-  readonly onReported?: (log: Hex, transaction: Hex) => void;
+  /** @param offender the log, or the validator and its topic */
+  readonly onReported?: (offender: string, transaction: Hex) => void;
+}
+
+/** Two batch headers of one window, signed by one validator. */
+export interface TwiceSigned {
+  readonly agentId: number;
+  readonly window: number;
+  readonly first: SignedBatch;
+  readonly second: SignedBatch;
 }
 
 const MIGRATIONS = [
@@ -32,6 +43,8 @@ const MIGRATIONS = [
   ) WITHOUT ROWID, STRICT;
   INSERT INTO reporter_offence SELECT log, -1, call, salt, is_reserved, is_done FROM reporter_fork;
   DROP TABLE reporter_fork`,
+  // Whose call it is: '' = the evidence slasher's.
+  "ALTER TABLE reporter_offence ADD COLUMN module TEXT NOT NULL DEFAULT ''",
 ];
 /** Forks that wait to be reported; a flood of them is somebody's attack, and the first ones are as good as any. */
 const MAX_WAITING = 1_024;
@@ -39,9 +52,10 @@ const MAX_WAITING = 1_024;
 const MAX_WAITING_OF_LOG = 16;
 
 interface Row {
-  readonly log: Hex;
+  readonly log: string;
   /** -1: of a store before offences were told apart. */
   readonly seq: number;
+  readonly module: Hex | "";
   readonly call: Hex;
   readonly salt: Hex;
   readonly is_reserved: number;
@@ -78,15 +92,27 @@ export class ForkReporter {
   /** Only headers of one seq are evidence on chain: a broken link alone may be a gap of the signer's disk. */
   add({ kind, first, second }: Fork): void {
     if (kind !== "same-seq") return;
-    const { store, random } = this.#options;
     const args = [signedOf(first), signedOf(second)] as const;
     const call = encodeFunctionData({ abi: evidenceSlasherAbi, functionName: "reportEquivocation", args });
+    this.#queue(first.header.log, first.header.seq, call, "");
+  }
+
+  /** A validator that signed two batch headers of one window. */
+  addDoubleSigning({ agentId, window, first, second }: TwiceSigned): void {
+    const args = [first, second] as const;
+    const call = encodeFunctionData({ abi: windowValidatorsAbi, functionName: "reportDoubleSigning", args });
+    const { windowValidators } = this.#options.deployment.contracts;
+    this.#queue(`validator ${agentId} of ${first.header.topic}`, window, call, windowValidators);
+  }
+
+  #queue(offender: string, seq: number, call: Hex, module: Hex | ""): void {
+    const { store, random } = this.#options;
     const insert = store.prepare(
-      `INSERT OR IGNORE INTO reporter_offence SELECT ?1, ?2, ?3, ?4, 0, 0
+      `INSERT OR IGNORE INTO reporter_offence (log, seq, call, salt, is_reserved, is_done, module) SELECT ?1, ?2, ?3, ?4, 0, 0, ?5
        WHERE (SELECT count(*) FROM reporter_offence WHERE is_done = 0) < ${MAX_WAITING}
        AND (SELECT count(*) FROM reporter_offence WHERE is_done = 0 AND log = ?1) < ${MAX_WAITING_OF_LOG}`,
     );
-    store.transaction(() => insert.run(first.header.log, first.header.seq, call, random()));
+    store.transaction(() => insert.run(offender, seq, call, random(), module));
     this.#wake();
   }
 
@@ -117,8 +143,8 @@ export class ForkReporter {
 
   async #reserve(row: Row): Promise<void> {
     const { call, salt } = row;
-    const { sender, deployment } = this.#options;
-    const module = deployment.contracts.evidenceSlasher;
+    const { sender } = this.#options;
+    const module = this.#moduleOf(row);
     const commitment = reportCommitmentOf({ reporter: sender.address, module, call, salt });
     await this.#send("reserve", [commitment]);
     this.#mark(row, "is_reserved");
@@ -126,9 +152,9 @@ export class ForkReporter {
 
   async #report(row: Row): Promise<void> {
     const { log, call, salt } = row;
-    const { deployment, onFault, onReported } = this.#options;
+    const { onFault, onReported } = this.#options;
     try {
-      const hash = await this.#send("report", [deployment.contracts.evidenceSlasher, call, salt]);
+      const hash = await this.#send("report", [this.#moduleOf(row), call, salt]);
       onReported?.(log, hash);
     } catch (fault) {
       if (!(fault instanceof SuretyError) || !fault.code.startsWith("CALL_REVERTED_")) throw fault;
@@ -141,6 +167,10 @@ export class ForkReporter {
       onFault(fault);
     }
     this.#mark(row, "is_done");
+  }
+
+  #moduleOf({ module }: Row): Hex {
+    return module === "" ? this.#options.deployment.contracts.evidenceSlasher : module;
   }
 
   #mark({ log, seq }: Row, column: "is_reserved" | "is_done", value: 0 | 1 = 1): void {

@@ -33,7 +33,7 @@ describe("a watcher's fork reporter", function () {
   let witness: TestAgent;
   let stops: (() => Promise<void> | void)[];
   let faults: unknown[];
-  let reported: Hex[];
+  let reported: string[];
   let salts = 0;
 
   beforeEach(async () => {
