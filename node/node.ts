@@ -341,9 +341,9 @@ async function compose(
     });
     reporter.start();
     if (isWatching) {
-    stops.push(gossip.onFork((fork) => reporter.add(fork)));
-    // Forks of before this role was played, or found just before the last run ended; what is known already is passed over.
-    for (const log of logs.forkedLogs()) reporter.add(logs.forkOf(log) as Fork);
+      stops.push(gossip.onFork((fork) => reporter.add(fork)));
+      // Forks of before this role was played, or found just before the last run ended; what is known already is passed over.
+      for (const log of logs.forkedLogs()) reporter.add(logs.forkOf(log) as Fork);
     }
     stops.push(() => reporter.stop());
     if (agent.windows.length > 0) {
@@ -353,7 +353,10 @@ async function compose(
         peers: {
           agentOf: (address, asked) => signers.agentOf(address, asked),
           fetchLog: (peer, log) => gossip.fetch(peer, log),
-          reach: () => Promise.resolve(undefined),
+          async reach(asked, until) {
+            const peer = await resolver.dialAgent(asked, until);
+            return peer.kind === "accept" ? peer.value : undefined;
+          },
         },
         onOffence(offence) {
           journal.note("double-signing", { agentId: offence.agentId, window: offence.window });

@@ -53,7 +53,7 @@ describe("the node's configuration file", () => {
     });
     expect(agents).to.deep.equal([
       {
-        ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], relay: "off", roles: [] },
+        ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], relay: "off", roles: [], windows: [] },
         ...{ dissemination: "mesh", publisher: undefined, application: undefined, apiPort: 0 },
         ...{
           bindingFile: undefined,
@@ -75,6 +75,7 @@ describe("the node's configuration file", () => {
     const full = {
       dissemination: "gossipsub",
       relay: "use",
+      windows: ["data_analysis", "translation"],
       ...{ ...agent, listen: ["/ip4/0.0.0.0/tcp/0"], bootstrap: ["/ip4/192.0.2.1/tcp/1"], apiPort: 65_535 },
       ...{
         roles: ["watcher", "publisher"],
@@ -239,6 +240,13 @@ describe("the node's configuration file", () => {
       of({ roles: ["watcher", "judge"] }),
       /judge is no role; roles are publisher, watcher, anchorer, juror/,
     ],
+    [
+      "a window's topic in capitals",
+      of({ windows: ["Translation"] }),
+      /name Translation, not a topic in lower case once/,
+    ],
+    ["a window's topic twice", of({ windows: ["t", "t"] }), /name t, not a topic in lower case once/],
+    ["nine windows", of({ windows: [..."abcdefghi"] }), /windows of seller-1 are more than 8/],
     ["a publisher without its role", of({ publisher: { rank: 1 } }), /its roles lack publisher/],
     ["a publisher that is no object", of({ roles: ["publisher"], publisher: 1 }), /publisher of seller-1 is not an/],
     [

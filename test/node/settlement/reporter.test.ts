@@ -1,6 +1,6 @@
 // Two headers of one (log, seq), taken by a watcher to the stake of the agent that signed them, on the real contracts.
 import { expect } from "chai";
-import { keccak256, numberToHex, toHex, type Hex } from "viem";
+import { keccak256, numberToHex, toHex } from "viem";
 import {
   signLogHeader,
   stakeVaultAbi,
