@@ -53,7 +53,15 @@ describe("the node's configuration file", () => {
     });
     expect(agents).to.deep.equal([
       {
-        ...{ name: "seller-1", key, listen: ["/ip4/127.0.0.1/tcp/0"], bootstrap: [], relay: "off", roles: [], windows: [] },
+        ...{
+          name: "seller-1",
+          key,
+          listen: ["/ip4/127.0.0.1/tcp/0"],
+          bootstrap: [],
+          relay: "off",
+          roles: [],
+          windows: [],
+        },
         ...{ dissemination: "mesh", publisher: undefined, application: undefined, apiPort: 0 },
         ...{
           bindingFile: undefined,
