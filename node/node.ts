@@ -81,8 +81,8 @@ import { createKeeper } from "./transport/addressing/keeper.ts";
 import { createResolver } from "./transport/addressing/resolver.ts";
 import { createLibp2pTransport } from "./transport/libp2p.ts";
 import type { PeerName, Transport } from "./transport/port.ts";
-import { createWindowChain } from "./windows/chain.ts";
-import { createWindows, windowTopics } from "./windows/windows.ts";
+import { windowTopics } from "./windows/windows.ts";
+import { orderTopics } from "./topic-order-role.ts";
 import { createBuyer, fetchPurchase } from "./x402/client.ts";
 
 /** The chain, shared by all agents of a process. */
@@ -346,30 +346,11 @@ async function compose(
       for (const log of logs.forkedLogs()) reporter.add(logs.forkOf(log) as Fork);
     }
     stops.push(() => reporter.stop());
-    if (agent.windows.length > 0) {
-      const windows = createWindows({
-        ...{ agentId, signer, contracts, transport, store, logs, heads, chainTime, nowMs, topics: agent.windows },
-        chain: await createWindowChain({ client, deployment, sender }, signal),
-        peers: {
-          agentOf: (address, asked) => signers.agentOf(address, asked),
-          fetchLog: (peer, log) => gossip.fetch(peer, log),
-          async reach(asked, until) {
-            const peer = await resolver.dialAgent(asked, until);
-            return peer.kind === "accept" ? peer.value : undefined;
-          },
-        },
-        onOffence(offence) {
-          journal.note("double-signing", { agentId: offence.agentId, window: offence.window });
-          reporter.addDoubleSigning(offence);
-        },
-        onBatch: (topic, { header }) => journal.note("batch", { topic, window: header.window, count: header.count }),
-        onStep: (step, topic) => journal.note("windows", { step, topic }),
-        onFault: onFault("windows"),
-      });
-      stops.push(gossip.onHeader((header) => windows.hear(header)));
-      stops.push(() => windows.stop());
-      await windows.start();
-    }
+    const order = {
+      ...{ agentId, signer, contracts, transport, store, logs, heads, chainTime, nowMs, topics: agent.windows },
+      ...{ client, deployment, sender, signers, gossip, resolver, reporter, journal },
+    };
+    if (agent.windows.length > 0) stops.push(await orderTopics(order, signal));
   }
   if (agent.roles.includes("juror")) {
     const juror = new Juror({

@@ -1,4 +1,4 @@
-import { zeroHash, type Address, type Hex } from "viem";
+import { zeroHash, type Hex } from "viem";
 import {
   accept,
   batchDigestOf,
@@ -132,7 +132,7 @@ export class TopicOrder {
   /** A verified log header came in, of whatever topic. */
   hear({ header, digest }: VerifiedHeader): void {
     if (!isOfTopic(header.tags, this.#options.topic)) return;
-    this.#heard.push({ log: header.log as Address, seq: header.seq, digest, heardMs: this.#options.nowMs() });
+    this.#heard.push({ log: header.log, seq: header.seq, digest, heardMs: this.#options.nowMs() });
     // A proposal that waits for it is answered at once; else headers come in together.
     if (this.#state.answer?.missing.has(digest) === true) this.#flush();
   }
@@ -285,7 +285,7 @@ export class TopicOrder {
       const entry = logs.entryByDigest(digest);
       if (entry === undefined || !isOfTopic(entry.header.header.tags, this.#options.topic)) return [];
       const { log, seq } = entry.header.header;
-      return [{ log: log as Address, seq, digest, heardMs: entry.heardMs }];
+      return [{ log, seq, digest, heardMs: entry.heardMs }];
     });
     this.#step({ kind: "held", entries: held });
   }
