@@ -23,6 +23,7 @@ import { createFront } from "./api/front.ts";
 import { createNetworkRoutes } from "./api/network.ts";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
+import { startAnchoring } from "./anchoring.ts";
 import { Announcer } from "./announcer.ts";
 import type { Application } from "./application.ts";
 import { adapt, tabWorkOf, tellApplication, voteOf } from "./application-ports.ts";
@@ -120,8 +121,6 @@ const POLL_INTERVAL_MS = 1_000;
 const MAX_REACH_ENTRIES = 64;
 /** A chain without a new block for so long is stuck, or our endpoint is. */
 const STALE_HEAD_S = 120;
-/** How often an anchorer looks for checkpoints that are due. */
-const ANCHOR_INTERVAL_MS = 30_000;
 
 /** @throws SuretyError as connectChain and watchHeads do */
 export async function openChain({ rpcUrl, deployment }: NodeConfig, signal: AbortSignal): Promise<ChainLink> {
@@ -458,27 +457,6 @@ async function requireAgent(signer: Signer, identity: IdentityReader, signal: Ab
     values: { address, agentId },
     next: "Bind a new LOG signer to the agent and start the node with its key.",
   });
-}
-
-/** Anchors the checkpoints of the logs that this node holds. @returns ends it */
-function startAnchoring(anchorer: Anchorer, journal: Journal): () => Promise<void> {
-  const stopping = new AbortController();
-  let running: Promise<void> = Promise.resolve();
-  let isRunning = false;
-  const timer = setInterval(() => {
-    if (isRunning) return;
-    isRunning = true;
-    running = anchorer
-      .anchorDue(stopping.signal)
-      .then((ranges) => (ranges > 0 ? journal.note("anchored", { ranges }) : undefined))
-      .catch((fault: unknown) => (stopping.signal.aborted ? undefined : journal.fault("anchorer", fault)))
-      .finally(() => (isRunning = false));
-  }, ANCHOR_INTERVAL_MS);
-  return async () => {
-    clearInterval(timer);
-    stopping.abort();
-    await running;
-  };
 }
 
 async function scoreProofOf(scores: ScoreReader, deal: Deal, signal: AbortSignal): Promise<Hex> {
