@@ -118,17 +118,25 @@ const compactCommand = () =>
     )
     .requiredOption(...storeOption)
     .option("--log <address>", "only this log", parseAddress)
-    .requiredOption("--own <addresses...>", "logs of this node's own keys: their receipts and attestations stay")
+    .requiredOption(
+      "--own <addresses...>",
+      "logs of this node's own keys: their receipts and attestations stay",
+      addAddress,
+    )
     .addOption(jsonOption())
-    .action((options: StoreOptions & { own: string[] }) =>
+    .action((options: StoreOptions & { own: readonly Address[] }) =>
       runAction(options.json, async ({ signal }) =>
         withLogs(options.store, async (logs, store) => {
-          const own = new Set(options.own.map(parseAddress));
+          const own = new Set(options.own);
           const only = options.log === undefined ? {} : { only: options.log };
           const done = await compactLogs({ logs, own, nowMs: Date.now(), signal, ...only });
           // Pages of the file that became free are used again; only a rewrite gives them back to the disk.
-          if (done.bodies > 0) store.prepare("VACUUM").run();
-          return { result: done, lines: [`${done.bodies} bodies of ${done.logs} logs dropped, ${done.bytes} bytes`] };
+          const isRewritten = done.bodies > 0 && rewrite(store);
+          const words = isRewritten ? "given back to the disk" : "free for new entries";
+          return {
+            result: { ...done, isRewritten },
+            lines: [`${done.bodies} bodies of ${done.logs} logs dropped, ${done.bytes} bytes ${words}`],
+          };
         }),
       ),
     );
@@ -166,6 +174,18 @@ const rotateCommand = () =>
         });
       }),
     );
+
+const addAddress = (text: string, before: readonly Address[] = []): Address[] => [...before, parseAddress(text)];
+
+/** Free pages are used again; only a rewrite gives them back to the disk. @returns false while a running node has the file */
+function rewrite(store: Store): boolean {
+  try {
+    store.prepare("VACUUM").run();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 async function withLogs<T>(path: string, work: (logs: LogStore, store: Store) => T | Promise<T>): Promise<T> {
   if (!existsSync(path)) {
