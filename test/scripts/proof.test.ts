@@ -8,6 +8,7 @@ import { anchoredHeadAt, lastProvableSeq, readAnchoredHeads } from "../../script
 import { startProver } from "../../scripts/proof/prover.ts";
 import type { LogFile } from "../../zk/log/messages.ts";
 import { CommandLine } from "../fixtures/cli.ts";
+import { cliHere } from "../fixtures/cli-here.ts";
 import { writeProvableLog, type ProvableLog } from "../fixtures/provable-log.ts";
 import { startLocalNetwork, writeAs, type LocalNetwork } from "../fixtures/local-network.ts";
 
@@ -109,6 +110,46 @@ describe("surety proof entries", function () {
     const lie = [first.agentId, 128, 191, keccak256("0x02"), toHex(6, { size: 32 })];
     await writeAs(world, first, anchors, anchorsAbi as Abi, "anchorLog", lie);
     expect(await line.failure(...entries("--from", "128"))).to.deep.equal([3, "PROOF_HEAD_DIFFERS"]);
+  });
+
+  it("goes on as another log once both keys are the agent's, and not before", async () => {
+    const [agent] = world.agents;
+    const [oldKey, newKey] = ["old.key", "new.key"].map((name) => join(world.dir, name)) as [string, string];
+    writeFileSync(oldKey, `${agent!.key}\n`, { mode: 0o600 });
+    await cliHere.json("agent", "key", "--key-file", newKey);
+    const rotate = [
+      "log",
+      "rotate",
+      "--store",
+      own.storePath,
+      "--key-file",
+      oldKey,
+      "--new-key-file",
+      newKey,
+      ...network,
+    ];
+    expect(await cliHere.failure(...rotate)).to.deep.equal([3, "ROTATION_AGENTS"]);
+    const grant = ["agent", "grant", own.agentId.toString(), "--key-file", oldKey, "--new-key-file", newKey];
+    expect((await cliHere.json(...grant, ...network)).code).to.equal(0);
+    const { code, result } = await cliHere.json<{ from: Hex; to: Hex }>(...rotate);
+    expect([code, result.from]).to.deep.equal([0, own.log]);
+    const files = [result.from, result.to].map((log) => join(world.dir, `${log}.jsonl`)) as [string, string];
+    for (const [i, log] of [result.from, result.to].entries()) {
+      const out = ["--log", log, "--out", files[i] as string];
+      await cliHere.json(
+        "log",
+        "export",
+        "--store",
+        own.storePath,
+        ...out,
+        "--data-dir",
+        world.dir,
+        "--network",
+        "network",
+      );
+    }
+    const verified = await cliHere.json<{ holds: boolean }>("log", "verify", ...files);
+    expect([verified.code, verified.result.holds]).to.deep.equal([0, true]);
   });
 });
 
