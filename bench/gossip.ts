@@ -25,7 +25,7 @@ const REAL = {
 };
 
 const ATTACKED = {
-  full: { nodeCount: 1_000, messageCount: 20 },
+  full: { nodeCount: 500, messageCount: 20 },
   quick: { nodeCount: 200, messageCount: 10 },
 };
 
