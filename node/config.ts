@@ -89,11 +89,20 @@ export interface WebhookEndpoint {
   readonly secret: Uint8Array;
 }
 
+/** An OpenAI-compatible `/embeddings`. */
+export interface EmbedderConfig {
+  readonly baseUrl: string;
+  readonly model: string;
+  readonly apiKey: string | undefined;
+}
+
 export interface NodeConfig {
   readonly rpcUrl: string;
   readonly deployment: Deployment;
   /** GraphQL endpoint of an indexer from which scores are asked; they are believed on proof only. */
   readonly graphqlUrl: string | undefined;
+  /** A model that judges how near declarations are to a question; absent = the built-in lexical embedder alone. */
+  readonly embedder?: EmbedderConfig;
   /** Bearer token of the local interfaces; undefined = one of its own for each agent, in its folder. */
   readonly apiToken: string | undefined;
   /** Blocks on top of a transaction or a deal's end before it is left alone; undefined = the stages' defaults. */
@@ -151,6 +160,7 @@ export function readConfig(path: string): NodeConfig {
     rpcUrl: textOf(json, "rpcUrl", path),
     deployment: parseDeployment(readText(at(textOf(json, "deploymentFile", path)), "deployment")),
     graphqlUrl: graphqlUrl === undefined ? undefined : textOf(json, "graphqlUrl", path),
+    ...(json["embedder"] === undefined ? {} : { embedder: parseEmbedder(json["embedder"], path, at) }),
     apiToken: json["apiToken"] === undefined ? undefined : textOf(json, "apiToken", path),
     finalityDepth: depthOf(json, path),
     maxFeePerGasWei: weiOf(json, "maxFeePerGasWei", path),
@@ -305,6 +315,20 @@ function parseWebhooks(json: unknown, name: string, path: string, at: (file: str
     }
     return { url, secret };
   });
+}
+
+/** Questions and strangers' texts go there: https, or http on this machine. */
+function parseEmbedder(json: unknown, path: string, at: (file: string) => string): EmbedderConfig {
+  if (!isRecord(json)) throw invalid(path, "embedder is not an object");
+  const baseUrl = textOf(json, "baseUrl", path);
+  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : undefined;
+  const isLocal = ["127.0.0.1", "[::1]", "localhost"].includes(url?.hostname ?? "");
+  if (url?.protocol !== "https:" && !(url?.protocol === "http:" && isLocal)) {
+    throw invalid(path, `the embedder's baseUrl ${baseUrl} is no https URL, nor an http URL on this machine`);
+  }
+  const keyFile = json["keyFile"] === undefined ? undefined : at(textOf(json, "keyFile", path));
+  const apiKey = keyFile === undefined ? undefined : readText(keyFile, "embedder key").trim();
+  return { baseUrl, model: textOf(json, "model", path), apiKey };
 }
 
 function parseRelay(json: unknown, name: string, path: string): RelayMode {

@@ -46,6 +46,7 @@ import { Reviews, withReviews } from "./desk/reviews.ts";
 import { createDirectory } from "./directory.ts";
 import { createAsking } from "./discovery/asking.ts";
 import { createDiscovery } from "./discovery/discovery.ts";
+import { createEndpointEmbedder } from "./discovery/embedder.ts";
 import { createLiveness } from "./discovery/liveness.ts";
 import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
 import { createMeter } from "./gossip/meter.ts";
@@ -213,7 +214,12 @@ async function compose(
     ...{ transport, contracts, nowMs, dialAgent: (id, asked) => resolver.dialAgent(id, asked) },
     directory: config.graphqlUrl === undefined ? undefined : createDirectory(config.graphqlUrl, onFault("directory")),
   });
-  const discovery = createDiscovery({ store, logs, agents: signers, scores, liveness, asking, nowMs });
+  const embedder =
+    config.embedder && createEndpointEmbedder({ ...config.embedder, nowMs, onFault: onFault("embedder") });
+  const discovery = createDiscovery({
+    ...{ store, logs, agents: signers, scores, liveness, asking, nowMs },
+    ...(embedder === undefined ? {} : { embedder }),
+  });
   await discovery.serve();
   gossip.onEntry((entry) => discovery.apply(entry));
   gossip.onFork((fork) => {

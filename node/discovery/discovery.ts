@@ -12,11 +12,12 @@ import {
 import type { LogReader } from "../log/log-store.ts";
 import type { Store } from "../store/port.ts";
 import type { Asking, HeardEntry } from "./asking.ts";
+import { similarityOf, type Embedder } from "./embedder.ts";
 import { createIndexTable } from "./index-table.ts";
 import { DEFAULT_LIMIT, listFindings } from "./listing.ts";
 import type { Liveness } from "./liveness.ts";
 import type { AgentPort, Finding, FindFilter, ScorePort } from "./port.ts";
-import { parseQuery, sharesWord, type Query } from "./ranking.ts";
+import { mixedMatch, parseQuery, sharesWord, type Query } from "./ranking.ts";
 import { readEntry, readFinding, type Unscored } from "./reading.ts";
 
 const MAX_LIMIT = 100;
@@ -31,6 +32,8 @@ export interface DiscoveryOptions {
   readonly agents: AgentPort;
   readonly scores: ScorePort;
   readonly liveness: Pick<Liveness, "prove" | "proofOf">;
+  /** Judges how near texts are to a question, where words alone do not; default the built-in, lexical one. */
+  readonly embedder?: Embedder;
   /** Others, whom a search asks what this node has not heard; undefined = nobody. */
   readonly asking?: Asking;
   /** Unix milliseconds. */
@@ -66,6 +69,18 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       const { header, body } = logs.entryByDigest(latestDigest) ?? {};
       const finding = header && body && readFinding({ header, body }, query, "index", sketch);
       return finding === undefined ? [] : [finding];
+    });
+  }
+
+  /** Match by the configured embedder; the built-in one has had its say when the texts were read. */
+  async function weigh(text: string, query: Query, found: Unscored[], signal: AbortSignal): Promise<Unscored[]> {
+    const { embedder } = options;
+    if (embedder === undefined || found.length === 0 || query.tokens.length === 0) return found;
+    const texts = found.map(textOfFinding);
+    const [asked, ...sketches] = await embedder.sketch([text, ...texts], signal);
+    return found.map((finding, i) => {
+      const near = asked && sketches[i] && similarityOf(asked, sketches[i]);
+      return near === undefined ? finding : { ...finding, match: mixedMatch(query, texts[i] as string, near) };
     });
   }
 
@@ -146,11 +161,11 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
     async find(text, filter, signal) {
       checkFilter(filter);
       const query = parseQuery(text);
-      const own = look(query, filter);
+      const own = await weigh(text, query, look(query, filter), signal);
       const listed = await listFindings(own, filter, listing, signal);
       const isEnough = listed.length >= (filter.limit ?? DEFAULT_LIMIT);
       if (isEnough || filter.scope === "local" || filter.liveness === "known") return listed;
-      const heard = await hearOthers(text, query, filter, signal);
+      const heard = await weigh(text, query, await hearOthers(text, query, filter, signal), signal);
       return heard.length === 0 ? listed : listFindings([...own, ...heard], filter, listing, signal);
     },
   };
@@ -159,17 +174,18 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
 /** The asker ranks by scores that it has checked itself; ours would cost us an indexer's answers for each of its questions. */
 const unscored: ScorePort = { scoresOf: () => Promise.resolve(new Map()) };
 
+const textOfFinding = ({ name, description, topics, skills }: Unscored): string =>
+  [name, description, ...topics, ...skills].join("\n");
+
 /** What a peer answers is held to the question here, as its index would have been. */
 function passes(finding: Unscored, { header }: HeardEntry, filter: FindFilter, query: Query): boolean {
   const { topic, skills = [], maxPriceWei, kind = "declare" } = filter;
   const isAsked = (header.header.kind === kinds.intent) === (kind === "intent");
   const hasTopic = topic === undefined || finding.topics.includes(topic);
-  const textOf = ({ name, description, topics, skills: own }: Unscored) =>
-    [name, description, ...topics, ...own].join("\n");
   const wanted = new Set(skills.map(skillIdOf));
   const hasSkill = wanted.size === 0 || finding.skills.some((skill) => wanted.has(skillIdOf(skill)));
   const isAffordable = maxPriceWei === undefined || finding.priceWei <= maxPriceWei;
-  return isAsked && hasTopic && hasSkill && isAffordable && sharesWord(query, textOf(finding));
+  return isAsked && hasTopic && hasSkill && isAffordable && sharesWord(query, textOfFinding(finding));
 }
 
 function checkFilter({ minScore = 0, limit = DEFAULT_LIMIT, maxPriceWei = 0n, maxAgeMs = 0 }: FindFilter): void {

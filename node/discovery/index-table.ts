@@ -5,7 +5,7 @@ import type { FindFilter } from "./port.ts";
 import type { Query } from "./ranking.ts";
 
 /** Candidates that the database gives to the ranking: what a look-up costs stays flat however much was heard. */
-const MAX_CANDIDATES = 256;
+const MAX_CANDIDATES = 128;
 /** Of these, from one log: an agent that declares much must not crowd out the others. */
 const MAX_CANDIDATES_PER_LOG = 4;
 /** Words of a question that are looked up. */

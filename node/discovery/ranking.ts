@@ -28,11 +28,14 @@ export function sharesWord({ tokens }: Query, text: string): boolean {
 
 /** How well a text answers a query, 0…1; 1 for a query without words, which asks for everything. */
 export function matchOf(query: Query, text: string, sketch: Hex): number {
-  if (query.tokens.length === 0) return 1;
+  return query.tokens.length === 0 ? 1 : mixedMatch(query, text, sketchSimilarity(query.sketch, sketch));
+}
+
+/** @param near how near the text's meaning is to the query's, 0…1, by one embedder */
+export function mixedMatch(query: Query, text: string, near: number): number {
   const words = new Set(tokensOf(text));
-  const found = query.tokens.filter((token) => words.has(token)).length;
-  const share = found / query.tokens.length;
-  return WORD_SHARE * share + (1 - WORD_SHARE) * sketchSimilarity(query.sketch, sketch);
+  const share = query.tokens.filter((token) => words.has(token)).length / query.tokens.length;
+  return WORD_SHARE * share + (1 - WORD_SHARE) * near;
 }
 
 /** 1 for an answer just given, falling to ½ at the end of its ttl, and a small share for who gave none that counts. */

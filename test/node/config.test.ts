@@ -242,6 +242,11 @@ describe("the node's configuration file", () => {
     ],
     ["a webhook to elsewhere in clear", of({ webhooks: [{ url: "http://192.0.2.1/" }] }), /no https URL/],
     ["a webhook with a password", of({ webhooks: [{ url: "https://a:b@example.org/" }] }), /no https URL/],
+    [
+      "an embedder in clear elsewhere",
+      { ...of({}), embedder: { baseUrl: "http://192.0.2.1/v1", model: "m" } },
+      /embedder's baseUrl http:\/\/192.0.2.1\/v1 is no https URL/,
+    ],
     ["a relay that is told neither", of({ relay: "both" }), /relay of seller-1 is none of off, use, serve/],
     [
       "an unknown role",
