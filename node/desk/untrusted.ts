@@ -18,9 +18,10 @@ const MAX_DEPTH = 32;
 
 /**
  * Characters by which a text shows people something else than it gives a model: controls but tab and line feed, bidirectional
- * overrides, zero-width ones, variation selectors and the tag block, in which whole sentences can be hidden.
+ * overrides, zero-width ones, and whatever Unicode says to show nothing for, assigned or not: variation selectors, fillers, and the
+ * tag block, in which whole sentences can be hidden.
  */
-const HIDDEN = /(?![\t\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Variation_Selector}]/gu;
+const HIDDEN = /(?![\t\n])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** A stranger's text without hidden characters, cut to a length. */
 export function strangersText(text: string, maxLength = MAX_TEXT): string {

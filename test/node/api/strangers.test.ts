@@ -104,6 +104,8 @@ describe("what strangers send to MCP and A2A", () => {
   it("shows no hidden characters: no overrides, no zero widths, no sentence in tags", () => {
     const hidden = "a\u202eb\u200bc\u0007d\ufe0fe\u{e0049}\u{e0047}f\u2028g";
     expect(strangersText(hidden)).to.equal("a\ufffdb\ufffdc\ufffdd\ufffde\ufffd\ufffdf\ufffdg");
+    // U+E0000 is assigned to nothing, shown as nothing, and read by a model as a tag all the same.
+    expect(strangersText("\u{e0000}\u{e0002}\u3164\u034f")).to.equal("\ufffd".repeat(4));
     expect(strangersText("täglich 数据 🙂\n\t1")).to.equal("täglich 数据 🙂\n\t1");
     fc.assert(
       fc.property(fc.string({ unit: "binary", maxLength: 3_000 }), (text) => {
