@@ -162,10 +162,14 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       checkFilter(filter);
       const query = parseQuery(text);
       const own = await weigh(text, query, look(query, filter), signal);
-      const listed = await listFindings(own, filter, listing, signal);
-      const isEnough = listed.length >= (filter.limit ?? DEFAULT_LIMIT);
-      if (isEnough || filter.scope === "local" || filter.liveness === "known") return listed;
-      const heard = await weigh(text, query, await hearOthers(text, query, filter, signal), signal);
+      const wanted = filter.limit ?? DEFAULT_LIMIT;
+      const mayAsk = filter.scope !== "local" && filter.liveness !== "known";
+      // Where the own index cannot suffice, others are asked while its agents are challenged: one wait instead of two.
+      const asked = mayAsk && own.length < wanted ? hearOthers(text, query, filter, signal) : undefined;
+      const [listed] = await Promise.all([listFindings(own, filter, listing, signal), asked]);
+      if (!mayAsk || listed.length >= wanted) return listed;
+      const others = await (asked ?? hearOthers(text, query, filter, signal));
+      const heard = await weigh(text, query, others, signal);
       return heard.length === 0 ? listed : listFindings([...own, ...heard], filter, listing, signal);
     },
   };
