@@ -1,5 +1,4 @@
-import { encode } from "@ipld/dag-cbor";
-import { accept, decodeCanonical, MAX_HEADER_BYTES, MAX_SEQ, reject, schema, type Verdict } from "#protocol";
+import { MAX_HEADER_BYTES, MAX_SEQ, messageOf, schema, type Message } from "#protocol";
 
 /** Heads in one answer; more are asked for page by page. About 46 KB. */
 export const MAX_HEADS = 512;
@@ -30,32 +29,12 @@ const rangesAnswer = record({ headers: list(header, MAX_RANGES_HEADERS), evidenc
 /** Last entry of one log, as a peer holds it. */
 export type Head = schema.ValueOf<typeof headsAnswer>[number];
 
-/** A message of the synchronisation protocols: canonical dag-cbor, at most 64 KB. */
-export interface Message<T> {
-  encode(value: T): Uint8Array;
-  /** Rejects BODY_TOO_LARGE, BODY_ENCODING, BODY_NOT_CANONICAL, MESSAGE_SCHEMA. */
-  decode(bytes: Uint8Array): Verdict<T>;
-}
-
-function messageOf<T>(name: string, codec: schema.Codec<T>): Message<T> {
-  return {
-    encode: (value) => encode(codec.write(value)),
-    decode(bytes) {
-      const stored = decodeCanonical(bytes, MAX_SYNC_BYTES);
-      if (stored.kind !== "accept") return stored;
-      try {
-        return accept(codec.read(stored.value, name));
-      } catch (cause) {
-        if (cause instanceof schema.SchemaFault) return reject("MESSAGE_SCHEMA", cause.message);
-        throw cause;
-      }
-    },
-  };
-}
+/** Canonical dag-cbor, at most 64 KB. */
+const message = <T>(name: string, codec: schema.Codec<T>): Message<T> => messageOf(name, codec, MAX_SYNC_BYTES);
 
 /** `/surety/heads/1`: which logs a peer holds, and how far; `after` is the last address of the page before, or empty. */
-export const heads = { request: messageOf("heads", headsRequest), answer: messageOf("heads", headsAnswer) };
+export const heads = { request: message("heads", headsRequest), answer: message("heads", headsAnswer) };
 /** `/surety/entries/1`: headers of one log from a seq on, and the two headers that prove its fork, if there is one. */
-export const entries = { request: messageOf("entries", entriesRequest), answer: messageOf("entries", entriesAnswer) };
+export const entries = { request: message("entries", entriesRequest), answer: message("entries", entriesAnswer) };
 /** `/surety/ranges/1`: headers of many logs at once, those with a withdrawal first; each log's own stay in order. */
-export const ranges = { request: messageOf("ranges", rangesRequest), answer: messageOf("ranges", rangesAnswer) };
+export const ranges = { request: message("ranges", rangesRequest), answer: message("ranges", rangesAnswer) };

@@ -12,9 +12,9 @@ import { decodeQuestion, encodeCells, encodeNames, encodeRanges, type NamedLog, 
 
 /** Sessions answered at once; the oldest is forgotten, and its peer begins again. */
 export const MAX_SESSIONS = 16;
-/** Heads of all sessions together: 24 bytes each, some 13 MB, and their cells. */
+/** Heads of all sessions together, of which each holds a copy for as long as it lasts. */
 const MAX_SESSION_ITEMS = 4 * MAX_ITEMS;
-/** Sessions that one peer may begin: each hashes all our heads. Ten thousand take some 30 ms. */
+/** Sessions that one peer may begin: each hashes all our heads. */
 const SESSION_BUDGET = { perSecond: 0.5, burst: 20, maxKeys: 1_000 };
 
 /** A peer's session: our heads as they were when it began, under its salt. */
