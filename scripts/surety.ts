@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   baid: async () => (await import("./commands/baid.ts")).baidCommand(),
   batch: async () => (await import("./commands/batch.ts")).batchCommand(),
   stake: async () => (await import("./commands/stake.ts")).stakeCommand(),
+  window: async () => (await import("./commands/window.ts")).windowCommand(),
   token: async () => (await import("./commands/token.ts")).tokenCommand(),
   proof: async () => (await import("./commands/proof.ts")).proofCommand(),
   mechanism: async () => (await import("./commands/mechanism.ts")).mechanismCommand(),

@@ -117,6 +117,40 @@ describe("surety stake and surety token", function () {
     expect(await failureHere("stake", "enlist", "99", seatWei, ...as(keyFile))).to.deep.equal([1, "AGENT_UNKNOWN"]);
   });
 
+  it("puts stake behind a place among a topic's validators, which binds it for a while after it is left", async () => {
+    interface OrderResult {
+      readonly bondWei: string;
+      readonly validators: readonly number[];
+      readonly enlistment?: { readonly enlistedWei: string; readonly releasableAt: number };
+    }
+    const window = (...args: string[]) => jsonHere<OrderResult>("window", ...args);
+    const { bondWei } = (await window("show", "code_generation", ...on)).result;
+    await jsonHere("token", "mint", bondWei, ...as(keyFile));
+    await jsonHere("stake", "add", "2", bondWei, ...as(keyFile));
+    const before = await show();
+    const place = ["code_generation", "2"];
+    expect(await failureHere("window", "enlist", ...place, bondWei, ...as(strangersFile))).to.deep.equal([
+      3,
+      "CALL_REVERTED_WINDOW_VALIDATORS_NOT_AUTHORIZED",
+    ]);
+    const enlisted = await window("enlist", ...place, bondWei, ...as(keyFile));
+    expect([enlisted.code, enlisted.result.enlistment]).to.deep.equal([
+      0,
+      { agentId: "2", enlistedWei: bondWei, releasableAt: 0 },
+    ]);
+    expect(BigInt((await show()).freeWei)).to.equal(BigInt(before.freeWei) - BigInt(bondWei));
+    const left = await window("resign", ...place, ...as(keyFile));
+    expect(left.result.enlistment?.releasableAt).to.be.greaterThan(0);
+    expect(await failureHere("window", "release", ...place, ...as(strangersFile))).to.deep.equal([
+      3,
+      "CALL_REVERTED_WINDOW_VALIDATORS_STILL_BOUND",
+    ]);
+    expect(await failureHere("window", "enlist", "code_generation", "99", bondWei, ...as(keyFile))).to.deep.equal([
+      1,
+      "AGENT_UNKNOWN",
+    ]);
+  });
+
   it("mints no token but the test token, and no token beyond a local chain", async () => {
     const elsewhere = (name: string, deployment: unknown) => {
       mkdirSync(join(world.dir, name));
