@@ -21,6 +21,7 @@ export const modelDeployment = testDeployment(
       jobEscrow: address(0xaa),
       ...{ dealDisputes: address(0xab), tabEscrow: address(0xac), credentials: address(0xad), anchors: address(0xae) },
       ...{ ownerRecovery: address(0xaf), jurorPanel: address(0xb0) },
+      ...{ evidenceSlasher: address(0xb1), windowValidators: address(0xb2) },
     },
   },
   3,
@@ -170,7 +171,7 @@ function encodeLog(
 const word = (n: number) => pad(numberToHex(n), { size: 32 });
 
 /** Kinds of `eventOf`. */
-export const EVENT_KIND_COUNT = 38;
+export const EVENT_KIND_COUNT = 40;
 
 interface Picked {
   readonly agentId: bigint;
