@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { Abi, Hex } from "viem";
-import { topicIdOf, windowValidatorsAbi } from "#protocol";
+import { topicIdOf, trustLedgerAbi, windowValidatorsAbi } from "#protocol";
 import { requireAgent } from "../cli/agents.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { readKeyFile } from "../cli/key.ts";
@@ -89,8 +89,8 @@ interface OrderView {
 async function readOrder({ client, deployment }: Connection, topic: string, agentId?: bigint): Promise<OrderView> {
   const validators = { abi: windowValidatorsAbi, address: deployment.contracts.windowValidators } as const;
   const topicId = topicIdOf(topic);
-  const { timestamp } = await client.getBlock();
-  const epoch = await client.readContract({ ...validators, functionName: "epochOf", args: [timestamp] });
+  const clock = { abi: trustLedgerAbi, address: deployment.contracts.trustLedger } as const;
+  const epoch = await client.readContract({ ...clock, functionName: "epoch" });
   const [drawn, [agentIds, weights], bondWei, enlistment] = await Promise.all([
     client.readContract({ ...validators, functionName: "validatorsOf", args: [topicId, epoch] }),
     client.readContract({ ...validators, functionName: "candidatesOf", args: [topicId] }),

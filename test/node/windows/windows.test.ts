@@ -31,6 +31,8 @@ const LIAR = 3;
 /** As test/fixtures/local-network.ts deploys. */
 const BOND = 10_000_000n;
 const WINDOW_SECONDS = 5;
+/** What the contract's own tests show of anchors, by whole nodes and into the next epoch: 15 s. */
+const nightly = process.env["SURETY_PROFILE"] === "nightly" ? it : it.skip;
 const patience = () => AbortSignal.timeout(120_000);
 
 describe("the windows of a topic, on four validators of which one lies", function () {
@@ -146,7 +148,7 @@ describe("the windows of a topic, on four validators of which one lies", functio
     expect(await Promise.all(HONEST.map(stakeOf))).to.deep.equal(HONEST.map(() => STAKE));
   });
 
-  it("go on without it, and the last one of the epoch is anchored in the next", async () => {
+  nightly("go on without it, and the last one of the epoch is anchored in the next", async () => {
     const epoch = windowAt(clock, await secondNow()).epoch;
     const next = await network.goToNextEpoch();
     const anchorOf = () =>
