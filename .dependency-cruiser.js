@@ -57,11 +57,17 @@ export default {
     forbid(
       "auditor-stands-alone",
       "The auditor and the explorer import #protocol and viem only, or they would audit themselves.",
-      { path: "^(scripts/audit|indexer/explorer)/" },
+      { path: "^(scripts/audit|indexer/explorer)/", pathNot: "^indexer/explorer/graph/" },
       {
         pathNot: ["^(scripts/audit|indexer/explorer)/", protocol, "^node_modules/(viem|abitype)/"],
         dependencyTypesNot: ["core"],
       },
+    ),
+    forbid(
+      "graph-only-draws",
+      "The trust graph shows what its page gives it: it reads nothing, and verifies nothing.",
+      { path: "^indexer/explorer/graph/" },
+      { pathNot: ["^indexer/explorer/graph/", "^node_modules/(graphology[^/]*|sigma)/"] },
     ),
     ...stageRules,
     forbid(

@@ -73,7 +73,13 @@ describe("deploySurety", () => {
     expect(await ledger.read.epochLength()).to.equal(parameters.epochLengthSeconds);
     expect(await ledger.read.isRecorder([contracts.dealEscrow])).to.equal(true);
     expect(await ledger.read.isRecorder([deployer?.account.address ?? zeroAddress])).to.equal(false);
-    for (const module of ["reputationEpochs", "evidenceSlasher", "jurorPanel", "rulingSlasher", "windowValidators"] as const)
+    for (const module of [
+      "reputationEpochs",
+      "evidenceSlasher",
+      "jurorPanel",
+      "rulingSlasher",
+      "windowValidators",
+    ] as const)
       expect(await vault.read.isModule([contracts[module]]), module).to.equal(true);
     const slasher = await viem.getContractAt("RulingSlasher", contracts.rulingSlasher);
     expect(getAddress(await slasher.read.arbitrator())).to.equal(contracts.jurorPanel);
