@@ -18,6 +18,8 @@ const parameters: DeployParameters = {
 
 /** Transactions of one deployment: each contract, and each call that wires them; reading what a contract made sends none. */
 const TRANSACTIONS = [...Surety.futures].filter(({ type }) => !/READ|STATIC_CALL|_AT$/.test(type)).length;
+/** Two deployments a step: every transaction in the nightly profile, else every fifth. */
+const STRIDE = process.env["SURETY_PROFILE"] === "nightly" ? 1 : 5;
 
 describe("deploySurety", () => {
   let deploymentDir: string;
@@ -121,7 +123,7 @@ describe("deploySurety", () => {
   }
 
   it("goes on where it was aborted, at whichever transaction that was", async () => {
-    for (let sendsUntilAbort = 0; sendsUntilAbort < TRANSACTIONS; sendsUntilAbort += 2) {
+    for (let sendsUntilAbort = 0; sendsUntilAbort < TRANSACTIONS; sendsUntilAbort += STRIDE) {
       const dir = join(deploymentDir, String(sendsUntilAbort));
       const before = await sentCount();
       const abort = new AbortController();
