@@ -16,7 +16,7 @@ import {
 } from "#protocol";
 import type { Result } from "../harness/report.ts";
 import { EAS, ERC_8004, PROTOTYPE } from "./peers.ts";
-import { EPOCH_LENGTH, FAR, gasResult, proofOf, PUBLISHER_BOND, signerAt, type Rig } from "./rig.ts";
+import { deployStakes, EPOCH_LENGTH, FAR, gasResult, proofOf, PUBLISHER_BOND, type Rig, signerAt } from "./rig.ts";
 
 /** Leaves of the measured topic, as in the design's figures. */
 const LEAVES = 100_000;
@@ -50,17 +50,7 @@ function createDice(seed: number): (sides: number) => number {
 async function createEpochs(rig: Rig) {
   const { viem, token, measure, tick } = rig;
   const owner = signerAt(0).address;
-  await tick();
-  const registry = await viem.deployContract("IdentityRegistry");
-  await tick();
-  const ledger = await viem.deployContract("TrustLedger", [BigInt(EPOCH_LENGTH), registry.address]);
-  await tick();
-  const vault = await viem.deployContract("StakeVault", [
-    token.address,
-    registry.address,
-    ledger.address,
-    3 * EPOCH_LENGTH,
-  ]);
+  const { registry, ledger, vault } = await deployStakes(rig);
   await tick();
   const epochs = await viem.deployContract("ReputationEpochs", [
     ledger.address,

@@ -85,6 +85,17 @@ function createMeter({ viem }: Chain, { tick }: { tick: () => Promise<void> }) {
   };
 }
 
+/** A registry of its own, with the ledger whose epochs it is scored by and the vault of its agents' stakes. */
+export async function deployStakes({ viem, token, tick }: Rig) {
+  await tick();
+  const registry = await viem.deployContract("IdentityRegistry");
+  await tick();
+  const ledger = await viem.deployContract("TrustLedger", [BigInt(EPOCH_LENGTH), registry.address]);
+  await tick();
+  const terms = [token.address, registry.address, ledger.address, 3 * EPOCH_LENGTH] as const;
+  return { registry, ledger, vault: await viem.deployContract("StakeVault", terms) };
+}
+
 /** The proof of possession of a new LOG signer. @param agentId 0 = the agent that `owner` registers with it */
 export function proofOf(rig: Pick<Rig, "registry" | "chainId">, agentId: bigint, owner: Hex, signer: Signer): Hex {
   const { registry, chainId } = rig;

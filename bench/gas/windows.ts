@@ -1,7 +1,7 @@
 import { encodeFunctionData, keccak256, maxUint256, numberToHex, zeroHash, type Hex } from "viem";
 import { encodeHeader, purposes, reportCommitmentOf, signBatch, type BatchHeader } from "#protocol";
 import type { Result } from "../harness/report.ts";
-import { EPOCH_LENGTH, FAR, gasResult, proofOf, PUBLISHER_BOND, signerAt, type Rig } from "./rig.ts";
+import { deployStakes, EPOCH_LENGTH, FAR, gasResult, proofOf, PUBLISHER_BOND, signerAt, type Rig } from "./rig.ts";
 
 const TOPIC = 77n;
 const WINDOW_SECONDS = 5;
@@ -19,17 +19,7 @@ type Windows = Awaited<ReturnType<typeof createWindows>>;
 async function createWindows(rig: Rig) {
   const { viem, token, measure, tick, chainId } = rig;
   const owner = signerAt(0).address;
-  await tick();
-  const registry = await viem.deployContract("IdentityRegistry");
-  await tick();
-  const ledger = await viem.deployContract("TrustLedger", [BigInt(EPOCH_LENGTH), registry.address]);
-  await tick();
-  const vault = await viem.deployContract("StakeVault", [
-    token.address,
-    registry.address,
-    ledger.address,
-    3 * EPOCH_LENGTH,
-  ]);
+  const { registry, ledger, vault } = await deployStakes(rig);
   await tick();
   const windows = await viem.deployContract("WindowValidators", [
     vault.address,

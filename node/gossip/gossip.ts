@@ -16,7 +16,7 @@ import type { LogStore } from "../log/log-store.ts";
 import type { OwnEntry } from "../log/writer.ts";
 import type { PeerName, Transport } from "../transport/port.ts";
 import { createBodies } from "./bodies.ts";
-import { createBudget } from "./budget.ts";
+import { createBudget } from "../transport/budget.ts";
 import {
   createGossipsubDissemination,
   type DisseminationName,

@@ -15,7 +15,7 @@ import {
 import type { Address } from "viem";
 import type { LogReader } from "../log/log-store.ts";
 import type { PeerName } from "../transport/port.ts";
-import { createBudget } from "./budget.ts";
+import { createBudget } from "../transport/budget.ts";
 
 /** How far an author's clock may run ahead of ours. */
 export const CLOCK_TOLERANCE_MS = 120_000;

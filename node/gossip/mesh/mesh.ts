@@ -1,5 +1,5 @@
 import type { PeerName } from "../../transport/port.ts";
-import { createBudget } from "../budget.ts";
+import { createBudget } from "../../transport/budget.ts";
 import { createAnnounced } from "./announced.ts";
 import { createGround, shuffled, type Ground, type Peer } from "./ground.ts";
 import { createMembership } from "./membership.ts";

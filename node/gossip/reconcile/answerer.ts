@@ -1,6 +1,6 @@
 import type { Address } from "viem";
 import { accept, ignore, type Verdict } from "#protocol";
-import { createBudget } from "../budget.ts";
+import { createBudget } from "../../transport/budget.ts";
 import type { PeerName } from "../../transport/port.ts";
 import type { MissingLog } from "./difference.ts";
 import { estimatorOf } from "./estimate.ts";

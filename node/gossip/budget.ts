@@ -1,1 +1,0 @@
-export { createBudget, type Budget, type BudgetLimits } from "../transport/budget.ts";
