@@ -6,10 +6,8 @@ import { bytesToHex, zeroHash, type Address, type Hex } from "viem";
 import {
   createSigner,
   dealEscrowAbi,
-  decodeBody,
   encodeLogHeader,
   encodeScoreProof,
-  isStale,
   kinds,
   purposes,
   signerHashOf,
@@ -37,36 +35,26 @@ import { createCredentialReader } from "./chain/credentials.ts";
 import { createIdentityReader } from "./chain/identity.ts";
 import type { Heads, IdentityReader } from "./chain/port.ts";
 import { createSender } from "./chain/sender.ts";
-import { createSpeakerReader } from "./chain/speakers.ts";
 import { AgentDesk } from "./desk/agents.ts";
 import { Bell } from "./desk/bell.ts";
 import { Commissions } from "./desk/commissions.ts";
 import { Desk } from "./desk/desk.ts";
 import { Reviews, withReviews } from "./desk/reviews.ts";
-import { createDirectory } from "./directory.ts";
-import { createAsking } from "./discovery/asking.ts";
-import { createDiscovery } from "./discovery/discovery.ts";
-import { createEndpointEmbedder } from "./discovery/embedder.ts";
-import { createLiveness } from "./discovery/liveness.ts";
-import { createGossip, HEADERS_TOPIC } from "./gossip/gossip.ts";
-import { createMeter } from "./gossip/meter.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
 import { Anchorer, type AnchorPort } from "./log/anchorer.ts";
-import { keepCompact } from "./log/compaction.ts";
-import { createLogStore, type LogReader } from "./log/log-store.ts";
+import type { LogReader } from "./log/log-store.ts";
 import { signCheckpoint } from "./log/checkpoint.ts";
 import { stateHeadOf } from "./log/state-head.ts";
 import { openLogWriter } from "./log/writer.ts";
+import { joinNetwork } from "./network.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
-import { createPeerReputation } from "./peer-reputation.ts";
 import { createReputationChain } from "./reputation/chain.ts";
 import { ReputationDriver } from "./reputation/driver.ts";
-import { ScoreReader } from "./reputation/scores.ts";
+import type { ScoreReader } from "./reputation/scores.ts";
 import { createDealChain } from "./settlement/chain.ts";
 import { DealStore } from "./settlement/deal-store.ts";
 import { createSettlement, type Settlement } from "./settlement/driver.ts";
-import { createSignerCache } from "./signer-cache.ts";
 import type { EvidenceEntry } from "./settlement/evidence.ts";
 import { createJuryReader, Juror } from "./settlement/juror.ts";
 import { Payments } from "./settlement/payments.ts";
@@ -78,12 +66,7 @@ import { openStore } from "./store/sqlite.ts";
 import { GraphBoard } from "./graphs/board.ts";
 import { TaskBoard } from "./tasks.ts";
 import { Webhooks } from "./webhooks.ts";
-import { createAddressBook } from "./transport/addressing/book.ts";
-import { createKeeper } from "./transport/addressing/keeper.ts";
-import { createResolver } from "./transport/addressing/resolver.ts";
-import { createLibp2pTransport } from "./transport/libp2p.ts";
 import type { PeerName, Transport } from "./transport/port.ts";
-import { windowTopics } from "./windows/windows.ts";
 import { orderTopics } from "./topic-order-role.ts";
 import { createBuyer, fetchPurchase } from "./x402/client.ts";
 
@@ -118,8 +101,6 @@ export interface RunningNode {
 
 /** Chains that announce no heads by WebSocket are asked this often. */
 const POLL_INTERVAL_MS = 1_000;
-/** Entries of a log that are looked through, from its newest, for where its node listens. */
-const MAX_REACH_ENTRIES = 64;
 /** A chain without a new block for so long is stuck, or our endpoint is. */
 const STALE_HEAD_S = 120;
 
@@ -173,74 +154,11 @@ async function compose(
   const reviews = new Reviews(() => bell.ring());
   const application = withReviews(loaded, reviews, (hash) => commissions.bySpecHash(hash)?.isReviewed === true);
 
-  const transport = await createLibp2pTransport({
-    ...{ privateKey: agent.key, listen: agent.listen, onFault: onFault("transport") },
-    topics: [HEADERS_TOPIC, ...windowTopics(agent.windows)],
-    relay: agent.relay ?? "off",
-  });
-  await transport.start();
-  stops.push(() => transport.stop());
-
-  const signers = createSignerCache(identity, nowMs);
-  const logs = createLogStore(store);
-  const scores = new ScoreReader({ client, deployment, graphqlUrl: config.graphqlUrl, onFault: onFault("scores") });
-  const { dissemination } = agent;
-  const topics = application.capabilities.map(({ topic }) => topic);
-  const reputationOf = createPeerReputation({ agents: signers, scores, topics });
-  const gossip = createGossip({
-    ...{ transport, logs, contracts, signers, nowMs, dissemination, reputationOf, onFault: onFault("gossip") },
-    isWanted: (header) => !isStale(header, nowMs()),
-  });
-  const compaction = keepCompact({
-    ...{ logs, own: new Set([signer.address]), nowMs, onFault: onFault("log") },
-    onCompacted: (compacted) => journal.note("compacted", { ...compacted }),
-  });
-  stops.push(compaction);
-  const book = createAddressBook(store);
-  const speakers = createSpeakerReader(client, heads, deployment, identity);
-  const declared = (log: Address) => reachOf(logs, log);
-  const resolver = createResolver({
-    ...{ transport, book, declared, nowMs },
-    speakersOf: (id, asked) => speakers.speakersOf(id, asked),
-  });
-  const liveness = createLiveness({
-    ...{ transport, signer, contracts, nowMs, random: () => bytesToHex(randomBytes(32)) },
-    blockHash: () => heads.latest().hash,
-    locate: (log, asked) => resolver.locate(log, asked),
-  });
-  await liveness.start();
-  stops.push(() => liveness.stop());
-  const asking = createAsking({
-    ...{ transport, contracts, nowMs, dialAgent: (id, asked) => resolver.dialAgent(id, asked) },
-    directory: config.graphqlUrl === undefined ? undefined : createDirectory(config.graphqlUrl, onFault("directory")),
-  });
-  const embedder =
-    config.embedder && createEndpointEmbedder({ ...config.embedder, nowMs, onFault: onFault("embedder") });
-  const discovery = createDiscovery({
-    ...{ store, logs, agents: signers, scores, liveness, asking, nowMs },
-    ...(embedder === undefined ? {} : { embedder }),
-  });
-  await discovery.serve();
-  gossip.onEntry((entry) => discovery.apply(entry));
-  gossip.onFork((fork) => {
-    discovery.shut(fork.first.header.log);
-    journal.note("fork", { log: fork.first.header.log, seq: fork.first.header.seq });
-  });
-  gossip.onRefusal((refusal) => {
-    // What is ignored is late or known: the mesh at work. What is rejected is somebody's fault.
-    if (refusal.kind === "reject") journal.note("refusal", { ...refusal });
-  });
-  const meter = createMeter(gossip, transport, nowMs);
-  stops.push(() => meter.stop());
-  discovery.rebuild();
-  await gossip.start();
-  stops.push(() => gossip.stop());
-  const keeper = createKeeper({
-    ...{ transport, book, ownAddress: signer.address, bootstrap: agent.bootstrap, nowMs, random: Math.random },
-    onFault: onFault("addressing"),
-  });
-  stops.push(() => keeper.stop());
-  await keeper.start(signal);
+  const { transport, signers, logs, scores, gossip, discovery, resolver, keeper, meter } = await joinNetwork(
+    { config, agent, chain, journal, store, signer, nowMs, topics: application.capabilities.map(({ topic }) => topic) },
+    stops,
+    signal,
+  );
 
   const dealStore = new DealStore(store);
   const priceOf = (dealId: Hex) => dealStore.get(dealId)?.agreement.deal.price;
@@ -479,17 +397,6 @@ function entriesOf(logs: LogReader, signers: readonly Address[]): EvidenceEntry[
     const entry = logs.entriesWithBody(signer).findLast(({ header }) => header.header.kind === kinds.declare);
     return entry?.body === undefined ? [] : [{ header: encodeLogHeader(entry.header), body: entry.body }];
   });
-}
-
-/** Where a log's newest entry that says so has its node listen. */
-function reachOf(logs: LogReader, log: Address): { peerId: PeerName; addresses: readonly string[] } | undefined {
-  const headSeq = logs.headOf(log)?.header.seq ?? -1;
-  for (let seq = headSeq; seq >= 0 && headSeq - seq < MAX_REACH_ENTRIES; seq--) {
-    const { header, body } = logs.entryAt(log, seq) ?? {};
-    const decoded = header && body && decodeBody(header.header.kind, body);
-    if (decoded?.kind === "accept" && "peerId" in decoded.value.body) return decoded.value.body;
-  }
-  return undefined;
 }
 
 /** Publisher and watcher, as far as the agent plays them. @returns ends them */
