@@ -18,6 +18,7 @@ import {
   type SolvedMechanism,
 } from "#protocol";
 import { textbookDocument } from "../../fixtures/mechanism.ts";
+import { createDie } from "../../fixtures/random.ts";
 
 const { compare, fraction, subtract, toNumber, zero } = fractions;
 // The package types its ES module as CommonJS: what runs is the default export itself.
@@ -85,7 +86,7 @@ describe("solving a mechanism document", () => {
     const solver = await loadHighs();
     let [feasible, infeasible, dearer] = [0, 0, 0];
     for (let instance = 0; instance < INSTANCES; instance++) {
-      const document = randomDocument(seeded(instance));
+      const document = randomDocument(createDie(instance));
       const target = (document.agency?.actions.length ?? 1) - 1;
       const oracle = solver.solve(textOf(document, target), { output_flag: false, presolve: "off" });
       const verdict = solveMechanism(document, target);
@@ -152,7 +153,7 @@ describe("the follower's check of a proof", () => {
   });
 
   it("judges with the bond of the deal at hand: one that breaks participation is refused", () => {
-    const risky = solved(randomDocument(seeded(3), { mustRisk: true }));
+    const risky = solved(randomDocument(createDie(3), { mustRisk: true }));
     const due = amountsOf(risky.document);
     expect(codeOf(risky.document, due, risky.dual)).to.equal("accept");
     expect(codeOf(risky.document, { ...due, bondWei: due.bondWei + 1_000_000n }, risky.dual)).to.equal(
@@ -172,16 +173,6 @@ function equalLaws() {
     { name: "shirk", costWei: 0n, law },
     { name: "work", costWei: 5n, law },
   ];
-}
-
-function seeded(seed: number): (bound: number) => number {
-  let state = seed;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * bound);
-  };
 }
 
 /** One late, one whole outcome, and up to three that an arbiter sees; laws, costs and bond at random. */

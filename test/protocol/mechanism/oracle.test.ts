@@ -10,23 +10,13 @@ import {
   selectWithinBudget,
   type Agency,
 } from "#protocol";
+import { createDie } from "../../fixtures/random.ts";
 
 // The package types its ES module as CommonJS: what runs is the default export itself.
 const loadHighs = highs as unknown as typeof highs.default;
 
 const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const INSTANCES = isNightly ? 10_000 : 1_000;
-
-/** Small and seeded (mulberry32): a failing instance is found again by its number. */
-function seeded(seed: number): (bound: number) => number {
-  let state = seed;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * bound);
-  };
-}
 
 function randomAgency(random: (bound: number) => number): Agency {
   const [actions, outcomes] = [1 + random(6), 1 + random(5)];
@@ -64,7 +54,7 @@ describe("the implementation program against HiGHS", () => {
     const solver = await loadHighs();
     let [feasible, infeasible, rounded] = [0, 0, 0];
     for (let instance = 0; instance < INSTANCES; instance++) {
-      const agency = randomAgency(seeded(instance));
+      const agency = randomAgency(createDie(instance));
       const action = agency.laws.length - 1;
       const oracle = solver.solve(textOf(agency, action), { output_flag: false, presolve: "off" });
       const found = implementAction(agency, action);
@@ -150,7 +140,7 @@ describe("a certificate of optimality", () => {
 describe("selection under a budget", () => {
   it("equals enumeration on 300 random instances", () => {
     for (let instance = 0; instance < 300; instance++) {
-      const random = seeded(instance);
+      const random = createDie(instance);
       const followers = Array.from({ length: 1 + random(4) }, () =>
         Array.from({ length: random(4) }, () => ({ cost: random(12), worth: random(30) - 4 })),
       );
@@ -176,7 +166,7 @@ describe("one linear contract for all", () => {
   it("equals the best of all breakpoints, tried one by one, on 500 random instances", () => {
     const { add, compare, fraction, multiply, subtract, zero } = fractions;
     for (let instance = 0; instance < 500; instance++) {
-      const random = seeded(instance);
+      const random = createDie(instance);
       const followers = Array.from({ length: 1 + random(5) }, () => [
         { reward: 0n, cost: 0n },
         ...Array.from({ length: random(5) }, () => ({ reward: BigInt(random(40)), cost: BigInt(random(30)) })),

@@ -20,7 +20,8 @@ import {
   STALL_MS,
 } from "../../../../node/gossip/mesh/tuning.ts";
 import { decodeFrame, encodeFrame, MAX_FRAME_BYTES, type Frame } from "../../../../node/gossip/mesh/wire.ts";
-import { createRandom, meshEntry, sha256 } from "../../../fixtures/mesh-network.ts";
+import { meshEntry, sha256 } from "../../../fixtures/mesh-network.ts";
+import { createRandom } from "../../../fixtures/random.ts";
 
 /** One core, which a test drives by hand; peers have greeted it and are in its mesh. */
 function startCore(peers: readonly string[], tuning: Parameters<typeof createMesh>[0]["tuning"] = {}) {

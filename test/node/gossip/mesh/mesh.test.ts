@@ -6,13 +6,13 @@ import { shardsOf } from "../../../../node/gossip/mesh/shards.ts";
 import { decodeFrame } from "../../../../node/gossip/mesh/wire.ts";
 import {
   createMeshNetwork,
-  createRandom,
   meshEntry,
   randomLinks,
   type MeshNetwork,
   type NetworkOptions,
   type TestEntry,
 } from "../../../fixtures/mesh-network.ts";
+import { createRandom } from "../../../fixtures/random.ts";
 
 const runs = process.env["SURETY_PROFILE"] === "nightly" ? 200 : 12;
 const spread = (random: () => number): number => 1 + 300 * random();
