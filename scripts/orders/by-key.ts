@@ -66,7 +66,7 @@ const giveByKey: Give = (given, agentId, draft) => {
     const id = registered?.args.agentId ?? agentId;
     return {
       result: { statement: order.statement, ...order.message, agentId: id, transactionHash: hash, gasUsed },
-      lines: [`${order.statement} of agent ${id}: ${gasUsed} gas, ${hash}`],
+      lines: [`${order.statement} of ${id === 0n ? owner : `agent ${id}`}: ${gasUsed} gas, ${hash}`],
     };
   });
 };

@@ -134,6 +134,11 @@ export function callOf(
       const { agentId, approved } = order.message;
       return { ...profile, functionName: "approveWithSignature", args: [agentId, approved, consentTo(order.message)] };
     }
+    case "OperatorApproval": {
+      const { owner, operator, isApproved } = order.message;
+      const args = [owner, operator, isApproved, consentTo(order.message)];
+      return { ...profile, functionName: "setApprovalForAllWithSignature", args };
+    }
     case "RecoverySetting": {
       const { agentId, threshold, delay } = order.message;
       const args = [agentId, threshold, delay, consentTo(order.message)];

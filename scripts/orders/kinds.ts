@@ -4,7 +4,7 @@ import { identityRegistryAbi, ownerRecoveryAbi, purposes, SuretyError } from "#p
 import { readKeyFile } from "../cli/key.ts";
 import { parseAddress, parseAgentId, parseBytes32, parseInteger, type CommonOptions } from "../cli/options.ts";
 import { hashOfText } from "./calls.ts";
-import { consentOfKey, type Asking, type ConsentingSigner, type Order } from "./order.ts";
+import { consentOfKey, isAccount, type Asking, type ConsentingSigner, type Order } from "./order.ts";
 import { readConsent } from "./request.ts";
 
 /** What an order's own options say; each way of giving it adds its own. */
@@ -26,7 +26,7 @@ export type AddOptions = (command: Command) => Command;
 /** One command for each order about an agent, whichever way it is given. */
 export function orderCommands(add: AddOptions, give: Give): Command[] {
   const signers = [grant, rotate, revoke];
-  const profile = [register, uri, metadata, wallet, transfer, approve];
+  const profile = [register, uri, metadata, wallet, transfer, approve, approveAll];
   return [...signers, ...profile, update, recovery, cancelRecovery].map((make) => make(add, give));
 }
 
@@ -212,6 +212,18 @@ const approve: Make = (add, give) =>
       })),
     );
 
+const approveAll: Make = (add, give) =>
+  add(new Command("approve-all"))
+    .description("let one account act for every agent that the ordering account owns, now and later (ERC-721)")
+    .argument("<operator>", "its address", parseAddress)
+    .option("--end", "take that back")
+    .action((operator: Hex, options: OrderOptions & { end?: true }) =>
+      give(options, 0n, ({ signer, nonce, deadline }) => {
+        const message = { owner: accountOf(signer), operator, isApproved: options.end !== true, nonce, deadline };
+        return { statement: "OperatorApproval", message, enclosed: {} };
+      }),
+    );
+
 const update: Make = (add, give) =>
   add(new Command("update"))
     .description("record the next version of what the agent runs")
@@ -273,6 +285,15 @@ export async function draftVote({ connection, deadline }: Asking, agentId: bigin
     });
   }
   return { statement: "OwnerChange", message: { agentId, owner, newOwner, attempt, deadline }, enclosed: {} };
+}
+
+/** Whose agents an order without an agent is about: only accounts own any. */
+function accountOf(signer: Hex): Hex {
+  if (isAccount(signer)) return getAddress(signer);
+  throw new SuretyError("ORDER_NOT_AUTHORIZED", `${signer} is no account, and agents are owned by accounts.`, {
+    values: { signer },
+    next: "Name the account for which the passkey signs, with --account.",
+  });
 }
 
 /** commander argument parser: the hash of a signer, or a plain key's address. */

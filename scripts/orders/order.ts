@@ -19,7 +19,7 @@ import { nextBlockTime } from "../cli/sending.ts";
 export const statements = [
   ...(["SignerBinding", "SignerGrant", "SignerRotation", "SignerRevocation", "BindingUpdate"] as const),
   ...(["Registration", "AgentURISet", "AgentMetadataSet", "AgentWalletChange", "AgentTransfer"] as const),
-  ...(["AgentApproval", "RecoverySetting", "RecoveryCancel", "OwnerChange"] as const),
+  ...(["AgentApproval", "OperatorApproval", "RecoverySetting", "RecoveryCancel", "OwnerChange"] as const),
 ] as const satisfies readonly (keyof Structs)[];
 export type Statement = (typeof statements)[number];
 
@@ -100,7 +100,7 @@ export async function requireAuthority(
   { connection: { client, deployment }, signer }: Asking,
 ): Promise<void> {
   const { statement, message } = order;
-  if (statement === "SignerBinding" || statement === "Registration") return;
+  if (statement === "SignerBinding" || statement === "Registration" || statement === "OperatorApproval") return;
   const isGuardian = statement === "OwnerChange";
   if (!isGuardian && signer.toLowerCase() === owner.toLowerCase()) return;
   const purpose = isGuardian ? purposes.recovery : purposes.operator;

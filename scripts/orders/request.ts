@@ -60,7 +60,9 @@ function orderOf({ primaryType, message, surety }: RequestFile, path: string): O
   const typed = fields.map(({ name, type }) => {
     const text = String(message[name]);
     const bits = Number(/^uint(\d+)$/.exec(type)?.[1] ?? 0);
-    if (bits === 0 ? !isHex(text) : !/^\d+$/.test(text)) throw notARequest(path);
+    const isValid = bits > 0 ? /^\d+$/.test(text) : type === "bool" ? /^(true|false)$/.test(text) : isHex(text);
+    if (!isValid) throw notARequest(path);
+    if (type === "bool") return [name, text === "true"];
     return [name, bits === 0 ? text : bits > 48 ? BigInt(text) : Number(text)];
   });
   const { enclosed = {} } = surety;

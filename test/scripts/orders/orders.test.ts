@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { expect } from "chai";
 import { Command } from "commander";
 import { network } from "hardhat";
-import { keccak256, slice, stringToHex, toHex, zeroAddress, type Hex } from "viem";
+import { keccak256, slice, stringify, stringToHex, toHex, zeroAddress, type Hex } from "viem";
 import { createSigner, purposes, SuretyError, type Deployment } from "#protocol";
 import { callOf, consentOfWallet } from "../../../scripts/orders/calls.ts";
 import { orderCommands } from "../../../scripts/orders/kinds.ts";
-import { digestOf, requireAuthority, startAsking, type Order } from "../../../scripts/orders/order.ts";
+import { digestOf, requireAuthority, startAsking, typedDataOf, type Order } from "../../../scripts/orders/order.ts";
+import { readSigned } from "../../../scripts/orders/request.ts";
 import type { Connection } from "../../../scripts/cli/network.ts";
 import { createAuthenticator, type Authenticator } from "../../fixtures/authenticator.ts";
 
@@ -67,7 +68,14 @@ describe("orders by passkey", function () {
     if (order === undefined || order.statement === "SignerBinding" || order.statement === "OwnerChange") {
       throw new Error("no order was drafted");
     }
-    const { signature } = await passkey.sign(digestOf(order, deployment));
+    const digest = digestOf(order, deployment);
+    const { signature } = await passkey.sign(digest);
+    // The way of a person: through a page, by two files.
+    const request = { ...typedDataOf(order, deployment), surety: { signer, enclosed: order.enclosed } };
+    const paths = [join(dir, "request.json"), join(dir, "signed.json")] as const;
+    writeFileSync(paths[0], stringify(request));
+    writeFileSync(paths[1], JSON.stringify({ digest, signature }));
+    expect(readSigned(...paths, deployment)).to.deep.equal({ order, signed: { signer, signature } });
     const owner = order.statement === "AgentWalletChange" ? await registry.read.ownerOf([agentId]) : zeroAddress;
     const wallet =
       order.statement === "AgentWalletChange" && order.message.newWallet !== zeroAddress
@@ -111,6 +119,10 @@ describe("orders by passkey", function () {
     await give(account, "wallet", id, "none");
     await give(account, "approve", id, wallet);
     expect((await registry.read.getApproved([agentId])).toLowerCase()).to.equal(wallet.toLowerCase());
+    for (const [isApproved, ...end] of [[true], [false, "--end"]] as const) {
+      await give(account, "approve-all", wallet, ...end);
+      expect(await registry.read.isApprovedForAll([account, wallet])).to.equal(isApproved);
+    }
     await give(account, "metadata", id, "place", "Ulm");
     expect(await registry.read.getMetadata([agentId, "place"])).to.equal(stringToHex("Ulm"));
     await give(account, "recovery", id, "--threshold", "1", "--delay", "86400");
@@ -128,6 +140,7 @@ describe("orders by passkey", function () {
     ]) {
       expect(await refusal(give(signer, ...words)), words[0]).to.equal("ORDER_NOT_AUTHORIZED");
     }
+    expect(await refusal(give(signer, "approve-all", account)), "no account").to.equal("ORDER_NOT_AUTHORIZED");
     expect(await refusal(give(account, "grant", id))).to.equal("USAGE_NEW_SIGNER");
   });
 
