@@ -34,23 +34,20 @@ export async function* auditAgent(
   agentId: bigint,
   disclosures: readonly Disclosure[] = [],
 ): AsyncGenerator<Check, void, void> {
-  const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
   const { number: blockNumber, timestamp } = await client.getBlock();
   const subject: Subject = { client, deployment, agentId, blockNumber };
-  const at = { ...registry, blockNumber } as const;
+  const at = registryOf(subject);
   const owner = await client.readContract({ ...at, functionName: "ownerOf", args: [agentId] }).catch(() => undefined);
-  if (owner === undefined) return yield fails("owner", `the registry ${registry.address} has no agent ${agentId}`);
+  if (owner === undefined) return yield fails("owner", `the registry ${at.address} has no agent ${agentId}`);
   yield holds("owner", `${owner} at block ${blockNumber}`);
   const wallet = await client.readContract({ ...at, functionName: "getAgentWallet", args: [agentId] });
   yield holds("wallet", wallet === zeroAddress ? "none; payments go to the owner" : wallet);
 
-  const range = { ...registry, args: { agentId }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock: blockNumber };
-  const bound = await readEvents(client, { ...range, eventName: "SignerBound" });
-  const unchecked = await readEvents(client, { ...range, eventName: "SignerUnchecked" });
-  yield* auditSigners(client, at, agentId, timestamp, bound);
+  const { bound, unchecked, updates } = await readBindings(subject);
+  yield* auditSigners(subject, timestamp, bound);
   yield* auditCredential(subject);
   yield* auditCode(subject, disclosures);
-  yield* auditVersions(client, at, agentId, await readEvents(client, { ...range, eventName: "CommitmentUpdated" }));
+  yield* auditVersions(subject, updates);
   yield* auditTransport(client, deployment, owner, { bound, unchecked });
   yield* auditRecovery(subject);
   const logs = bound.filter(({ args }) => args.purpose === purposes.log && args.signer.length === 42);
@@ -62,19 +59,29 @@ export async function* auditAgent(
   yield* auditStake(subject);
 }
 
-interface Registry {
-  readonly abi: typeof identityRegistryAbi;
-  readonly address: Hex;
-  readonly blockNumber: bigint;
+/** The contract of the subject's bindings, at its block. */
+const registryOf = ({ deployment, blockNumber }: Subject) =>
+  ({ abi: identityRegistryAbi, address: deployment.contracts.identityRegistry, blockNumber }) as const;
+
+/** What was ever bound to the agent, and every version that it committed to. */
+export async function readBindings(subject: Subject) {
+  const { client, deployment, agentId, blockNumber: toBlock } = subject;
+  const { abi, address } = registryOf(subject);
+  const range = { abi, address, args: { agentId }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock };
+  return {
+    bound: await readEvents(client, { ...range, eventName: "SignerBound" }),
+    unchecked: await readEvents(client, { ...range, eventName: "SignerUnchecked" }),
+    updates: await readEvents(client, { ...range, eventName: "CommitmentUpdated" }),
+  };
 }
 
-async function* auditSigners(
-  client: PublicClient,
-  registry: Registry,
-  agentId: bigint,
+export async function* auditSigners(
+  subject: Subject,
   now: bigint,
   bound: readonly BoundEvent[],
 ): AsyncGenerator<Check, void, void> {
+  const { client, agentId } = subject;
+  const registry = registryOf(subject);
   if (bound.length === 0) yield holds("signers", "none: nobody can sign for this agent");
   for (const { args } of bound) {
     const name = `signer ${args.signer}`;
@@ -104,14 +111,13 @@ async function* auditSigners(
 }
 
 /** Replays C(v+1) = H(C(v), delta, H(signature)) from the events and compares with storage. */
-async function* auditVersions(
-  client: PublicClient,
-  registry: Registry,
-  agentId: bigint,
+export async function* auditVersions(
+  subject: Subject,
   updates: readonly { args: { version: bigint; head: Hex; commitment: Hex; signature: Hex } }[],
 ): AsyncGenerator<Check, void, void> {
+  const { client, agentId } = subject;
   const [commitment, version, head] = await client.readContract({
-    ...registry,
+    ...registryOf(subject),
     functionName: "commitmentOf",
     args: [agentId],
   });

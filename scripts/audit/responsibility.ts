@@ -4,7 +4,6 @@ import {
   commitmentOfDisclosure,
   credentialsAbi,
   evidenceSlasherAbi,
-  foreignBindingsAbi,
   identityRegistryAbi,
   isSignerValidAt,
   ownerRecoveryAbi,
@@ -177,21 +176,6 @@ export interface SignerQuestion {
   readonly time: number;
   /** One of `purposes`; undefined = whatever it was bound for. */
   readonly purpose?: Hex;
-}
-
-/**
- * An agent of a registry that is not ours, under the number of its bindings here. Those have a contract of their own, which answers as ours.
- * A number of 0 = nobody ever adopted it: it has no signer.
- */
-export async function adoptedSubject(subject: Subject, foreignRegistry: Hex): Promise<Subject> {
-  const { client, deployment, agentId: foreignId, blockNumber } = subject;
-  const { foreignBindings } = deployment.contracts;
-  const agentId = await client.readContract({
-    ...{ abi: foreignBindingsAbi, address: foreignBindings, functionName: "idOf" },
-    ...{ args: [foreignRegistry, foreignId], blockNumber },
-  });
-  const contracts = { ...deployment.contracts, identityRegistry: foreignBindings };
-  return { ...subject, agentId, deployment: { ...deployment, contracts } };
 }
 
 /** Whether a signer spoke for the agent at a time, and why: record, window, revocation, tenure and the contract's answer. */

@@ -9,6 +9,7 @@ import { createKeyFile, readKeyFile } from "../cli/key.ts";
 import { connect, type Connection } from "../cli/network.ts";
 import { nextBlockTime, sendCall } from "../cli/sending.ts";
 import { addNetworkOptions, jsonOption, parseAgentId, parseBytes32, type CommonOptions } from "../cli/options.ts";
+import { adoptionCommands } from "../orders/adoption.ts";
 import { keyOrderCommands } from "../orders/by-key.ts";
 
 /** Seconds for which the new signer's proof of possession may be used. */
@@ -96,6 +97,6 @@ export function agentCommand(): Command {
         };
       }),
     );
-  for (const command of keyOrderCommands()) agent.addCommand(command);
+  for (const command of [...keyOrderCommands(), ...adoptionCommands()]) agent.addCommand(command);
   return agent;
 }

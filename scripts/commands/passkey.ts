@@ -4,6 +4,7 @@ import { Command, Option } from "commander";
 import { bytesToHex, isHex, keccak256, parseEventLogs, size, type Hex } from "viem";
 import { createSigner, identityRegistryAbi, purposes, SuretyError, type Structs } from "#protocol";
 import type { ContractCall } from "../../node/chain/port.ts";
+import { adoptedDeployment } from "../audit/foreign.ts";
 import { runAction, type Outcome, stringify } from "../cli/action.ts";
 import { requireAgent } from "../cli/agents.ts";
 import { readKeyFile } from "../cli/key.ts";
@@ -20,7 +21,8 @@ import { sendCall } from "../cli/sending.ts";
 import { bindingCall, callOf, consentOfWallet, recoveryCall, type Signed } from "../orders/calls.ts";
 import { draftVote, orderCommands, type Give } from "../orders/kinds.ts";
 import { digestOf, requireAuthority, startAsking, typedDataOf, type Order } from "../orders/order.ts";
-import { readJson, readSigned, type RequestFile } from "../orders/request.ts";
+import { isWrittenFor, readJson, readSigned, type RequestFile } from "../orders/request.ts";
+import { addForeignOption, subjectOf } from "../orders/subject.ts";
 
 /** A person carries the request to a page and the answer back. */
 const REQUEST_LIFETIME_S = 3_600;
@@ -30,6 +32,7 @@ const PASSKEY_BYTES = 84;
 interface AskOptions extends CommonOptions {
   readonly passkey?: string;
   readonly account?: Hex;
+  readonly foreign?: Hex;
   readonly deadline?: number;
   readonly out: string;
 }
@@ -53,7 +56,7 @@ export function passkeyCommand(): Command {
 }
 
 const addAskOptions = (command: Command): Command =>
-  addNetworkOptions(command)
+  addForeignOption(addNetworkOptions(command))
     .option("--passkey <file>", "what the page showed when it made the passkey, as JSON")
     .option("--account <address>", "instead: an account for which the passkey signs (ERC-1271)", parseAddress)
     .option("--deadline <second>", "last second (Unix) of its use; default: an hour from now", parseInteger(0))
@@ -68,9 +71,8 @@ const askBinding = () =>
       new Option("--purpose <purpose>", "what it may do").choices(["operator", "recovery", "log"]).default("operator"),
     )
     .option("--until <second>", "first second (Unix) at which it does not count; 0 = no end", parseInteger(0), 0)
-    .action((agentId: bigint, options: AskOptions & { purpose: "operator" | "recovery" | "log"; until: number }) =>
-      giveToPasskey(options, agentId, async ({ connection: { client, deployment }, signer, deadline }) => {
-        const owner = await requireAgent(client, deployment, agentId);
+    .action((id: bigint, options: AskOptions & { purpose: "operator" | "recovery" | "log"; until: number }) =>
+      giveToPasskey(options, id, ({ agentId, owner, signer, deadline }) => {
         const [signerHash, purpose] = [keccak256(signer), purposes[options.purpose]];
         const window = { validFrom: 0, validUntil: options.until, deadline };
         return {
@@ -87,31 +89,31 @@ const askVote = () =>
     .argument("<agentId>", "the agent's id", parseAgentId)
     .argument("<newOwner>", "who shall own the agent", parseAddress)
     .action((agentId: bigint, newOwner: Hex, options: AskOptions) =>
-      giveToPasskey(options, agentId, (asking) => draftVote(asking, agentId, newOwner)),
+      giveToPasskey(options, agentId, (asking) => draftVote(asking, newOwner)),
     );
 
 /** Writes an order down as typed data, with the deadline of a person. */
-const giveToPasskey: Give = (given, agentId, draft) => {
+const giveToPasskey: Give = (given, id, draft) => {
   const options = given as AskOptions;
   return runAction(options.json, async ({ signal }) => {
     const signer = signerOf(options);
-    const connection = await connect(options, signal);
-    const { client, deployment } = connection;
-    const owner = agentId === 0n ? signer : await requireAgent(client, deployment, agentId);
+    const subject = await subjectOf(await connect(options, signal), id, options.foreign);
     const { deadline } = options;
     const life = { lifetimeS: REQUEST_LIFETIME_S, ...(deadline === undefined ? {} : { deadline }) };
-    const asking = await startAsking(connection, signer, life);
+    const asking = await startAsking(subject, signer, life);
     const order = await draft(asking);
-    await requireAuthority(order, owner, asking);
+    await requireAuthority(order, asking);
+    const { agentId, connection } = asking;
+    const { deployment } = connection;
     const typed = typedDataOf(order, deployment);
     const request = { ...typed, surety: { signer, enclosed: order.enclosed } } satisfies RequestFile | object;
     writeFileSync(options.out, `${stringify(request)}\n`);
     const digest = digestOf(order, deployment);
-    const subject = agentId === 0n ? `of ${signer}` : `of agent ${agentId}`;
+    const whose = agentId === 0n ? `of ${signer}` : `of agent ${agentId}`;
     return {
       result: { ...request, digest },
       lines: [
-        `${options.out}: ${order.statement} ${subject}; paste it into the page, which has to show the digest ${digest}`,
+        `${options.out}: ${order.statement} ${whose}; paste it into the page, which has to show the digest ${digest}`,
         `then: surety passkey send ${options.out} --signed ANSWER_OF_THE_PAGE --key-file KEY`,
       ],
     };
@@ -151,7 +153,7 @@ const sendCommand = () =>
     );
 
 async function send(paths: readonly string[], options: SendOptions, signal: AbortSignal): Promise<Outcome> {
-  const connection = await connect(options, signal);
+  const connection = await connectFor(paths[0], options, signal);
   const { deployment } = connection;
   if (paths.length !== options.signed.length) throw unpaired(paths, options.signed);
   const pairs = paths.map((path, index) => readSigned(path, options.signed[index] ?? "", deployment));
@@ -166,6 +168,14 @@ async function send(paths: readonly string[], options: SendOptions, signal: Abor
     result: { statement, ...message, agentId, transactionHash: hash, gasUsed },
     lines: [`${statement} of agent ${agentId}: ${gasUsed} gas, ${hash}`],
   };
+}
+
+/** The chain, and the contract there for which the first request was written. */
+async function connectFor(path: string | undefined, options: SendOptions, signal: AbortSignal): Promise<Connection> {
+  const connection = await connect(options, signal);
+  const { client, deployment } = connection;
+  const isForeign = path !== undefined && isWrittenFor(path, deployment.contracts.foreignBindings);
+  return isForeign ? { ...connection, deployment: await adoptedDeployment(client, deployment) } : connection;
 }
 
 /** The one transaction that the signed requests are for. */

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { Hex } from "viem";
 import {
   readAwardEvidence,
@@ -14,6 +14,7 @@ import { auditAgent } from "../audit/agent.ts";
 import { auditCard } from "../audit/card.ts";
 import { runChecks, type Check, type Verdict } from "../audit/checks.ts";
 import { auditDeal } from "../audit/deal.ts";
+import { auditForeignAgent } from "../audit/foreign.ts";
 import { auditScore } from "../audit/score.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { readCard } from "../cli/card-source.ts";
@@ -21,6 +22,7 @@ import { connect, type Connection } from "../cli/network.ts";
 import {
   addNetworkOptions,
   jsonOption,
+  parseAddress,
   parseAgentId,
   parseBytes32,
   parseUint,
@@ -93,15 +95,22 @@ export function verifyCommand(): Command {
     )
     .argument("<agentId>", "the agent's id", parseAgentId)
     .option("--disclosed <file...>", "fields of its config that you were handed (`surety baid prove-field`)")
+    .addOption(
+      new Option(
+        "--foreign <registry>",
+        "the agent is one of this registry, which is not ours: adoption, owner and keys",
+      )
+        .argParser(parseAddress)
+        .conflicts("disclosed"),
+    )
     .addOption(jsonOption())
-    .action((agentId: bigint, options: CommonOptions & { disclosed?: string[] }) => {
+    .action((agentId: bigint, options: CommonOptions & { disclosed?: string[]; foreign?: Hex }) => {
+      const { foreign, disclosed = [] } = options;
+      const fields = disclosed.map((file) => readEvidence(disclosures, file));
       return verify(options, `agent ${agentId}`, ({ client, deployment }) =>
-        auditAgent(
-          client,
-          deployment,
-          agentId,
-          (options.disclosed ?? []).map((file) => readEvidence(disclosures, file)),
-        ),
+        foreign === undefined
+          ? auditAgent(client, deployment, agentId, fields)
+          : auditForeignAgent(client, deployment, foreign, agentId),
       );
     });
   addNetworkOptions(verifyAll.command("card"))

@@ -4,7 +4,7 @@ import { createSigner, identityRegistryAbi, SuretyError } from "#protocol";
 import { runAction } from "../cli/action.ts";
 import { requireAgent } from "../cli/agents.ts";
 import { readKeyFile } from "../cli/key.ts";
-import { connect, type Connection } from "../cli/network.ts";
+import { connect } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseAddress, parseAgentId, type CommonOptions } from "../cli/options.ts";
 import { sendCall } from "../cli/sending.ts";
 import {
@@ -16,7 +16,8 @@ import {
   type WalletConsent,
 } from "./calls.ts";
 import { draftVote, orderCommands, type Give } from "./kinds.ts";
-import { digestOf, requireAuthority, startAsking, type Order } from "./order.ts";
+import { digestOf, requireAuthority, startAsking, type Asking, type Order } from "./order.ts";
+import { addForeignOption, subjectOf } from "./subject.ts";
 
 /** Seconds for which an order that is sent at once may be executed. */
 const ORDER_LIFETIME_S = 600;
@@ -25,6 +26,7 @@ interface KeyOptions extends CommonOptions {
   readonly keyFile: string;
   readonly senderKeyFile?: string;
   readonly walletKeyFile?: string;
+  readonly foreign?: Hex;
 }
 interface RecoverOptions extends CommonOptions {
   readonly guardianKeyFile: string[];
@@ -39,7 +41,7 @@ export const keyOrderCommands = (): Command[] => [
 ];
 
 const addKeyOptions = (command: Command): Command => {
-  const withKeys = addNetworkOptions(command)
+  const withKeys = addForeignOption(addNetworkOptions(command))
     .requiredOption("--key-file <path>", "file of the key that orders: the owner's, or an OPERATOR's")
     .option("--sender-key-file <path>", "file of the key that sends and pays; default: the same")
     .addOption(jsonOption());
@@ -47,31 +49,29 @@ const addKeyOptions = (command: Command): Command => {
   return isWallet ? withKeys.option("--wallet-key-file <path>", "file of the new wallet's key; it agrees") : withKeys;
 };
 
-const giveByKey: Give = (given, agentId, draft) => {
+const giveByKey: Give = (given, id, draft) => {
   const options = given as KeyOptions;
   return runAction(options.json, async ({ signal }) => {
     const key = readKeyFile(options.keyFile);
     const signer = createSigner(key);
-    const connection = await connect(options, signal);
-    const { client, deployment } = connection;
-    const owner = agentId === 0n ? signer.address : await requireAgent(client, deployment, agentId);
-    const asking = await startAsking(connection, signer.address, { lifetimeS: ORDER_LIFETIME_S });
+    const subject = await subjectOf(await connect(options, signal), id, options.foreign);
+    const asking = await startAsking(subject, signer.address, { lifetimeS: ORDER_LIFETIME_S });
     const order = await draft(asking);
-    await requireAuthority(order, owner, asking);
-    const signed = { signer: signer.address, signature: signer.sign(digestOf(order, deployment)) };
-    const call = await keyCallOf(order, signed, owner, connection, options);
+    await requireAuthority(order, asking);
+    const signed = { signer: signer.address, signature: signer.sign(digestOf(order, asking.connection.deployment)) };
+    const call = await keyCallOf(order, signed, asking, options);
     const sender = options.senderKeyFile === undefined ? key : readKeyFile(options.senderKeyFile);
-    const { hash, gasUsed, receipt } = await sendCall(connection, sender, call, signal);
+    const { hash, gasUsed, receipt } = await sendCall(asking.connection, sender, call, signal);
     const [registered] = parseEventLogs({ abi: identityRegistryAbi, eventName: "Registered", logs: receipt.logs });
-    const id = registered?.args.agentId ?? agentId;
+    const agentId = registered?.args.agentId ?? asking.agentId;
     return {
-      result: { statement: order.statement, ...order.message, agentId: id, transactionHash: hash, gasUsed },
-      lines: [`${order.statement} of ${id === 0n ? owner : `agent ${id}`}: ${gasUsed} gas, ${hash}`],
+      result: { statement: order.statement, ...order.message, agentId, transactionHash: hash, gasUsed },
+      lines: [`${order.statement} of ${agentId === 0n ? asking.owner : `agent ${agentId}`}: ${gasUsed} gas, ${hash}`],
     };
   });
 };
 
-async function keyCallOf(order: Order, signed: Signed, owner: Hex, connection: Connection, options: KeyOptions) {
+async function keyCallOf(order: Order, signed: Signed, { connection, owner }: Asking, options: KeyOptions) {
   if (order.statement === "SignerBinding" || order.statement === "OwnerChange") {
     throw new SuretyError("USAGE_ORDER", `${order.statement} is no order.`, { next: "See `surety agent --help`." });
   }
@@ -93,14 +93,14 @@ const recoverCommand = () =>
     .action((agentId: bigint, newOwner: Hex, options: RecoverOptions) =>
       runAction(options.json, async ({ signal }) => {
         const connection = await connect(options, signal);
-        const { client, deployment } = connection;
-        const owner = await requireAgent(client, deployment, agentId);
+        const { deployment } = connection;
+        const subject = await subjectOf(connection, agentId);
         const guardians = options.guardianKeyFile.map((path) => createSigner(readKeyFile(path)));
         const sender = readKeyFile(options.keyFile);
-        const asking = await startAsking(connection, createSigner(sender).address, { lifetimeS: ORDER_LIFETIME_S });
-        const vote = await draftVote(asking, agentId, newOwner);
+        const asking = await startAsking(subject, createSigner(sender).address, { lifetimeS: ORDER_LIFETIME_S });
+        const vote = await draftVote(asking, newOwner);
         if (vote.statement !== "OwnerChange") throw new Error("a vote is another order");
-        for (const { address } of guardians) await requireAuthority(vote, owner, { ...asking, signer: address });
+        for (const { address } of guardians) await requireAuthority(vote, { ...asking, signer: address });
         const digest = digestOf(vote, deployment);
         const votes = guardians.map((guardian) => ({ signer: guardian.address, signature: guardian.sign(digest) }));
         const call = recoveryCall(vote.message, votes, deployment);

@@ -12,11 +12,11 @@ export type OrderOptions = CommonOptions;
 
 /**
  * How an order is given: signed by a key and sent, or written down for a passkey.
- * @param agentId 0 where the order makes the agent
+ * @param id the agent's, as its registry knows it; 0 where the order is about no agent that there is
  */
 export type Give = (
   options: OrderOptions,
-  agentId: bigint,
+  id: bigint,
   draft: (asking: Asking) => Promise<Order> | Order,
 ) => Promise<void>;
 
@@ -53,20 +53,14 @@ const addNewSignerOptions = (command: Command) =>
     .option("--signed-consent <file>", "what the page showed when that passkey had agreed");
 
 /** The new signer's consent: by its key at once, or as a passkey gave it before. */
-async function consentingSigner(
-  { connection, deadline }: Asking,
-  agentId: bigint,
+function consentingSigner(
+  { connection: { deployment }, agentId, owner, deadline }: Asking,
   purpose: Hex,
   { until, newKeyFile, consent, signedConsent }: NewSignerOptions,
-  owner?: Hex,
-): Promise<ConsentingSigner> {
-  const { client, deployment } = connection;
+): ConsentingSigner {
   if (newKeyFile !== undefined) {
-    const [newKey, registry] = [readKeyFile(newKeyFile), deployment.contracts.identityRegistry];
-    const read = { abi: identityRegistryAbi, address: registry, functionName: "ownerOf", args: [agentId] } as const;
-    const window = { validFrom: 0, validUntil: until, deadline };
-    const holder = owner ?? (await client.readContract(read));
-    return consentOfKey(newKey, { agentId, owner: holder, purpose, ...window }, deployment);
+    const fields = { agentId, owner, purpose, validFrom: 0, validUntil: until, deadline };
+    return consentOfKey(readKeyFile(newKeyFile), fields, deployment);
   }
   if (consent !== undefined && signedConsent !== undefined) return readConsent(consent, signedConsent, deployment);
   throw new SuretyError("USAGE_NEW_SIGNER", "The new signer has to agree, and none is named.", {
@@ -79,11 +73,11 @@ const grant: Make = (add, give) =>
     .description("bind one more signer")
     .argument(...agentArgument)
     .addOption(new Option("--purpose <purpose>", "what it may do").choices([...WORDS]).default("log"))
-    .action((agentId: bigint, options: NewSignerOptions & { purpose: Word }) =>
-      give(options, agentId, async (asking) => {
-        const newSigner = await consentingSigner(asking, agentId, purposes[options.purpose], options);
+    .action((id: bigint, options: NewSignerOptions & { purpose: Word }) =>
+      give(options, id, (asking) => {
+        const newSigner = consentingSigner(asking, purposes[options.purpose], options);
         const { signer, purpose, validFrom, validUntil } = newSigner;
-        const { nonce, deadline } = asking;
+        const { agentId, nonce, deadline } = asking;
         const message = { agentId, signerHash: keccak256(signer), purpose, validFrom, validUntil, nonce, deadline };
         return { statement: "SignerGrant", message, enclosed: { newSigner } };
       }),
@@ -94,14 +88,14 @@ const rotate: Make = (add, give) =>
     .description("end one signer now and bind its successor for the same purpose")
     .argument(...agentArgument)
     .argument("<old>", "the signer that ends: an address, or the hash of other signer bytes", parseSignerHash)
-    .action((agentId: bigint, oldSignerHash: Hex, options: NewSignerOptions) =>
-      give(options, agentId, async (asking) => {
+    .action((id: bigint, oldSignerHash: Hex, options: NewSignerOptions) =>
+      give(options, id, async (asking) => {
         const { client, deployment } = asking.connection;
         const registry = { abi: identityRegistryAbi, address: deployment.contracts.identityRegistry } as const;
         const record = await client.readContract({ ...registry, functionName: "signerOf", args: [oldSignerHash] });
-        const newSigner = await consentingSigner(asking, agentId, record[1], options);
+        const newSigner = consentingSigner(asking, record[1], options);
         const [newSignerHash, { validUntil }] = [keccak256(newSigner.signer), newSigner];
-        const { nonce, deadline } = asking;
+        const { agentId, nonce, deadline } = asking;
         const message = { agentId, oldSignerHash, newSignerHash, validUntil, nonce, deadline };
         return { statement: "SignerRotation", message, enclosed: { newSigner } };
       }),
@@ -113,8 +107,8 @@ const revoke: Make = (add, give) =>
     .argument(...agentArgument)
     .argument("<signer>", "an address, or the hash of other signer bytes", parseSignerHash)
     .option("--at <second>", "first second (Unix) at which it was compromised; 0 = now", parseInteger(0), 0)
-    .action((agentId: bigint, signerHash: Hex, options: OrderOptions & { at: number }) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, signerHash: Hex, options: OrderOptions & { at: number }) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "SignerRevocation",
         message: { agentId, signerHash, compromisedAt: options.at, nonce, deadline },
         enclosed: {},
@@ -133,10 +127,10 @@ const register: Make = (add, give) =>
     .option("--uri <uri>", "registration file of the agent (ERC-8004)", "")
     .option("--commitment <hash>", "BAID commitment of `surety baid commit`", parseBytes32, zeroHash)
     .action((owner: Hex, options: RegisterOptions) =>
-      give(options, 0n, async (asking) => {
+      give(options, 0n, (asking) => {
         const isSilent = options.newKeyFile === undefined && options.consent === undefined;
         // The chain takes an agent with neither signer nor commitment, and one with a signer.
-        const newSigner = isSilent ? undefined : await consentingSigner(asking, 0n, purposes.log, options, owner);
+        const newSigner = isSilent ? undefined : consentingSigner({ ...asking, owner }, purposes.log, options);
         const { nonce, deadline } = asking;
         const [uriHash, signerHash] = [hashOfText(options.uri), keccak256(newSigner?.signer ?? "0x")];
         const message = { owner, uriHash, commitment: options.commitment, signerHash, nonce, deadline };
@@ -150,8 +144,8 @@ const uri: Make = (add, give) =>
     .description("replace the URI of the registration file (ERC-8004)")
     .argument(...agentArgument)
     .argument("<uri>", "the new one")
-    .action((agentId: bigint, text: string, options: OrderOptions) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, text: string, options: OrderOptions) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "AgentURISet",
         message: { agentId, uriHash: hashOfText(text), nonce, deadline },
         enclosed: { uri: text },
@@ -164,8 +158,8 @@ const metadata: Make = (add, give) =>
     .argument(...agentArgument)
     .argument("<key>", "the key; agentWallet is reserved")
     .argument("<value>", "its value: bytes in hex, or text")
-    .action((agentId: bigint, metadataKey: string, value: string, options: OrderOptions) =>
-      give(options, agentId, ({ nonce, deadline }) => {
+    .action((id: bigint, metadataKey: string, value: string, options: OrderOptions) =>
+      give(options, id, ({ agentId, nonce, deadline }) => {
         const metadataValue = isHex(value) && value.length % 2 === 0 ? value : stringToHex(value);
         const [keyHash, valueHash] = [hashOfText(metadataKey), keccak256(metadataValue)];
         const message = { agentId, keyHash, valueHash, nonce, deadline };
@@ -178,8 +172,8 @@ const wallet: Make = (add, give) =>
     .description("change where the agent is paid; the wallet itself agrees when the order is sent")
     .argument(...agentArgument)
     .argument("<wallet>", "its address, or none", parseAccount)
-    .action((agentId: bigint, newWallet: Hex, options: OrderOptions) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, newWallet: Hex, options: OrderOptions) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "AgentWalletChange",
         message: { agentId, newWallet, nonce, deadline },
         enclosed: {},
@@ -191,8 +185,8 @@ const transfer: Make = (add, give) =>
     .description("hand the agent to another account; all of its signers end with that")
     .argument(...agentArgument)
     .argument("<to>", "the new owner", parseAddress)
-    .action((agentId: bigint, to: Hex, options: OrderOptions) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, to: Hex, options: OrderOptions) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "AgentTransfer",
         message: { agentId, to, nonce, deadline },
         enclosed: {},
@@ -204,8 +198,8 @@ const approve: Make = (add, give) =>
     .description("let one account act for the agent (ERC-721)")
     .argument(...agentArgument)
     .argument("<account>", "its address, or none", parseAccount)
-    .action((agentId: bigint, approved: Hex, options: OrderOptions) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, approved: Hex, options: OrderOptions) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "AgentApproval",
         message: { agentId, approved, nonce, deadline },
         enclosed: {},
@@ -229,8 +223,8 @@ const update: Make = (add, give) =>
     .description("record the next version of what the agent runs")
     .argument(...agentArgument)
     .argument("<commitment>", "of `surety baid commit`", parseBytes32)
-    .action((agentId: bigint, delta: Hex, options: OrderOptions) =>
-      give(options, agentId, async ({ connection: { client, deployment }, deadline }) => {
+    .action((id: bigint, delta: Hex, options: OrderOptions) =>
+      give(options, id, async ({ connection: { client, deployment }, agentId, deadline }) => {
         const [, version, previous] = await client.readContract({
           ...{ abi: identityRegistryAbi, address: deployment.contracts.identityRegistry },
           ...{ functionName: "commitmentOf", args: [agentId] },
@@ -246,8 +240,8 @@ const recovery: Make = (add, give) =>
     .argument(...agentArgument)
     .requiredOption("--threshold <count>", "guardians needed, up to 32; 0 = no recovery", parseInteger(0))
     .option("--delay <seconds>", "in which the owner can cancel: a day to 90 days", parseInteger(0), 0)
-    .action((agentId: bigint, options: OrderOptions & { threshold: number; delay: number }) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, options: OrderOptions & { threshold: number; delay: number }) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "RecoverySetting",
         message: { agentId, threshold: options.threshold, delay: options.delay, nonce, deadline },
         enclosed: {},
@@ -258,8 +252,8 @@ const cancelRecovery: Make = (add, give) =>
   add(new Command("cancel-recovery"))
     .description("end what guardians started")
     .argument(...agentArgument)
-    .action((agentId: bigint, options: OrderOptions) =>
-      give(options, agentId, ({ nonce, deadline }) => ({
+    .action((id: bigint, options: OrderOptions) =>
+      give(options, id, ({ agentId, nonce, deadline }) => ({
         statement: "RecoveryCancel",
         message: { agentId, nonce, deadline },
         enclosed: {},
@@ -267,12 +261,11 @@ const cancelRecovery: Make = (add, give) =>
     );
 
 /** A guardian's vote for a new owner: what it signs names the present owner and the attempt. */
-export async function draftVote({ connection, deadline }: Asking, agentId: bigint, newOwner: Hex): Promise<Order> {
-  const { client, deployment } = connection;
-  const { identityRegistry, ownerRecovery } = deployment.contracts;
-  const registry = { abi: identityRegistryAbi, address: identityRegistry } as const;
-  const owner = await client.readContract({ ...registry, functionName: "ownerOf", args: [agentId] });
-  const guardians = { abi: ownerRecoveryAbi, address: ownerRecovery } as const;
+export async function draftVote(
+  { connection: { client, deployment }, agentId, owner, deadline }: Asking,
+  newOwner: Hex,
+): Promise<Order> {
+  const guardians = { abi: ownerRecoveryAbi, address: deployment.contracts.ownerRecovery } as const;
   const [threshold, , attempt] = await client.readContract({
     ...guardians,
     functionName: "recoveryOf",

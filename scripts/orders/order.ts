@@ -14,6 +14,7 @@ import {
 } from "#protocol";
 import type { Connection } from "../cli/network.ts";
 import { nextBlockTime } from "../cli/sending.ts";
+import type { OrderSubject } from "./subject.ts";
 
 /** Everything that is done to an agent by signature, and the consents that such an order needs. */
 export const statements = [
@@ -48,7 +49,12 @@ export type Order = {
 
 /** Who orders, and under what. */
 export interface Asking {
+  /** Its deployment names the registry that executes the order: ours, or that of adopted agents (`subjectOf`). */
   readonly connection: Connection;
+  /** The agent's number at that registry; 0 where the order is about no agent that there is. */
+  readonly agentId: bigint;
+  /** Who owns it now; of no agent: who orders. */
+  readonly owner: Hex;
   /** ERC-7913 bytes of who will sign. */
   readonly signer: Hex;
   /** Last second (Unix) at which the order may be executed. */
@@ -59,12 +65,13 @@ export interface Asking {
 
 /** An order on which somebody has to agree who is not at this terminal. */
 export async function startAsking(
-  connection: Connection,
+  { connection, agentId, owner }: OrderSubject,
   signer: Hex,
   { lifetimeS, deadline }: { readonly lifetimeS: number; readonly deadline?: number },
 ): Promise<Asking> {
   const last = deadline ?? (await nextBlockTime(connection.client)) + lifetimeS;
-  return { connection, signer, deadline: last, nonce: BigInt(bytesToHex(randomBytes(32))) };
+  const nonce = BigInt(bytesToHex(randomBytes(32)));
+  return { connection, agentId, owner: owner ?? signer, signer, deadline: last, nonce };
 }
 
 export const contractsOf = ({ chainId, contracts }: Deployment): DomainContracts => ({ chainId, ...contracts });
@@ -95,11 +102,9 @@ const operable: readonly Statement[] = [
  * @throws SuretyError ORDER_NOT_AUTHORIZED
  */
 export async function requireAuthority(
-  order: Order,
-  owner: Hex,
-  { connection: { client, deployment }, signer }: Asking,
+  { statement, message }: Order,
+  { connection: { client, deployment }, signer, owner }: Asking,
 ): Promise<void> {
-  const { statement, message } = order;
   if (statement === "SignerBinding" || statement === "Registration" || statement === "OperatorApproval") return;
   const isGuardian = statement === "OwnerChange";
   if (!isGuardian && signer.toLowerCase() === owner.toLowerCase()) return;

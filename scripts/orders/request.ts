@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
-import { isHex, keccak256, type Hex } from "viem";
+import { isHex, keccak256, type Address, type Hex } from "viem";
 import { structTypes, SuretyError, type Deployment, type Structs } from "#protocol";
 import type { Signed } from "./calls.ts";
 import { digestOf, statements, type ConsentingSigner, type Enclosed, type Order, type Statement } from "./order.ts";
 
 /** What a page or a wallet shows and signs, as typed data; `surety` is for sending, and the page passes over it. */
 export interface RequestFile {
-  readonly domain: object;
+  readonly domain: { readonly verifyingContract?: string };
   readonly types: object;
   readonly primaryType: Statement;
   readonly message: Readonly<Record<string, unknown>>;
@@ -42,6 +42,12 @@ export function readSigned(
     });
   }
   return { order, signed: { signer: request.surety.signer, signature } };
+}
+
+/** Whether a request names this contract as the one that executes it. */
+export function isWrittenFor(path: string, contract: Address): boolean {
+  const { domain } = readJson<RequestFile>(path);
+  return domain?.verifyingContract?.toLowerCase() === contract.toLowerCase();
 }
 
 /** A passkey's consent to speak for an agent, as an order of the owner encloses it. */

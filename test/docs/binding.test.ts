@@ -106,6 +106,36 @@ describe("the guides for binding and verifying an agent", function () {
     expect((await run(blockOf(bind, "ordered"))).stdout).to.include("SignerRotation of agent 1");
   });
 
+  it("bind keys to an agent of another registry, until it changes hands there", async () => {
+    // To the bindings of foreign agents, our registry is one like any other.
+    const elsewhere = world.deployment.contracts.identityRegistry;
+    const there = (line: string) => line.replaceAll("0xREGISTRY", elsewhere);
+    writeFileSync(join(dir, "elsewhere.key"), `${keccak256("0x03")}\n`, { mode: 0o600 });
+    const early = await suretyHere(...argumentsOf(there(blockOf(bind, "foreign")), true));
+    expect([early.code, early.stderr]).to.satisfy(
+      ([code, text]: [number, string]) => code !== 0 && /FOREIGN_NOT_ADOPTED/.test(text),
+    );
+    expect((await run(there(blockOf(bind, "adopt")))).stdout).to.include("has the number 1 here");
+    await run(there(blockOf(bind, "foreign")));
+    const key = createSigner(keccak256("0x03")).address.toLowerCase();
+    const verified = await run(`surety verify agent 1 --foreign ${elsewhere}`);
+    expect(verified.stdout.toLowerCase())
+      .to.match(new RegExp(`ok    signer ${key}: log, valid now`))
+      .and.to.include("ok    peer:");
+    expect((await run(`surety audit signer 1 ${key} --foreign ${elsewhere}`)).stdout).to.include(
+      "everything checked holds",
+    );
+
+    await run(`surety agent adopt ${elsewhere} 2 --key-file anybody.key`);
+    await run(`surety agent transfer 2 ${createSigner(keccak256("0x03")).address} --key-file anybody.key`);
+    const stale = await suretyHere(...argumentsOf(`surety verify agent 2 --foreign ${elsewhere}`, true));
+    expect([stale.code, /FAIL {2}owner: .* surety agent observe/.test(stale.stdout.replaceAll("`", ""))]).to.deep.equal(
+      [1, true],
+    );
+    await run(`surety agent observe ${elsewhere} 2 --key-file anybody.key`);
+    await run(`surety verify agent 2 --foreign ${elsewhere}`);
+  });
+
   it("disclose one field, which a stranger checks", async () => {
     await run(blockOf(bind, "prove"), false);
     expect((await run(blockOf(bind, "check"))).stdout).to.include('budgetPolicy: {"perDayWei":"20000000"');

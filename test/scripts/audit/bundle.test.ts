@@ -16,7 +16,8 @@ import {
   topicIdOf,
   typedDataDigest,
 } from "#protocol";
-import { adoptedSubject, auditSigner } from "../../../scripts/audit/responsibility.ts";
+import { adoptedSubject } from "../../../scripts/audit/foreign.ts";
+import { auditSigner } from "../../../scripts/audit/responsibility.ts";
 import { testAccount } from "../../../scripts/devnet/accounts.ts";
 import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
 import { readBundle, writeBundle } from "../../../scripts/audit/bundle.ts";

@@ -11,6 +11,7 @@ import { createSigner, purposes, SuretyError, type Deployment } from "#protocol"
 import { callOf, consentOfWallet } from "../../../scripts/orders/calls.ts";
 import { orderCommands } from "../../../scripts/orders/kinds.ts";
 import { digestOf, requireAuthority, startAsking, typedDataOf, type Order } from "../../../scripts/orders/order.ts";
+import { subjectOf } from "../../../scripts/orders/subject.ts";
 import { readSigned } from "../../../scripts/orders/request.ts";
 import type { Connection } from "../../../scripts/cli/network.ts";
 import { createAuthenticator, type Authenticator } from "../../fixtures/authenticator.ts";
@@ -51,14 +52,13 @@ describe("orders by passkey", function () {
 
   /** What the command line does: draft, check, have the passkey sign, and have somebody else send. */
   async function give(signer: Hex, ...words: string[]): Promise<Order> {
-    const asking = await startAsking(connection, signer, { lifetimeS: 600 });
     let drafted: Order | undefined;
     const commands = orderCommands(
       (command) => command,
       async (_, id, draft) => {
+        const asking = await startAsking(await subjectOf(connection, id), signer, { lifetimeS: 600 });
         const order = await draft(asking);
-        const owner = id === 0n ? signer : await registry.read.ownerOf([id]);
-        await requireAuthority(order, owner, asking);
+        await requireAuthority(order, asking);
         drafted = order;
       },
     );
