@@ -57,6 +57,7 @@ const WORK = {
       "outbox",
       "seen",
       "score",
+      "standing",
       "swarm",
       "tuning",
       "wire",

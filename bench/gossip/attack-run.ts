@@ -100,6 +100,8 @@ class Stage {
     this.swarm = new Swarm({
       ...{ nodeCount, seed, links: DESIGN_LINKS, wants: this.wants, headers: this.headers, bodies: this.bodies },
       ...{ strangers, holdBackMs: (node: number, effect: MeshEffect) => this.#holdBack(node, effect) },
+      // Colocated identities are so many processes of one place; other attackers have places of their own.
+      subnetOf: (node) => (attack === "colocation" && this.attackers.has(node) ? "one place" : `place ${node}`),
     });
     const topology = createTopology(nodeCount, CONNECTIONS, this.swarm.network.random);
     this.attackers = chooseAttackers(attack, [...topology[TARGET]!], nodeCount, this.swarm.network.random);

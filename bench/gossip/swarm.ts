@@ -58,6 +58,8 @@ export interface SwarmOptions {
   readonly bodies: Arrivals;
   /** How late an effect of a node's core is carried out; Infinity = never. Default at once. A censoring relay withholds some. */
   readonly holdBackMs?: (node: number, effect: MeshEffect) => number;
+  /** Where a node lies; default each in a part of the network of its own. */
+  readonly subnetOf?: (node: number) => string;
   /** Nodes that run something else. */
   readonly strangers?: ReadonlyMap<number, Stranger>;
 }
@@ -120,7 +122,11 @@ export class Swarm {
   connectAll(topology: Topology): void {
     topology.forEach((list, node) => {
       for (const peer of list)
-        if (node < peer) this.network.after(this.network.random() * CONNECT_WITHIN_MS, () => this.connect(node, peer));
+        if (node < peer) {
+          // Half of a node's connections are its own choice, as in a network where each opens as many.
+          const [from, to] = (node + peer) % 2 === 0 ? [node, peer] : [peer, node];
+          this.network.after(this.network.random() * CONNECT_WITHIN_MS, () => this.connect(from, to));
+        }
     });
   }
 
@@ -134,7 +140,8 @@ export class Swarm {
       [b, a, false],
     ] as const) {
       this.#options.strangers?.get(node)?.connected?.(peer);
-      this.tell(node, { kind: "connected", peer: this.#names[peer]!, isGuest, isOutbound });
+      const subnet = this.#options.subnetOf?.(peer) ?? this.#names[peer]!;
+      this.tell(node, { kind: "connected", peer: this.#names[peer]!, isGuest, isOutbound, subnet });
     }
   }
 

@@ -27,6 +27,18 @@ describe("attacks on the simulated network", function () {
     expect(cutLinks).to.equal(attackerLinks);
   });
 
+  it("do not keep headers from a target that colocated identities reached first", async () => {
+    const { coverage, attackerLinks } = await runAttack({ ...options, nodeCount: 100, attack: "colocation" });
+    expect(attackerLinks).to.be.greaterThan(48);
+    expect(coverage).to.deep.equal([1, 1]);
+  });
+
+  it("leave most headers their way while meshes form and two of three nodes pass nothing on", async () => {
+    const { coverage } = await runAttack({ ...options, nodeCount: 100, messageCount: 8, attack: "cold boot" });
+    expect(coverage[0]).to.be.greaterThan(0.9);
+    expect(coverage[1]).to.be.at.least(coverage[0]);
+  });
+
   it("let the same nodes attack gossipsub: relays that keep messages to themselves slow it down", async () => {
     const base = {
       ...ANCHORS["gossipsub D8 with IHAVE"],

@@ -2,6 +2,7 @@ import { createHash, randomInt } from "node:crypto";
 import { bytesToHex, type Hex } from "viem";
 import { encodeLogHeader, type VerifiedHeader, type Verdict } from "#protocol";
 import { protocolId, type Channels, type PeerName } from "../../transport/port.ts";
+import { LOCAL_GROUP, subnetOf } from "../../transport/addressing/subnet.ts";
 import { createBridge, type Dissemination, type DisseminationOptions } from "../dissemination.ts";
 import { createMesh } from "./mesh.ts";
 import { peekHeader } from "./peek.ts";
@@ -158,6 +159,13 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
     return count + (await bridge.send(header));
   }
 
+  /** Peers of one machine or household are not told apart by it, nor is one that is gone again. */
+  function subnetOfPeer(peer: PeerName): string | undefined {
+    const address = transport.connections().find((connection) => connection.peer === peer)?.address;
+    const subnet = address === undefined ? LOCAL_GROUP : subnetOf(address);
+    return subnet === LOCAL_GROUP ? undefined : subnet;
+  }
+
   const idOf = (header: VerifiedHeader): MessageId => mesh.idOf(encodeLogHeader(header));
 
   return {
@@ -172,7 +180,7 @@ export function createMeshDissemination(options: MeshDriverOptions): Disseminati
         {
           onOpen(peer, isOutbound) {
             bridge.speaksMesh(peer, true);
-            tell({ kind: "connected", peer, isOutbound });
+            tell({ kind: "connected", peer, isOutbound, subnet: subnetOfPeer(peer) });
             void weigh(peer);
           },
           onFrame: (peer, bytes) => tell({ kind: "frame", peer, bytes }),

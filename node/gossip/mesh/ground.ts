@@ -1,6 +1,6 @@
 import type { PeerName } from "../../transport/port.ts";
 import { createOutbox, type Outbox } from "./outbox.ts";
-import type { MeshEffect, MeshOptions, MeshTuning, ShardSet } from "./port.ts";
+import type { MeshEffect, MeshEvent, MeshOptions, MeshTuning, ShardSet } from "./port.ts";
 import { createScore, CUT_SCORE, type Score } from "./score.ts";
 import { createSeen, type Seen } from "./seen.ts";
 import { NO_SHARDS } from "./shards.ts";
@@ -15,6 +15,7 @@ export interface Peer {
   readonly name: PeerName;
   readonly isGuest: boolean;
   readonly isOutbound: boolean;
+  readonly subnet: string | undefined;
   readonly score: Score;
   readonly outbox: Outbox;
   /** Shards that it said it hears; none before its hello. */
@@ -25,6 +26,8 @@ export interface Peer {
   meshed: ShardSet;
   /** Of these, it has no other link in some: it is not counted and not pruned. */
   isLonely: boolean;
+  /** Headers that others brought since something came of it. */
+  missed: number;
   /** Shards that one of us pruned, until when. */
   backedOff: ShardSet;
   backoffUntilMs: number;
@@ -35,6 +38,8 @@ export interface Peer {
   /** The driver was told to disconnect it; nothing of it counts any more. */
   isCut: boolean;
 }
+
+export type Connected = Extract<MeshEvent, { kind: "connected" }>;
 
 /** What the parts of the core share. */
 export interface Ground {
@@ -48,7 +53,7 @@ export interface Ground {
   emit(effect: MeshEffect): void;
   /** Effects since the last call. */
   collect(): MeshEffect[];
-  createPeer(name: PeerName, isGuest: boolean, isOutbound: boolean): Peer;
+  createPeer(connected: Connected): Peer;
   /** Keeps its score, in case it comes back. */
   forget(peer: Peer): void;
   send(peer: Peer, frame: Frame): void;
@@ -77,15 +82,10 @@ export function createGround({ random }: MeshOptions, tuning: MeshTuning): Groun
       effects = [];
       return collected;
     },
-    createPeer: (name, isGuest, isOutbound) => ({
-      ...{
-        name,
-        isGuest,
-        isOutbound,
-        score: scores.get(name) ?? createScore(),
-        outbox: createOutbox(name, tuning, counts),
-      },
-      ...{ listens: NO_SHARDS, isGreeted: false, meshed: NO_SHARDS, isLonely: false },
+    createPeer: ({ peer: name, isGuest = false, isOutbound = false, subnet }) => ({
+      ...{ name, isGuest, isOutbound, subnet },
+      ...{ score: scores.get(name) ?? createScore(), outbox: createOutbox(name, tuning, counts) },
+      ...{ listens: NO_SHARDS, isGreeted: false, meshed: NO_SHARDS, isLonely: false, missed: 0 },
       ...{
         backedOff: NO_SHARDS,
         backoffUntilMs: 0,

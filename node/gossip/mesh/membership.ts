@@ -1,8 +1,10 @@
 import { shuffled, type Ground, type Peer } from "./ground.ts";
 import type { ShardSet } from "./port.ts";
 import { FAULT, MESH_SCORE } from "./score.ts";
+import type { Heard } from "./seen.ts";
 import { createTally, NO_SHARDS, type Tally } from "./shards.ts";
-import { BACKOFF_SECONDS, MAX_LONELY, MIN_OUTBOUND, STALL_MS } from "./tuning.ts";
+import { createStanding, type Standing } from "./standing.ts";
+import { BACKOFF_SECONDS, MAX_LONELY, MAX_MISSED, MIN_OUTBOUND, STALL_MS } from "./tuning.ts";
 
 /** While nothing changes, the mesh is looked at ever less often: up to so many intervals. */
 const MAX_CALM = 16;
@@ -15,6 +17,8 @@ export interface Membership {
   onPrune(peer: Peer, shards: ShardSet, backoffSeconds: number, nowMs: number): void;
   /** Something changed that may leave a shard with too few links. */
   disturb(nowMs: number): void;
+  /** A header was accepted: links that have not brought it may be silent ones. */
+  passed(heard: Heard, nowMs: number): void;
   subscribe(shards: ShardSet, nowMs: number): void;
   subscribed(): ShardSet;
   maintain(nowMs: number): void;
@@ -36,7 +40,6 @@ export function createMembership(ground: Ground, initialShards: ShardSet): Membe
     for (const peer of peers.values()) if (isCounted(peer)) tally.add(peer.meshed);
     return tally;
   }
-  const countLinks = (): Tally => tallyOf(({ isLonely }) => !isLonely);
   /** Shards in which we hear and have no link at all. */
   const deaf = (): ShardSet => mine & tallyOf(() => true).below(1);
 
@@ -57,18 +60,29 @@ export function createMembership(ground: Ground, initialShards: ShardSet): Membe
     peer.backoffUntilMs = Math.max(peer.backoffUntilMs, nowMs + 1000 * Math.min(seconds, BACKOFF_SECONDS));
   }
 
-  /** Raises shards with fewer links than `low` to `degree`, by peers that share links already, so that frames are shared too. */
+  /**
+   * Raises shards with fewer sound links than `low` to `degree`, by peers that share links already, so that frames are shared
+   * too; by own choices where those are fewer than a mesh has. Where only others are to be had, by them up to `low`.
+   */
   function fill(candidates: readonly Peer[], low: number, degree: number, nowMs: number): void {
-    const tally = countLinks();
-    const wanting = mine & tally.below(low);
-    for (const peer of candidates) {
-      const lacking = wanting & tally.below(degree);
-      if (lacking === NO_SHARDS) return;
-      const chosen = lacking & peer.listens & ~peer.meshed & ~backoffOf(peer, nowMs);
-      if (chosen === NO_SHARDS || !isFit(peer, nowMs)) continue;
-      join(peer, chosen, false);
-      tally.add(chosen);
-    }
+    const standing = createStanding(ground);
+    const { links, sound, outbound } = standing;
+    const wanting = mine & sound.below(low);
+    const steps: [isTaken: (peer: Peer) => boolean, open: () => ShardSet, isSound: boolean][] = [
+      [({ isOutbound }) => isOutbound, () => mine & outbound.below(MIN_OUTBOUND), true],
+      [() => true, () => wanting & sound.below(degree), true],
+      [() => true, () => wanting & links.below(low), false],
+    ];
+    for (const [isTaken, open, isSound] of steps)
+      for (const peer of candidates) {
+        const lacking = open();
+        if (lacking === NO_SHARDS) break;
+        const free = lacking & peer.listens & ~peer.meshed & ~backoffOf(peer, nowMs);
+        const chosen = isSound ? free & standing.roomFor(peer) : free;
+        if (chosen === NO_SHARDS || !isTaken(peer) || !isFit(peer, nowMs)) continue;
+        join(peer, chosen, false);
+        standing.add(peer, chosen);
+      }
   }
 
   /** Shards without a link whose candidates all refused: somebody has to carry us. */
@@ -83,22 +97,35 @@ export function createMembership(ground: Ground, initialShards: ShardSet): Membe
     }
   }
 
-  /** Lowers shards with more links than `degreeHigh` to `degree`: the worst go, by chance where they are alike. */
-  function thin(nowMs: number): boolean {
-    let excess = mine & ~countLinks().below(tuning.degreeHigh + 1);
-    if (excess === NO_SHARDS) return false;
+  /**
+   * Lowers shards with more links than `degreeHigh` to `degree`: those that are not sound go first, then the worst, by chance
+   * where they are alike; some of our own choice stay.
+   */
+  function thin(nowMs: number): void {
+    const standing = createStanding(ground);
+    let excess = mine & ~standing.links.below(tuning.degreeHigh + 1);
+    if (excess === NO_SHARDS) return;
     const ranked = [...peers.values()]
       .filter(({ meshed, isLonely }) => meshed !== NO_SHARDS && !isLonely)
-      .map((peer) => ({ peer, rank: peer.score.at(nowMs) + random() }))
-      .toSorted((a, b) => a.rank - b.rank);
-    let outbound = ranked.filter(({ peer }) => peer.isOutbound).length;
-    for (const { peer } of ranked) {
-      excess &= ~countLinks().below(tuning.degree + 1);
+      .map((peer) => ({
+        peer,
+        isSound: standing.soundOf(peer) !== NO_SHARDS,
+        rank: peer.score.at(nowMs) + random(),
+      }))
+      .toSorted((a, b) => Number(a.isSound) - Number(b.isSound) || a.rank - b.rank);
+    let outbound = ranked.filter(({ peer, isSound }) => peer.isOutbound && isSound).length;
+    for (const { peer, isSound } of ranked) {
+      excess &= ~tallyOf(({ isLonely }) => !isLonely).below(tuning.degree + 1);
       const shards = excess & peer.meshed;
-      if (shards === NO_SHARDS || (peer.isOutbound && outbound-- <= MIN_OUTBOUND)) continue;
+      if (shards === NO_SHARDS || (isSound && peer.isOutbound && outbound-- <= MIN_OUTBOUND)) continue;
       leave(peer, shards, nowMs);
     }
-    return true;
+  }
+
+  /** Shards in which a peer may graft: those with a place; of a full mesh those where its link is sound and others are not. */
+  function openTo(peer: Peer, standing: Standing): ShardSet {
+    const { links, sound } = standing;
+    return links.below(tuning.degreeHigh) | (sound.below(tuning.degreeHigh) & standing.roomFor(peer));
   }
 
   function expel(nowMs: number): boolean {
@@ -127,10 +154,10 @@ export function createMembership(ground: Ground, initialShards: ShardSet): Membe
     onGraft(peer, shards, isLonely, nowMs) {
       // Who asks for a shard hears it, should its hello come later.
       peer.listens |= shards;
-      const links = isLonely ? tallyOf((other) => other.isLonely) : countLinks();
+      const standing = createStanding(ground);
       const isEarly = !isLonely && (shards & backoffOf(peer, nowMs)) !== NO_SHARDS;
       if (isEarly) ground.blame(peer, FAULT.excess, nowMs);
-      const open = mine & links.below(isLonely ? MAX_LONELY : tuning.degreeHigh);
+      const open = mine & (isLonely ? tallyOf((other) => other.isLonely).below(MAX_LONELY) : openTo(peer, standing));
       const taken = isEarly || !isFit(peer, nowMs) ? NO_SHARDS : shards & (open | peer.meshed);
       peer.meshed |= taken;
       if (isLonely && taken !== NO_SHARDS) peer.isLonely = true;
@@ -150,6 +177,13 @@ export function createMembership(ground: Ground, initialShards: ShardSet): Membe
       disturb(nowMs);
     },
     disturb,
+    passed({ glimpse, senders }, nowMs) {
+      const shards = glimpse?.shards ?? 1n;
+      for (const peer of peers.values()) {
+        if ((peer.meshed & shards) === NO_SHARDS || peer.isLonely || senders.includes(peer.name)) continue;
+        if (peer.missed++ === MAX_MISSED) disturb(nowMs);
+      }
+    },
     subscribe(shards, nowMs) {
       const left = mine & ~shards;
       mine = shards;

@@ -1,7 +1,7 @@
 import type { PeerName } from "../../transport/port.ts";
 import { createBudget } from "../../transport/budget.ts";
 import { createAnnounced } from "./announced.ts";
-import { createGround, shuffled, type Ground, type Peer } from "./ground.ts";
+import { createGround, shuffled, type Connected, type Ground, type Peer } from "./ground.ts";
 import { createMembership } from "./membership.ts";
 import { peekHeader } from "./peek.ts";
 import type { BodyState, Judgement, Mesh, MeshEvent, MeshOptions, MessageId } from "./port.ts";
@@ -9,7 +9,15 @@ import { CUT_SCORE, FAULT, MESH_SCORE } from "./score.ts";
 import { noteSender, type Heard } from "./seen.ts";
 import { ALL_SHARDS, NO_SHARDS } from "./shards.ts";
 import { createSwarm } from "./swarm.ts";
-import { BYTE_BUDGET, DEFAULT_TUNING, FRAME_BUDGET, MAX_OWN_FANOUT, MAX_UNHEARD, SERVE_BUDGET } from "./tuning.ts";
+import {
+  BYTE_BUDGET,
+  DEFAULT_TUNING,
+  FRAME_BUDGET,
+  MAX_DOUBTED,
+  MAX_OWN_FANOUT,
+  MAX_UNHEARD,
+  SERVE_BUDGET,
+} from "./tuning.ts";
 import { decodeFrame, isBodyFrame, ID_BYTES, type Announcement, type Frame, type PushedHeader } from "./wire.ts";
 
 /** Headers at the judge at once; further ones are dropped and come again by repair. */
@@ -40,7 +48,7 @@ export function createMesh(options: MeshOptions): Mesh {
   function step(event: MeshEvent, nowMs: number): void {
     switch (event.kind) {
       case "connected":
-        return connect(event.peer, event.isGuest ?? false, event.isOutbound ?? false, nowMs);
+        return connect(event, nowMs);
       case "disconnected":
         return disconnect(event.peer, nowMs);
       case "frame":
@@ -76,12 +84,12 @@ export function createMesh(options: MeshOptions): Mesh {
     }
   }
 
-  function connect(name: PeerName, isGuest: boolean, isOutbound: boolean, nowMs: number): void {
-    if (peers.has(name)) return;
-    const peer = ground.createPeer(name, isGuest, isOutbound);
-    peers.set(name, peer);
+  function connect(event: Connected, nowMs: number): void {
+    if (peers.has(event.peer)) return;
+    const peer = ground.createPeer(event);
+    peers.set(event.peer, peer);
     if (peer.score.at(nowMs) <= CUT_SCORE) return ground.cut(peer, "PEER_SCORE");
-    if (isGuest) return;
+    if (peer.isGuest) return;
     ground.send(peer, { kind: "hello", shards: membership.subscribed(), extensions: [] });
     membership.disturb(nowMs);
   }
@@ -152,6 +160,7 @@ export function createMesh(options: MeshOptions): Mesh {
 
   function hear(peer: Peer, pushed: PushedHeader, frameLength: number, nowMs: number): void {
     const id = idOf(pushed.bytes);
+    peer.missed = 0;
     counts.headersIn++;
     announced.arrived(id);
     const known = seen.get(id);
@@ -185,6 +194,7 @@ export function createMesh(options: MeshOptions): Mesh {
 
   function learn(peer: Peer, announcement: Announcement, nowMs: number): void {
     counts.announcementsIn++;
+    peer.missed = 0;
     const { id, shard, body } = announcement;
     const known = seen.get(id);
     if (known === undefined) {
@@ -206,6 +216,7 @@ export function createMesh(options: MeshOptions): Mesh {
       if (heard.body === "none" && heard.hops <= meanHops - tuning.seedMargin) swarm.carry(heard, nowMs);
       hopsHeard = Math.min(HOPS_MEMORY, hopsHeard + 1);
       meanHops += (heard.hops - meanHops) / hopsHeard;
+      membership.passed(heard, nowMs);
       return void relay(heard, nowMs);
     }
     heard.status = judgement === "ignore" ? "ignored" : "rejected";
@@ -256,7 +267,9 @@ export function createMesh(options: MeshOptions): Mesh {
       : [];
     const receivers = [...linked.slice(0, links), ...fanout];
     for (const peer of receivers) push(peer, heard);
-    const told = heard.isOwn ? [] : others.slice(0, tuning.gossipLinks);
+    // Where links keep silent, some of those who hear nothing else of us may have no better ones.
+    const doubted = linked.filter(({ missed }) => missed >= MAX_DOUBTED).length;
+    const told = heard.isOwn ? [] : others.slice(0, tuning.gossipLinks + doubted);
     for (const peer of [...linked.slice(links), ...told]) {
       peer.outbox.announce(heard, nowMs);
       ground.waiting.add(peer);

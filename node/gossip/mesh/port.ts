@@ -23,9 +23,16 @@ export type Judgement = "accept" | "ignore" | "reject" | "defer";
 export type MeshEvent =
   /**
    * Frames can be sent to this peer from now on. `isGuest`: a link for single pulls, which never joins a mesh.
-   * `isOutbound`: our own choice; pruning leaves some of these.
+   * `isOutbound`: our own choice; a mesh has some of these. `subnet`: where it lies, as far as neighbours there are likely
+   * one operator's; undefined where that says nothing (loopback).
    */
-  | { readonly kind: "connected"; readonly peer: PeerName; readonly isGuest?: boolean; readonly isOutbound?: boolean }
+  | {
+      readonly kind: "connected";
+      readonly peer: PeerName;
+      readonly isGuest?: boolean;
+      readonly isOutbound?: boolean;
+      readonly subnet?: string | undefined;
+    }
   | { readonly kind: "disconnected"; readonly peer: PeerName }
   /** One frame as it came. The bytes are the core's from now on. */
   | { readonly kind: "frame"; readonly peer: PeerName; readonly bytes: Uint8Array }

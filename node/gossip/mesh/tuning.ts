@@ -36,8 +36,25 @@ export const BACKOFF_SECONDS = 15;
 export const MAX_OWN_FANOUT = 16;
 /** Own headers that wait for a first listener; older ones are left to repair. */
 export const MAX_UNHEARD = 64;
-/** Links of our own choice that pruning leaves: who only waits for connections cannot fill a mesh. */
-export const MIN_OUTBOUND = 2;
+/**
+ * Links of our own choice in a mesh, half of it: who only waits for connections, or dials us first, cannot fill it. Among 200
+ * simulated nodes, 48 colocated identities that were there first kept a fifth of all headers from their target before
+ * (80 % came), and none with 3; header p99 without an attack fell from 313 to 273 ms, for 6 % more bytes.
+ */
+export const MIN_OUTBOUND = 3;
+/** Links of one subnet (/16 of IPv4, /32 of IPv6) that count as links of a mesh: more of them do not make it safer. */
+export const MAX_PER_SUBNET = 2;
+/**
+ * A link that was silent while others brought so many headers is doubted: each header is announced to one listener more, of
+ * those that are in no mesh of ours. Cold boot among two thirds of censors, 200 nodes: 83 % of headers came before,
+ * 91 % with own choices, 99 % with this as well; for 2 % more bytes while nobody attacks.
+ */
+export const MAX_DOUBTED = 3;
+/**
+ * After so many it does not count, and another takes its place: it may keep headers to itself. One that merely hears all of
+ * them later than we is replaced too, and no worse off.
+ */
+export const MAX_MISSED = 8;
 /** Senders remembered of one header: whom not to send it to, and whom to ask for its body. */
 export const MAX_SENDERS = 16;
 

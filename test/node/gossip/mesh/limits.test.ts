@@ -15,7 +15,10 @@ import {
   BYTE_BUDGET,
   FRAME_BUDGET,
   MAX_BURST_FRAMES,
+  MAX_DOUBTED,
+  MAX_MISSED,
   MAX_UNHEARD,
+  MIN_OUTBOUND,
   SERVE_BUDGET,
   STALL_MS,
 } from "../../../../node/gossip/mesh/tuning.ts";
@@ -292,5 +295,76 @@ describe("the score of a peer", () => {
     expect(worst.at(0)).to.be.greaterThan(CUT_SCORE);
     best.repute(0);
     expect(best.at(3_600_000), "faults fade").to.be.greaterThan(MESH_SCORE);
+  });
+});
+
+describe("links of the mesh that count", () => {
+  const inbound = Array.from({ length: 8 }, (_, i) => `in${i}`);
+  const meshedOf = (core: Mesh, nowMs: number): string[] =>
+    core
+      .peers(nowMs)
+      .filter(({ meshed }) => meshed !== 0n)
+      .map(({ peer }) => peer);
+  /** Eight strangers that came first fill the mesh; then others connect, and the mesh is looked at for a while. */
+  function fillThenMeet(first: Partial<MeshEvent>, others: readonly string[], then: Partial<MeshEvent>): string[] {
+    const core = createMesh({ random: createRandom(4), hash: sha256 });
+    const meet = (peer: string, more: Partial<MeshEvent>, nowMs: number): void => {
+      core.handle({ kind: "connected", peer, ...more } as MeshEvent, nowMs);
+      const hello = encodeFrame({ kind: "hello", shards: ALL_SHARDS, extensions: [] });
+      core.handle({ kind: "frame", peer, bytes: hello }, nowMs);
+    };
+    const graft = encodeFrame({ kind: "graft", shards: ALL_SHARDS, isLonely: false });
+    for (const peer of inbound) {
+      meet(peer, first, 0);
+      core.handle({ kind: "frame", peer, bytes: graft }, 0);
+    }
+    expect(meshedOf(core, 0)).to.have.members(inbound);
+    for (const peer of others) meet(peer, then, 1);
+    for (let nowMs = 500; nowMs <= 60_000; nowMs += 500) core.handle({ kind: "wake" }, nowMs);
+    return meshedOf(core, 60_000);
+  }
+
+  it("have three of our own choice among them, whoever filled the mesh before", () => {
+    const meshed = fillThenMeet({ isOutbound: false }, ["own0", "own1", "own2", "own3"], { isOutbound: true });
+    expect(meshed.filter((peer) => peer.startsWith("own"))).to.have.lengthOf.within(MIN_OUTBOUND, 4);
+    expect(meshed.length).to.be.within(5, 8);
+  });
+
+  it("are two of one subnet: others take the places of the rest", () => {
+    const others = ["a", "b", "c", "d", "e"];
+    const meshed = fillThenMeet({ subnet: "4:44.1" }, others, { isOutbound: false });
+    expect(meshed.filter((peer) => others.includes(peer)).length).to.be.at.least(3);
+    expect(meshed.length).to.be.within(5, 8);
+  });
+
+  it("stay, all of one subnet, where there are no others", () => {
+    expect(fillThenMeet({ subnet: "4:44.1" }, [], {})).to.have.members(inbound);
+  });
+
+  it("are not those that stay silent while others bring headers: they are told of by announcement, then replaced", () => {
+    const silent = inbound.slice(0, 7);
+    const { core, tell, say } = startCore([...silent, "bringer"]);
+    for (const peer of ["x", "y", "z", "w"]) {
+      tell({ kind: "connected", peer });
+      say(peer, { kind: "hello", shards: ALL_SHARDS, extensions: [] });
+    }
+    expect(meshedOf(core, 0)).to.have.members([...silent, "bringer"]);
+    const told: number[] = [];
+    for (let i = 0; i <= MAX_MISSED; i++) {
+      const { header, id } = meshEntry(i);
+      const nowMs = 1 + 400 * i;
+      say("bringer", pushed(header), nowMs);
+      const effects = [...tell({ kind: "judged", id, judgement: "accept" }, nowMs), ...drain(core, nowMs)];
+      const announced = (peer: string) => framesTo(effects, peer).some(({ kind }) => kind === "announce");
+      told.push(["x", "y", "z", "w"].filter(announced).length);
+    }
+    expect(told.slice(0, MAX_DOUBTED - 1), "one listener beyond the mesh, as long as nothing is odd").to.deep.equal([
+      1, 1,
+    ]);
+    expect(told[MAX_DOUBTED], "all of them, once seven links are doubted").to.equal(4);
+    for (let nowMs = 4_000; nowMs <= 40_000; nowMs += 500) core.handle({ kind: "wake" }, nowMs);
+    const meshed = meshedOf(core, 40_000);
+    expect(meshed).to.include.members(["bringer", "x", "y", "z", "w"]);
+    expect(meshed.length).to.be.within(5, 8);
   });
 });
