@@ -7,7 +7,7 @@ import { createIndexer, type Indexer } from "../../indexer/index.ts";
 import type { FinalizedTopic } from "../audit/score.ts";
 import { BatchSender } from "../cli/batch.ts";
 import { deploySurety } from "../deploy.ts";
-import type { Scenario, TaskOutcome } from "../scenarios/scenario.ts";
+import type { Scenario, ScenarioTask, TaskOutcome } from "../scenarios/scenario.ts";
 import { agentAccount } from "./accounts.ts";
 import { buildContracts, startLocalChain } from "./chain.ts";
 import { commitAgent } from "./commit.ts";
@@ -183,7 +183,9 @@ async function runRounds(
     let ended = 0;
     const onOutcome = (outcome: TaskOutcome) =>
       say(`${(++ended).toString().padStart(3)}/${tasks.length} ${describe(outcome)}`);
-    outcomes.push(...(await fleet.run(tasks, onOutcome)));
+    const onAskedAgain = ({ by, spec }: ScenarioTask, reason: string) =>
+      say(`        ${by}: ${spec.title} — ${reason}; asked again, with twice the time`);
+    outcomes.push(...(await fleet.run(tasks, { onOutcome, onAskedAgain })));
   }
   if (finalized.length === 0) await finalize();
   return { outcomes, finalized };
