@@ -49,6 +49,8 @@ export interface IndexerOptions {
   readonly explorer?: ExplorerOptions | false;
   /** Blocks that the endpoint allows one eth_getLogs. Default 10,000. */
   readonly maxRangeBlocks?: number;
+  /** Blocks below the head whose states can be asked for and undone, from 128 to 100,000. Default 128. */
+  readonly historyBlocks?: number;
   /** Milliseconds, for freshness and the ETA only. Default Date.now. */
   readonly now?: () => number;
 }
@@ -81,7 +83,7 @@ export interface Indexer {
 export function createIndexer(options: IndexerOptions): Indexer {
   const { client, deployment, pollIntervalMs = DEFAULT_POLL_INTERVAL_MS } = options;
   const store = "open" in options.store ? options.store : createStoreAt(options.store, deployment);
-  const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks);
+  const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks, options.historyBlocks);
   const endpoints = createEndpoints(options);
   const board = new StatusBoard(
     first,

@@ -9,7 +9,7 @@ import {
 import type { AnyRow, TableName } from "../entities.ts";
 import { itemsOf, parseJsonUri, textOf } from "../handlers/registration-file.ts";
 import type { Condition } from "../store/store.ts";
-import type { QueryContext } from "./context.ts";
+import { rowsOf, type QueryContext } from "./context.ts";
 import { MAX_FIRST } from "./limits.ts";
 import { bytesScalar } from "./scalars.ts";
 
@@ -24,10 +24,10 @@ const addresses = new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(bytesSca
 /** Who may act for the agent's owner (ERC-721 ApprovalForAll). */
 const operators: Field = {
   type: addresses,
-  async resolve(agent, _args, { rows }) {
+  async resolve(agent, _args, context, info) {
     const where = approvedBy({ column: "owner", comparison: "eq", value: agent["owner"] as string });
     const query = { table: "operatorApprovals", where, orderBy: "operator", direction: "asc" } as const;
-    const approvals = await rows.find({ ...query, first: MAX_FIRST, skip: 0 });
+    const approvals = await rowsOf(context, info).find({ ...query, first: MAX_FIRST, skip: 0 });
     return approvals.map(({ operator }) => operator);
   },
 };

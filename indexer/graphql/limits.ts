@@ -16,6 +16,8 @@ export const MAX_SKIP = 5_000;
 export const MAX_ROWS = 20_000;
 /** Rows that one count costs: it walks an index, which is far quicker than to read what it counts. */
 export const COUNT_ROWS = 500;
+/** Changes since a past block that cost a list of it as much as one row. Measured under load: 5 us to filter one, 11 us to read it. */
+export const CHANGES_PER_ROW = 2;
 /** agent -> deals -> provider -> signers is 5; nothing sensible is twice as deep. */
 export const MAX_DEPTH = 10;
 /** Aliases repeat a field; a page of a marketplace uses a dozen. */

@@ -49,7 +49,12 @@ export function snapshotPlugin(parts: {
         snapshot.close();
         throw unavailable(status);
       }
-      const context: QueryContext = { deployment: parts.deployment, status, rows: new MeteredRows(snapshot) };
+      const context: QueryContext = {
+        deployment: parts.deployment,
+        status,
+        rows: new MeteredRows(snapshot),
+        past: new Map(),
+      };
       Object.assign(args.contextValue as object, context);
       return { onExecuteDone: () => snapshot.close() };
     },

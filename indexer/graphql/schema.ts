@@ -11,10 +11,12 @@ import {
   type GraphQLArgumentConfig,
   type GraphQLFieldConfig,
   type GraphQLFieldConfigMap,
+  type GraphQLResolveInfo,
 } from "graphql";
 import { splitList, tableNames, type AnyRow, type Column, type TableName } from "../entities.ts";
 import { computedFields } from "./agent0.ts";
-import type { QueryContext } from "./context.ts";
+import { blockArgument, rowsAt, type BlockHeight } from "./block-height.ts";
+import { rowsOf, type QueryContext } from "./context.ts";
 import {
   listArguments,
   namedColumnsOf,
@@ -39,12 +41,19 @@ export function createSchema(): GraphQLSchema {
   const fields: GraphQLFieldConfigMap<unknown, QueryContext> = {};
   for (const table of tableNames) {
     const { one } = entityNames[table];
-    fields[table] = listField(types[table], table) as GraphQLFieldConfig<unknown, QueryContext>;
+    fields[table] = rootList(types[table], table);
     if (one !== undefined) fields[one] = oneField(types[table], table);
   }
-  fields["counts"] = { type: new GraphQLNonNull(countsType()), resolve: () => ({}) };
+  fields["counts"] = {
+    type: new GraphQLNonNull(countsType()),
+    args: { block: blockArgument },
+    resolve: async (_root, args: Arguments, context, info) => {
+      await rowsAt(context, info, args["block"] as BlockHeight | null);
+      return {};
+    },
+  };
   fields["score"] = scoreField(types.agents, types.candidates);
-  fields["_meta"] = { type: metaType, resolve: resolveMeta };
+  fields["_meta"] = { type: metaType, args: { block: blockArgument }, resolve: resolveMeta };
   return new GraphQLSchema({ query: new GraphQLObjectType({ name: "Query", fields }) });
 }
 
@@ -80,7 +89,8 @@ function columnField(
     return {
       type: typeOf(target),
       // Null where nothing has that id, as for the agent of the dust seat.
-      resolve: (row, _args, { rows }) => (row[name] === null ? null : rows.get(target, row[name] as string)),
+      resolve: (row, _args, context, info) =>
+        row[name] === null ? null : rowsOf(context, info).get(target, row[name] as string),
     };
   }
   if (column.kind === "list") return { type: textsType, resolve: (row) => splitList(row[name] as string) };
@@ -95,8 +105,8 @@ function countsType(): GraphQLObjectType<AnyRow, QueryContext> {
     {
       type: new GraphQLNonNull(GraphQLInt),
       args: { where: listArguments(table)["where"] as GraphQLArgumentConfig },
-      resolve: (_root, args, { rows }) =>
-        rows.count({ table, where: whereOf(table, args["where"] as WhereInput | null | undefined) }),
+      resolve: (_root, args, context, info) =>
+        rowsOf(context, info).count({ table, where: whereOf(table, args["where"] as WhereInput | null | undefined) }),
     },
   ]);
   return new GraphQLObjectType({ name: "Counts", fields: Object.fromEntries(fields) });
@@ -104,14 +114,28 @@ function countsType(): GraphQLObjectType<AnyRow, QueryContext> {
 
 const textsType = new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(GraphQLString)));
 
-/** @param column set = only rows whose column holds the parent's id */
-function listField(type: GraphQLObjectType<AnyRow, QueryContext>, table: TableName, column?: string): Field {
+/** @param column only rows whose column holds the parent's id */
+function listField(type: GraphQLObjectType<AnyRow, QueryContext>, table: TableName, column: string): Field {
   return {
     type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
     args: listArguments(table),
-    resolve: (row, args, { rows }) => {
-      const fixed = column === undefined ? [] : [{ column, comparison: "eq", value: row["id"] as string } as const];
-      return rows.find(rowQueryOf(table, args as unknown as ListArguments, fixed));
+    resolve: (row, args, context, info) => {
+      const fixed = [{ column, comparison: "eq", value: row["id"] as string } as const];
+      return rowsOf(context, info).find(rowQueryOf(table, args as unknown as ListArguments, fixed));
+    },
+  };
+}
+
+function rootList(
+  type: GraphQLObjectType<AnyRow, QueryContext>,
+  table: TableName,
+): GraphQLFieldConfig<unknown, QueryContext> {
+  return {
+    type: new GraphQLNonNull(new GraphQLList(new GraphQLNonNull(type))),
+    args: { ...listArguments(table), block: blockArgument },
+    resolve: async (_root, args: Arguments, context, info) => {
+      const rows = await rowsAt(context, info, args["block"] as BlockHeight | null);
+      return rows.find(rowQueryOf(table, args as unknown as ListArguments));
     },
   };
 }
@@ -123,8 +147,9 @@ function oneField(
   return {
     type,
     // String, as agent0's clients declare it; a document that declares an ID is read as one (plugins.ts).
-    args: { id: { type: new GraphQLNonNull(GraphQLString) } },
-    resolve: (_root, args: Arguments, { rows }) => rows.get(table, args["id"] as string),
+    args: { id: { type: new GraphQLNonNull(GraphQLString) }, block: blockArgument },
+    resolve: async (_root, args: Arguments, context, info) =>
+      (await rowsAt(context, info, args["block"] as BlockHeight | null)).get(table, args["id"] as string),
   };
 }
 
@@ -144,17 +169,29 @@ const metaType = new GraphQLObjectType({
     block: { type: new GraphQLNonNull(metaBlockType), description: "Every row of this answer is as of this block." },
     deployment: { type: new GraphQLNonNull(GraphQLString), description: "CAIP-10 id of the identity registry." },
     hasIndexingErrors: { type: new GraphQLNonNull(GraphQLBoolean) },
-    finalizedBlock: { type: new GraphQLNonNull(GraphQLInt), description: "Rows up to here cannot be undone." },
+    finalizedBlock: {
+      type: new GraphQLNonNull(GraphQLInt),
+      description: "Rows up to here cannot be undone, as known now.",
+    },
+    oldestBlock: { type: new GraphQLNonNull(GraphQLInt), description: "The oldest block that `block` can name." },
   },
 });
 
-function resolveMeta(_root: unknown, _args: unknown, { deployment, status, rows }: QueryContext): unknown {
-  const { chain } = rows.snapshot;
+async function resolveMeta(
+  _root: unknown,
+  args: Arguments,
+  context: QueryContext,
+  info: GraphQLResolveInfo,
+): Promise<unknown> {
+  const { deployment, status } = context;
+  const { block, snapshot } = await rowsAt(context, info, args["block"] as BlockHeight | null);
+  const { chain } = snapshot;
   if (chain === undefined) throw new GraphQLError("Nothing is indexed yet.", { extensions: { code: "INDEXER_EMPTY" } });
   return {
-    block: chain.checkpoint,
+    block,
     deployment: `eip155:${deployment.chainId}:${deployment.contracts.identityRegistry.toLowerCase()}`,
     hasIndexingErrors: status.trouble !== undefined,
     finalizedBlock: chain.finalized,
+    oldestBlock: chain.undoFloor,
   };
 }

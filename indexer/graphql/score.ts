@@ -12,6 +12,7 @@ import { encodeFunctionData, type Hex } from "viem";
 import { LeafTree, packScoreQuery, reputationEpochsAbi } from "#protocol";
 import type { AnyRow, Row } from "../entities.ts";
 import type { Condition, RowQuery } from "../store/store.ts";
+import { blockArgument, rowsAt, type BlockHeight } from "./block-height.ts";
 import type { QueryContext } from "./context.ts";
 import { MAX_FIRST } from "./limits.ts";
 import { bigIntScalar, bytesScalar } from "./scalars.ts";
@@ -23,6 +24,7 @@ interface ScoreArguments {
   readonly agentId: bigint;
   readonly topic: bigint;
   readonly epoch?: number | null;
+  readonly block?: BlockHeight | null;
 }
 
 type ObjectType = GraphQLObjectType<AnyRow, QueryContext>;
@@ -42,8 +44,10 @@ export function scoreField(
       agentId: { type: new GraphQLNonNull(bigIntScalar) },
       topic: { type: new GraphQLNonNull(bigIntScalar) },
       epoch: { type: GraphQLInt },
+      block: blockArgument,
     },
-    resolve: async (_root, args: ScoreArguments, context) => {
+    resolve: async (_root, args: ScoreArguments, whole, info) => {
+      const context = { ...whole, rows: await rowsAt(whole, info, args.block) };
       const root = await findRoot(context, args.topic, args.epoch ?? null);
       if (root === undefined) return null;
       const candidate = (await context.rows.get("candidates", root.candidate)) as Row<"candidates">;
@@ -141,7 +145,7 @@ async function treeOf(
   if (known !== undefined) return known;
   const words: bigint[] = [];
   while (words.length < leafCount) {
-    // By seat, a page at a time; not metered, since the caller asked for one score.
+    // By seat, a page at a time; not metered, since the caller asked for one score. As of today: leaves never change.
     const seats = [{ column: "seat", comparison: "gte", value: words.length } as const];
     const where: Condition[] = [equal("candidate", candidate), equal("topic", topic), ...seats];
     const page = (await context.rows.snapshot.find(query("scores", where, "seat"))) as readonly Row<"scores">[];

@@ -63,6 +63,13 @@ export function decodeRow(columns: Readonly<Record<string, Column>>, row: Readon
   );
 }
 
+/** What encodeRow gave. */
+export function decodeValues(columns: Readonly<Record<string, Column>>, values: readonly SqlValue[]): AnyRow {
+  return Object.fromEntries(
+    Object.entries(columns).map(([name, column], k) => [name, decodeValue(column, values[k] as SqlValue)]),
+  );
+}
+
 /** The row of table `chain` as JavaScript. */
 export function decodeChain(row: Readonly<Record<string, unknown>> | undefined): StoredChain | undefined {
   if (row === undefined) return undefined;

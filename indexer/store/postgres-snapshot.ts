@@ -2,9 +2,9 @@ import type { Pool, PoolClient } from "pg";
 import { SuretyError } from "#protocol";
 import type { AnyRow, Row, TableName } from "../entities.ts";
 import { decodeChain } from "./codec.ts";
-import { decodeRecord, postgresDialect } from "./postgres-sql.ts";
-import { countSql, selectSql } from "./sql.ts";
-import type { RowQuery, Snapshot } from "./store.ts";
+import { decodeBlock, decodeRecord, postgresDialect } from "./postgres-sql.ts";
+import { changesSql, countSql, formerSql, selectSql, type Sql } from "./sql.ts";
+import type { PastRows, RowView, Snapshot } from "./store.ts";
 
 /** Snapshots open at the same time; PostgreSQL allows 100 connections in all by default, and others want some. */
 export const MAX_SNAPSHOTS = 16;
@@ -38,20 +38,13 @@ function snapshotOf(client: PoolClient, identity: Snapshot["identity"], chain: S
   let isOpen = true;
   return {
     ...{ identity, chain },
-    async get<T extends TableName>(table: T, id: string) {
-      const { rows } = await client.query<Record<string, unknown>>(`SELECT * FROM "${table}" WHERE id = $1`, [id]);
-      return rows[0] === undefined ? undefined : (decodeRecord(table, rows[0]) as Row<T>);
+    ...viewOf(client, (table, id) => getRow(client, table, id)),
+    async block(by) {
+      const [column, value] = "number" in by ? (["number", by.number] as const) : (["hash", by.hash] as const);
+      const [found] = await ask(client, { text: `SELECT * FROM blocks WHERE ${column} = $1`, values: [value] });
+      return found === undefined ? undefined : decodeBlock(found);
     },
-    async find(query: RowQuery) {
-      const { text, values } = selectSql(query, postgresDialect);
-      const { rows } = await client.query<Record<string, unknown>>(text, [...values]);
-      return rows.map((row) => decodeRecord(query.table, row));
-    },
-    async count(query: Pick<RowQuery, "table" | "where">) {
-      const { text, values } = countSql(query, postgresDialect);
-      const { rows } = await client.query<{ count: string }>(text, [...values]);
-      return Number(rows[0]?.count);
-    },
+    asOf: (number) => pastOf(client, number),
     scan: (table: TableName) => scan(client, table),
     close() {
       if (!isOpen) return;
@@ -63,6 +56,36 @@ function snapshotOf(client: PoolClient, identity: Snapshot["identity"], chain: S
       );
     },
   };
+}
+
+async function ask(client: PoolClient, { text, values }: Sql): Promise<Record<string, unknown>[]> {
+  return (await client.query<Record<string, unknown>>(text, [...values])).rows;
+}
+
+function viewOf(client: PoolClient, get: RowView["get"], asOf?: number): RowView {
+  return {
+    get,
+    find: async (query) =>
+      (await ask(client, selectSql(query, postgresDialect, asOf))).map((row) => decodeRecord(query.table, row)),
+    count: async (query) => Number((await ask(client, countSql(query, postgresDialect, asOf)))[0]?.["count"]),
+  };
+}
+
+async function getRow<T extends TableName>(client: PoolClient, table: T, id: string): Promise<Row<T> | undefined> {
+  const [row] = await ask(client, { text: `SELECT * FROM "${table}" WHERE id = $1`, values: [id] });
+  return row === undefined ? undefined : (decodeRecord(table, row) as Row<T>);
+}
+
+function pastOf(client: PoolClient, number: number): PastRows {
+  const get = async <T extends TableName>(table: T, id: string): Promise<Row<T> | undefined> => {
+    const [former] = await ask(client, formerSql(table, id, number, postgresDialect));
+    if (former === undefined) return getRow(client, table, id);
+    const previous = former["previous"] as Record<string, unknown> | null;
+    return previous === null ? undefined : (decodeRecord(table, previous) as Row<T>);
+  };
+  const changesOf = async (table: TableName) =>
+    Number((await ask(client, changesSql(table, number, postgresDialect)))[0]?.["count"]);
+  return { ...viewOf(client, get, number), changesOf };
 }
 
 async function* scan(client: PoolClient, table: TableName): AsyncIterable<AnyRow> {

@@ -8,6 +8,7 @@ import {
   type Value,
 } from "../entities.ts";
 import { indexesOf, type Dialect, type SqlParameter } from "./sql.ts";
+import type { BlockRef } from "./store.ts";
 
 /** Text compares by its bytes, as in SQLite and as ids are meant to. */
 const TEXT = 'text COLLATE "C"';
@@ -34,6 +35,8 @@ export const postgresDialect: Dialect = {
   lower: (text) => `lower(${text} COLLATE "C")`,
   order: (column, direction) => `${column} ${direction} NULLS ${direction === "ASC" ? "FIRST" : "LAST"}`,
   ...{ isTrue: "TRUE", isFalse: "FALSE" },
+  former: (table, condition) =>
+    `SELECT was.* FROM undo AS past CROSS JOIN LATERAL json_populate_record(NULL::"${table}", past.previous) AS was WHERE ${condition}`,
 };
 
 /** Statements that create every table in the current schema. */
@@ -43,7 +46,9 @@ export function postgresSchema(): string[] {
     `CREATE TABLE chain (one integer PRIMARY KEY CHECK (one = 1), anchor text, checkpoint text, "undoFloor" integer, finalized integer)`,
     `CREATE TABLE blocks (number integer PRIMARY KEY, hash text, "parentHash" text, timestamp bigint)`,
     `CREATE TABLE events (block integer, "logIndex" integer, "blockHash" text, timestamp bigint, "txHash" text, address text, topics text, payload text, PRIMARY KEY (block, "logIndex"))`,
-    `CREATE TABLE undo (block integer, "tableName" text, id ${TEXT}, previous json, PRIMARY KEY (block, "tableName", id))`,
+    `CREATE TABLE undo (block integer, "tableName" text, id ${TEXT}, previous json, PRIMARY KEY ("tableName", id, block))`,
+    "CREATE INDEX undo_block ON undo (block)",
+    `CREATE INDEX undo_table ON undo ("tableName", block)`,
     ...tableNames.flatMap(entityStatements),
   ];
 }
@@ -88,6 +93,11 @@ export function decodeParameter({ kind }: Column, value: unknown): Value {
     default:
       return value as Value;
   }
+}
+
+/** A row of table `blocks`. */
+export function decodeBlock(record: Readonly<Record<string, unknown>>): BlockRef {
+  return { ...(record as unknown as BlockRef), timestamp: Number(record["timestamp"]) };
 }
 
 export function decodeRecord(table: TableName, record: Readonly<Record<string, unknown>>): AnyRow {

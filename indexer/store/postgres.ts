@@ -5,7 +5,7 @@ import type { AnyRow, TableName } from "../entities.ts";
 import { decodeChain } from "./codec.ts";
 import { foldLoading, type LoadRows, type PlacedEvent } from "./fold-loading.ts";
 import { MAX_SNAPSHOTS, takeSnapshot } from "./postgres-snapshot.ts";
-import { decodeRecord, encodeRecord, postgresSchema, upsertSql } from "./postgres-sql.ts";
+import { decodeBlock, decodeRecord, encodeRecord, postgresSchema, upsertSql } from "./postgres-sql.ts";
 import type { RowBuffer } from "./row-buffer.ts";
 import {
   notUndoable,
@@ -231,11 +231,8 @@ class PostgresStore implements Store {
   }
 
   async #blockAt(number: number): Promise<BlockRef | undefined> {
-    const block = await this.#one<Omit<BlockRef, "timestamp"> & { timestamp: string }>(
-      "SELECT * FROM blocks WHERE number = $1",
-      number,
-    );
-    return block === undefined ? undefined : { ...block, timestamp: Number(block.timestamp) };
+    const block = await this.#one<Record<string, unknown>>("SELECT * FROM blocks WHERE number = $1", number);
+    return block === undefined ? undefined : decodeBlock(block);
   }
 
   async #readChain(): Promise<StoredChain | undefined> {

@@ -9,7 +9,10 @@ export function schemaStatements(): string[] {
     "CREATE TABLE chain (one INTEGER PRIMARY KEY CHECK (one = 1), anchor TEXT, checkpoint TEXT, undoFloor INTEGER, finalized INTEGER) STRICT",
     "CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash TEXT, parentHash TEXT, timestamp INTEGER) STRICT",
     "CREATE TABLE events (block INTEGER, logIndex INTEGER, blockHash TEXT, timestamp INTEGER, txHash TEXT, address TEXT, topics TEXT, payload TEXT, PRIMARY KEY (block, logIndex)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE undo (block INTEGER, tableName TEXT, id TEXT, previous TEXT, PRIMARY KEY (block, tableName, id)) STRICT, WITHOUT ROWID",
+    // By row first: a past block's rows are looked up in it.
+    "CREATE TABLE undo (block INTEGER, tableName TEXT, id TEXT, previous TEXT, PRIMARY KEY (tableName, id, block)) STRICT, WITHOUT ROWID",
+    "CREATE INDEX undo_block ON undo (block)",
+    "CREATE INDEX undo_table ON undo (tableName, block)",
     ...tableNames.flatMap(entityStatements),
   ];
 }
@@ -37,6 +40,8 @@ export function indexesOf(table: TableName): (readonly string[])[] {
   return [...single, ...composite];
 }
 
+type Selection = Pick<RowQuery, "table" | "where">;
+
 export interface Sql {
   readonly text: string;
   readonly values: readonly SqlParameter[];
@@ -56,6 +61,8 @@ export interface Dialect {
   readonly order: (column: string, direction: "ASC" | "DESC") => string;
   readonly isTrue: string;
   readonly isFalse: string;
+  /** Selects a table's rows from their states in `undo AS past` that pass a condition. */
+  readonly former: (table: TableName, condition: string) => string;
 }
 
 /** What an engine takes for a placeholder. */
@@ -70,26 +77,56 @@ export const sqliteDialect: Dialect = {
   lower: (text) => `lower(${text})`,
   order: (column, direction) => `${column} ${direction}`,
   ...{ isTrue: "1", isFalse: "0" },
+  former: (table, condition) => {
+    const columns = Object.keys(columnsOf(table)).map(
+      (name, k) => `json_extract(past.previous, '$[${k}]') AS "${name}"`,
+    );
+    return `SELECT ${columns.join(", ")} FROM undo AS past WHERE ${condition}`;
+  },
 };
 
 const operators = { gt: ">", gte: ">=", lt: "<", lte: "<=" } as const;
 
-/** Values are bound, and column names must be those of the table: a stranger's query never becomes SQL text. */
-export function selectSql(query: RowQuery, dialect: Dialect = sqliteDialect): Sql {
-  const writer = new ConditionWriter(dialect);
-  const clause = writer.where(query);
+/**
+ * Values are bound, and column names must be those of the table: a stranger's query never becomes SQL text.
+ * @param asOf a past block whose rows are meant; undefined = the rows as they stand
+ */
+export function selectSql(query: RowQuery, dialect: Dialect, asOf?: number): Sql {
+  const writer = new ConditionWriter(dialect, asOf);
   const direction = query.direction === "desc" ? "DESC" : "ASC";
-  const order = dialect.order(columnSql(query.table, query.orderBy), direction);
   // The id breaks ties, so that pages neither overlap nor skip.
   const tie = query.orderBy === "id" ? "" : `, "id" ${direction}`;
-  const limits = `LIMIT ${writer.bind(query.first)} OFFSET ${writer.bind(query.skip)}`;
-  return { text: `SELECT * FROM "${query.table}"${clause} ORDER BY ${order}${tie} ${limits}`, values: writer.values };
+  const order = ` ORDER BY ${dialect.order(columnSql(query.table, query.orderBy), direction)}${tie}`;
+  const rows = asOf === undefined ? writer.from(query) : pastPage(writer, query, asOf, order);
+  const limits = ` LIMIT ${writer.bind(query.first)} OFFSET ${writer.bind(query.skip)}`;
+  return { text: `SELECT *${rows}${order}${limits}`, values: writer.values };
 }
 
-export function countSql(query: Pick<RowQuery, "table" | "where">, dialect: Dialect = sqliteDialect): Sql {
-  const writer = new ConditionWriter(dialect);
-  const clause = writer.where(query);
-  return { text: `SELECT count(*) AS count FROM "${query.table}"${clause}`, values: writer.values };
+/** Of the unchanged rows no more than the page needs, in the order of an index; of the changed ones all that pass. */
+function pastPage(writer: ConditionWriter, query: RowQuery, asOf: number, order: string): string {
+  const unchanged = `SELECT *${writer.unchanged(query, asOf)}${order} LIMIT ${writer.bind(query.first + query.skip)}`;
+  return ` FROM (SELECT * FROM (${unchanged}) AS unchanged UNION ALL SELECT *${writer.former(query, asOf)}) AS "${query.table}"`;
+}
+
+export function countSql(query: Selection, dialect: Dialect, asOf?: number): Sql {
+  const writer = new ConditionWriter(dialect, asOf);
+  const count = (rows: string) => `SELECT count(*) AS count${rows}`;
+  const present = count(writer.from(query));
+  if (asOf === undefined) return { text: present, values: writer.values };
+  const [now, then] = [count(writer.changed(query, asOf)), count(writer.former(query, asOf))];
+  return { text: `SELECT (${present}) - (${now}) + (${then}) AS count`, values: writer.values };
+}
+
+/** What one row was before the first change above a block; no answer = it has not changed since. */
+export function formerSql(table: TableName, id: string, asOf: number, { placeholder }: Dialect): Sql {
+  const of = `"tableName" = '${table}' AND id = ${placeholder(1)} AND block > ${placeholder(2)}`;
+  return { text: `SELECT previous FROM undo WHERE ${of} ORDER BY block LIMIT 1`, values: [id, asOf] };
+}
+
+/** How often a table's rows have changed above a block. */
+export function changesSql(table: TableName, asOf: number, { placeholder }: Dialect): Sql {
+  const text = `SELECT count(*) AS count FROM undo WHERE "tableName" = '${table}' AND block > ${placeholder(1)}`;
+  return { text, values: [asOf] };
 }
 
 function columnSql(table: TableName, name: string): string {
@@ -104,13 +141,46 @@ function columnSql(table: TableName, name: string): string {
 class ConditionWriter {
   readonly values: SqlParameter[] = [];
   readonly #dialect: Dialect;
+  readonly #asOf: number | undefined;
 
-  constructor(dialect: Dialect) {
+  constructor(dialect: Dialect, asOf: number | undefined) {
     this.#dialect = dialect;
+    this.#asOf = asOf;
   }
 
-  where({ table, where }: Pick<RowQuery, "table" | "where">): string {
-    const terms = where.map((condition) => this.#condition(table, condition));
+  /** FROM and WHERE of the rows as they stand. What is bound stands in the order of the text. */
+  from({ table, where }: Selection, more: readonly string[] = []): string {
+    return ` FROM "${table}"${this.#where(table, where, more)}`;
+  }
+
+  /** FROM and WHERE of rows that have not changed above a block. */
+  unchanged({ table, where }: Selection, asOf: number): string {
+    const change = `SELECT 1 FROM undo AS later WHERE later.id = "${table}".id AND ${this.#since("later", table, asOf)}`;
+    return this.from({ table, where }, [`NOT EXISTS (${change})`]);
+  }
+
+  /** FROM and WHERE of rows that have changed, as they stand. */
+  changed({ table, where }: Selection, asOf: number): string {
+    return this.from({ table, where }, [
+      `id IN (SELECT id FROM undo AS later WHERE ${this.#since("later", table, asOf)})`,
+    ]);
+  }
+
+  /** FROM and WHERE of rows that have changed above a block, as they were before their first change. */
+  former({ table, where }: Selection, asOf: number): string {
+    const past = this.#since("past", table, asOf);
+    const earlier = `SELECT 1 FROM undo AS first WHERE first.id = past.id AND first.block < past.block AND ${this.#since("first", table, asOf)}`;
+    const rows = this.#dialect.former(table, `${past} AND past.previous IS NOT NULL AND NOT EXISTS (${earlier})`);
+    return ` FROM (${rows}) AS "${table}"${this.#where(table, where, [])}`;
+  }
+
+  #since(name: string, table: TableName, asOf: number): string {
+    return `${name}."tableName" = '${table}' AND ${name}.block > ${this.bind(asOf)}`;
+  }
+
+  #where(table: TableName, where: readonly Condition[], more: readonly string[]): string {
+    // The conditions bind after what `more` has bound.
+    const terms = [...more, ...where.map((condition) => this.#condition(table, condition))];
     return terms.length === 0 ? "" : ` WHERE ${terms.join(" AND ")}`;
   }
 
@@ -125,7 +195,10 @@ class ConditionWriter {
     const sql = columnSql(table, condition.column);
     if (!("among" in condition)) return this.#comparison(table, sql, condition);
     const { table: other, column: held, where } = condition.among;
-    return `${sql} IN (SELECT ${columnSql(other, held)} FROM "${other}" WHERE ${this.#join(other, where, "AND")})`;
+    const [rows, asOf] = [{ table: other, where }, this.#asOf];
+    const select = `SELECT ${columnSql(other, held)}`;
+    if (asOf === undefined) return `${sql} IN (${select}${this.from(rows)})`;
+    return `${sql} IN (${select}${this.unchanged(rows, asOf)} UNION ALL ${select}${this.former(rows, asOf)})`;
   }
 
   #comparison(table: TableName, sql: string, { column: name, comparison, value }: ValueCondition): string {

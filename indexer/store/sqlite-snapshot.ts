@@ -1,9 +1,9 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { SuretyError } from "#protocol";
 import { columnsOf, type AnyRow, type Row, type TableName } from "../entities.ts";
-import { decodeChain, decodeRow, type SqlValue } from "./codec.ts";
-import { countSql, selectSql } from "./sql.ts";
-import type { RowQuery, Snapshot, StoredChain } from "./store.ts";
+import { decodeChain, decodeRow, decodeValues, type SqlValue } from "./codec.ts";
+import { changesSql, countSql, formerSql, selectSql, sqliteDialect, type Sql } from "./sql.ts";
+import type { BlockRef, PastRows, RowView, Snapshot, StoredChain } from "./store.ts";
 
 /** Snapshots open at the same time. Each holds a connection (about 2 MB); more readers are refused and asked to retry. */
 const MAX_SNAPSHOTS = 16;
@@ -61,20 +61,13 @@ class Reader {
     const identity = this.#statement("SELECT text FROM identity").get()?.["text"] as string | undefined;
     return {
       ...{ identity, chain },
-      get: <T extends TableName>(table: T, id: string) => {
-        const row = this.#statement(`SELECT * FROM "${table}" WHERE id = ?`).get(id);
-        return row === undefined ? undefined : (decode(table, row) as Row<T>);
+      ...this.#view((table, id) => this.#get(table, id)),
+      block: (by) => {
+        const [column, value] = "number" in by ? (["number", by.number] as const) : (["hash", by.hash] as const);
+        const found = this.#statement(`SELECT * FROM blocks WHERE ${column} = ?`).get(value);
+        return found === undefined ? undefined : ({ ...found } as unknown as BlockRef);
       },
-      find: (query: RowQuery) => {
-        const { text, values } = selectSql(query);
-        return this.#statement(text)
-          .all(...(values as SqlValue[]))
-          .map((row) => decode(query.table, row));
-      },
-      count: (query: Pick<RowQuery, "table" | "where">) => {
-        const { text, values } = countSql(query);
-        return this.#statement(text).get(...(values as SqlValue[]))?.["count"] as number;
-      },
+      asOf: (number) => this.#past(number),
       scan: (table: TableName) => scan(this.db, table),
       close: () => {
         if (!isOpen) return;
@@ -83,6 +76,35 @@ class Reader {
         giveBack();
       },
     };
+  }
+
+  #view(get: RowView["get"], asOf?: number): RowView {
+    return {
+      get,
+      find: (query) => this.#all(selectSql(query, sqliteDialect, asOf)).map((row) => decode(query.table, row)),
+      count: (query) => this.#all(countSql(query, sqliteDialect, asOf))[0]?.["count"] as number,
+    };
+  }
+
+  #get<T extends TableName>(table: T, id: string): Row<T> | undefined {
+    const row = this.#statement(`SELECT * FROM "${table}" WHERE id = ?`).get(id);
+    return row === undefined ? undefined : (decode(table, row) as Row<T>);
+  }
+
+  #past(number: number): PastRows {
+    const get = <T extends TableName>(table: T, id: string): Row<T> | undefined => {
+      const [former] = this.#all(formerSql(table, id, number, sqliteDialect));
+      if (former === undefined) return this.#get(table, id);
+      const previous = former["previous"] as string | null;
+      if (previous === null) return undefined;
+      return decodeValues(columnsOf(table), JSON.parse(previous) as SqlValue[]) as Row<T>;
+    };
+    const changesOf = (table: TableName) => this.#all(changesSql(table, number, sqliteDialect))[0]?.["count"] as number;
+    return { ...this.#view(get, number), changesOf };
+  }
+
+  #all({ text, values }: Sql): Record<string, unknown>[] {
+    return this.#statement(text).all(...(values as SqlValue[]));
   }
 
   #statement(sql: string): StatementSync {

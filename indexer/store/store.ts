@@ -78,15 +78,29 @@ export interface RowQuery {
 /** The embedded engine answers at once, a database over a network later. */
 export type Awaitable<T> = T | Promise<T>;
 
-/** The rows as of one block, however long the reader takes and whatever is written meanwhile. */
-export interface Snapshot {
-  /** What the rows were folded for, as `Store.open` was told; undefined before the first `open`. */
-  readonly identity: string | undefined;
-  readonly chain: StoredChain | undefined;
+/** Rows as of one block. */
+export interface RowView {
   get<T extends TableName>(table: T, id: string): Awaitable<Row<T> | undefined>;
   find(query: RowQuery): Awaitable<readonly AnyRow[]>;
   /** How many rows pass. */
   count(query: Pick<RowQuery, "table" | "where">): Awaitable<number>;
+}
+
+/** Rows as of a block before the checkpoint: those of today, with the undo log laid over them. */
+export interface PastRows extends RowView {
+  /** Changes of a table since that block: what each list and count of it walks over. */
+  changesOf(table: TableName): Awaitable<number>;
+}
+
+/** The rows as of one block, however long the reader takes and whatever is written meanwhile. */
+export interface Snapshot extends RowView {
+  /** What the rows were folded for, as `Store.open` was told; undefined before the first `open`. */
+  readonly identity: string | undefined;
+  readonly chain: StoredChain | undefined;
+  /** A block from the undo floor to the checkpoint; undefined = it is not among them. */
+  block(by: { readonly number: number } | { readonly hash: string }): Awaitable<BlockRef | undefined>;
+  /** @param number of a block from the undo floor to the checkpoint: below, nothing is known of what rows were */
+  asOf(number: number): PastRows;
   /** All rows of a table in order of id, for comparisons. */
   scan(table: TableName): Iterable<AnyRow> | AsyncIterable<AnyRow>;
   close(): void;

@@ -9,6 +9,8 @@ import { checkLinks, checkRange, type FetchedBlock, type FetchedRange } from "./
 
 /** Undo states are kept for this many blocks even where the chain calls them final: development chains call their head final. */
 export const UNDO_BLOCKS = 128;
+/** Most that can be asked for: each of these blocks is read by itself at the first start, and each past query walks over its changes. */
+export const MAX_UNDO_BLOCKS = 100_000;
 /** Blocks with full checks that are fetched at once: enough to hide a round trip, few enough to throw away on a reorg. */
 export const WINDOW_BLOCKS = 16;
 /** First, smallest and largest range of one eth_getLogs during backfill; public endpoints refuse more than 10,000 blocks. */
@@ -33,6 +35,8 @@ export interface SyncState {
   readonly finalized: number;
   readonly rangeBlocks: number;
   readonly maxRangeBlocks: number;
+  /** Blocks below the head whose states are kept: for undoing, and for queries of past blocks. */
+  readonly undoBlocks: number;
   /** Bounds of the search for the common ancestor: the chain has `low` once that was compared, and not `high`. */
   readonly search: { readonly low: number; readonly high: number } | undefined;
   /** Failures in a row: what the driver's backoff grows with. */
@@ -88,8 +92,13 @@ export type Step = readonly [SyncState, SyncAction];
 /**
  * @param deployedAtBlock first block that can hold an event
  * @param maxRangeBlocks what the endpoint allows one eth_getLogs
+ * @param undoBlocks blocks whose states are kept; from UNDO_BLOCKS to MAX_UNDO_BLOCKS
  */
-export function createSyncState(deployedAtBlock: number, maxRangeBlocks = MAX_RANGE_BLOCKS): SyncState {
+export function createSyncState(
+  deployedAtBlock: number,
+  maxRangeBlocks = MAX_RANGE_BLOCKS,
+  undoBlocks = UNDO_BLOCKS,
+): SyncState {
   return {
     status: "starting",
     anchorNumber: Math.max(deployedAtBlock - 1, 0),
@@ -98,6 +107,7 @@ export function createSyncState(deployedAtBlock: number, maxRangeBlocks = MAX_RA
     finalized: 0,
     rangeBlocks: Math.min(FIRST_RANGE_BLOCKS, maxRangeBlocks),
     maxRangeBlocks,
+    undoBlocks: Math.min(MAX_UNDO_BLOCKS, Math.max(UNDO_BLOCKS, undoBlocks)),
     search: undefined,
     failures: 0,
     refusal: undefined,
@@ -176,8 +186,8 @@ function fetchNext(state: SyncState): Step {
 }
 
 /** Blocks up to here are settled: the chain calls them final, and they are old enough for a chain that says so too early. */
-function undoFloorOf({ head, finalized, anchorNumber }: SyncState): number {
-  return Math.max(anchorNumber, Math.min(finalized, (head as BlockRef).number - UNDO_BLOCKS));
+function undoFloorOf({ head, finalized, anchorNumber, undoBlocks }: SyncState): number {
+  return Math.max(anchorNumber, Math.min(finalized, (head as BlockRef).number - undoBlocks));
 }
 
 function onRange(state: SyncState, range: FetchedRange): Step {

@@ -23,6 +23,7 @@ interface IndexerCommandOptions extends CommonOptions {
   readonly topic?: string[];
   readonly witnessRpc?: string[];
   readonly explorer: boolean;
+  readonly history?: number;
 }
 
 export function indexerCommand(): Command {
@@ -64,6 +65,11 @@ export function indexerCommand(): Command {
         .argParser(parseUrls)
         .env("SURETY_WITNESS_RPC"),
     )
+    .addOption(
+      new Option("--history <blocks>", "blocks below the head whose states can be asked for, 128 to 100000")
+        .argParser(parseInteger(128))
+        .env("SURETY_HISTORY_BLOCKS"),
+    )
     .option("--topic <name...>", "names of topics that the pages show instead of their hashes")
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
@@ -77,9 +83,20 @@ export function indexerCommand(): Command {
         if ("folder" in store) mkdirSync(store.folder, { recursive: true });
         const { host, port } = options;
         const corsOrigins = options.cors === undefined ? {} : { corsOrigins: options.cors };
+        const history = options.history === undefined ? {} : { historyBlocks: options.history };
         await runIndexer(
           {
-            ...{ client, witnesses, deployment, host, port, ...corsOrigins, store, explorer: explorerOf(options) },
+            ...{
+              client,
+              witnesses,
+              deployment,
+              host,
+              port,
+              ...corsOrigins,
+              ...history,
+              store,
+              explorer: explorerOf(options),
+            },
             onListening: ({ graphqlUrl, url }) => {
               if (options.explorer) progress(`explorer at ${url}`);
               progress(`GraphQL at ${graphqlUrl}, state kept in ${nameOf(store)}`);

@@ -43,10 +43,24 @@ describe("GraphQL over HTTP", () => {
     await settleDeal(chain, [a, b], 90, { price: 9n });
     await settleDeal(chain, [a, c], -40, { price: 10n });
     await settleDeal(chain, [b, c], 0, { price: 2n ** 70n, topic: TOPICS[1] });
+    before500 = await askAtHead();
     await openDeal(chain, c, a, { price: 500n });
+    await reachHead();
+  });
+
+  /** What is asked of each block. */
+  const fields = `number: deals(orderBy: price) { price client { id dealsAsClient { price } } }`;
+  let before500: { readonly number: number; readonly hash: string; readonly answer: unknown };
+
+  async function reachHead(): Promise<{ number: number; hash: string }> {
     const { number, hash } = await chain.client.getBlock();
     await indexer.reached({ number: Number(number), hash });
-  });
+    return { number: Number(number), hash };
+  }
+
+  async function askAtHead(): Promise<typeof before500> {
+    return { ...(await reachHead()), answer: (await graphql.request<{ number: unknown }>(`{ ${fields} }`)).number };
+  }
 
   after(async () => {
     await indexer?.stop();
@@ -156,6 +170,59 @@ describe("GraphQL over HTTP", () => {
     const schema = buildClientSchema(await graphql.request<IntrospectionQuery>(getIntrospectionQuery()));
     expect(schema.getMutationType() ?? null).to.equal(null);
     expect(Object.keys(schema.getQueryType()?.getFields() ?? {})).to.include.members(["agents", "score", "_meta"]);
+  });
+
+  it("answers of a past block what it answered then, by number and hash, also beside the present", async () => {
+    const { number, hash, answer } = before500;
+    const [rest] = fields.split("number: deals(").slice(1);
+    const asked = await graphql.request<Record<string, unknown>>(`{
+      now: deals(${rest}
+      then: deals(block: { number: ${number} }, ${rest}
+      same: deals(block: { hash: "${hash}" }, ${rest}
+      latest: deals(block: { number_gte: ${number} }, ${rest}
+      agent(id: "31337:3", block: { number: ${number} }) { dealsAsClient { price } }
+      counts(block: { number: ${number} }) { deals }
+      _meta(block: { number: ${number} }) { block { number hash } }
+    }`);
+    expect(asked["then"]).to.deep.equal(answer);
+    expect(asked["same"]).to.deep.equal(answer);
+    expect(asked["now"]).to.deep.equal((await askAtHead()).answer);
+    expect(asked["now"]).to.not.deep.equal(answer);
+    expect(asked["latest"]).to.deep.equal(asked["now"]);
+    expect([asked["agent"], asked["counts"]]).to.deep.equal([{ dealsAsClient: [] }, { deals: 3 }]);
+    expect(asked["_meta"]).to.deep.equal({ block: { number, hash } });
+  });
+
+  it("refuses a block that it cannot answer for, saying which ones it can", async () => {
+    const { oldestBlock, block } = (
+      await graphql.request<{ _meta: { oldestBlock: number; block: { number: number } } }>(
+        "{ _meta { oldestBlock block { number } } }",
+      )
+    )._meta;
+    const codeAt = (height: string) => codeOf(`{ deals(block: ${height}) { id } }`);
+    expect(await codeAt(`{ number: ${block.number + 1} }`)).to.equal("BLOCK_NOT_REACHED");
+    expect(await codeAt(`{ number_gte: ${block.number + 1} }`)).to.equal("BLOCK_NOT_REACHED");
+    expect(await codeAt(`{ number: ${oldestBlock - 1} }`)).to.equal("BLOCK_NOT_KEPT");
+    expect(await codeAt("{ number: -1 }")).to.equal("BLOCK_NOT_KEPT");
+    expect(await codeAt(`{ hash: "0x${"ab".repeat(32)}" }`)).to.equal("BLOCK_UNKNOWN");
+    expect(await codeAt(`{ number: ${block.number}, number_gte: 1 }`)).to.equal("BLOCK_AMBIGUOUS");
+    expect(await codeOf(`{ _meta(block: { number: ${oldestBlock - 1} }) { deployment } }`)).to.equal("BLOCK_NOT_KEPT");
+    const [error] = (await refusalOf(`{ deals(block: { number: ${block.number + 1} }) { id } }`)).errors ?? [];
+    expect(error?.extensions).to.include({ oldest: oldestBlock, newest: block.number });
+    // Null names none, as clients send what they leave out.
+    await graphql.request(`{ deals(block: { number: null }) { id } _meta(block: null) { deployment } }`);
+  });
+
+  it("forgets an orphaned block's hash, and answers of its number what the chain has there now", async () => {
+    const snapshot = await chain.rpc("evm_snapshot");
+    await openDeal(chain, agentAt(chain, 1), agentAt(chain, 2), { price: 600n });
+    const orphan = await askAtHead();
+    await chain.rpc("evm_revert", snapshot);
+    await chain.rpc("hardhat_mine", "0x2");
+    await reachHead();
+    expect(await codeOf(`{ deals(block: { hash: "${orphan.hash}" }) { id } }`)).to.equal("BLOCK_UNKNOWN");
+    const prices = await dealsWhere(`block: { number: ${orphan.number} }, where: { price: "600" }`);
+    expect(prices).to.deep.equal([]);
   });
 
   it("refuses what costs too much, each with a code", async () => {

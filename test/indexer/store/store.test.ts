@@ -3,13 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
-import { keccak256, toHex, zeroAddress } from "viem";
+import { keccak256, pad, toHex, zeroAddress } from "viem";
 import { tableNames } from "../../../indexer/entities.ts";
 import { createDecoder } from "../../../indexer/handlers/decode.ts";
 import { decodeValue, encodeBig } from "../../../indexer/store/codec.ts";
 import { createSqliteStore } from "../../../indexer/store/sqlite.ts";
 import { createPostgresStore } from "../../../indexer/store/postgres.ts";
-import type { BlockBatch, BlockRef, RowQuery, Store } from "../../../indexer/store/store.ts";
+import type { BlockBatch, BlockRef, RowQuery, RowView, Store } from "../../../indexer/store/store.ts";
 import { findPostgres, startPostgres, type TestPostgres } from "../../fixtures/postgres.ts";
 import { eventOf, ModelChain, modelDeployment, type ModelEvent } from "../model-chain.ts";
 
@@ -29,7 +29,7 @@ let folder: string;
 let postgres: TestPostgres | undefined;
 
 const sqlite: Engine = {
-  ...{ name: "SQLite", runs: 60 },
+  ...{ name: "SQLite", runs: 30 },
   start: async () => {
     folder = mkdtempSync(join(tmpdir(), "surety-store-"));
     return () => createSqliteStore({ path: join(folder, "index.sqlite"), chainId });
@@ -38,7 +38,7 @@ const sqlite: Engine = {
 };
 
 const postgresql: Engine = {
-  ...{ name: "PostgreSQL", runs: 6 },
+  ...{ name: "PostgreSQL", runs: 4 },
   start: async () => {
     const binaries = findPostgres();
     if (binaries === undefined) {
@@ -107,6 +107,19 @@ const questions: readonly Pick<RowQuery, "table" | "where" | "orderBy">[] = [
     orderBy: "validFrom",
   },
 ];
+/** What a reader of one block is told: every table, every question, every row by its id. */
+async function answersOf(view: RowView): Promise<string> {
+  const told: unknown[] = [];
+  for (const table of tableNames) {
+    const rows = await view.find({ table, where: [], orderBy: "id", direction: "asc", first: 1_000, skip: 0 });
+    for (const row of rows) told.push(table, row, await view.get(table, row["id"] as string));
+  }
+  for (const question of questions) {
+    told.push(await view.find({ ...question, direction: "desc", first: 4, skip: 1 }), await view.count(question));
+  }
+  return JSON.stringify(told, (_key, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
+}
+
 /** What the first engine answered. */
 let answers: string | undefined;
 
@@ -152,6 +165,61 @@ for (const engine of [sqlite, postgresql]) {
         },
       );
       await fc.assert(property, { numRuns: engine.runs });
+    });
+
+    it("answers at every block that it keeps what it answered when that block was the head, through reorganisations", async () => {
+      const met = { changed: 0, reorged: 0 };
+      const step = fc.tuple(fc.nat({ max: 5 }), block);
+      const property = fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 7 }), async (steps) => {
+        await store.wipe();
+        await store.begin(anchor);
+        let told = [{ ref: anchor, answers: await answersOfHead() }];
+        const orphans: BlockRef[] = [];
+        for (const [k, [depth, events]] of steps.entries()) {
+          // Every third step on the average takes back as many blocks as it says.
+          const kept = depth > 3 || told.length === 1 ? told.length : Math.max(1, told.length - depth);
+          if (kept < told.length) await store.undoTo((told[kept - 1] as (typeof told)[0]).ref.number);
+          orphans.push(...told.slice(kept).map(({ ref }) => ref));
+          told = told.slice(0, kept);
+          const batch = await batchAfter((told.at(-1) as (typeof told)[0]).ref, [...events, [k, k * 7 + depth]]);
+          await store.apply(batch);
+          told.push({ ref: batch.checkpoint, answers: await answersOfHead() });
+        }
+        const snapshot = await store.snapshot();
+        for (const { ref, answers: then } of told) {
+          expect(await answersOf(snapshot.asOf(ref.number))).to.equal(then);
+          expect(await snapshot.block({ number: ref.number })).to.deep.equal(ref);
+          expect(await snapshot.block({ hash: ref.hash })).to.deep.equal(ref);
+        }
+        const isKept = (hash: string) => told.some(({ ref }) => ref.hash === hash);
+        for (const { hash } of orphans) if (!isKept(hash)) expect(await snapshot.block({ hash })).to.equal(undefined);
+        expect(await snapshot.asOf(anchor.number).changesOf("agents")).to.be.at.most(told.length * 10);
+        snapshot.close();
+        met.changed += new Set(told.map(({ answers: then }) => then)).size - 1;
+        met.reorged += orphans.length;
+      });
+      const answersOfHead = async () => {
+        const snapshot = await store.snapshot();
+        return answersOf(snapshot).finally(() => snapshot.close());
+      };
+      await fc.assert(property, { numRuns: Math.ceil(engine.runs / 4) });
+      expect(met.changed).to.be.greaterThan(0);
+      expect(met.reorged).to.be.greaterThan(0);
+    });
+
+    it("keeps no block below its undo floor, and the states of those above", async () => {
+      await store.begin(anchor);
+      const first = await batchAfter(anchor, [[0, 1]]);
+      await store.apply(first);
+      const second = await batchAfter(first.checkpoint, [[0, 6]]);
+      await store.apply({ ...second, undoFloor: first.checkpoint.number });
+      const snapshot = await store.snapshot();
+      expect(await snapshot.block({ number: anchor.number })).to.equal(undefined);
+      expect(await snapshot.block({ hash: anchor.hash })).to.equal(undefined);
+      const past = snapshot.asOf(first.checkpoint.number);
+      const owners = [past, snapshot].map(async (view) => (await view.get("agents", "31337:2"))?.owner);
+      expect(await Promise.all(owners)).to.deep.equal([pad("0x2", { size: 20 }), pad("0x7", { size: 20 })]);
+      snapshot.close();
     });
 
     it("refuses a batch that does not follow what is stored: another writer was here", async () => {

@@ -33,6 +33,16 @@ describe("sync core", () => {
     expect(action).to.deep.equal({ kind: "compare", number: 50 });
   });
 
+  it("reads singly, with their former states, as many blocks as are to be answered for", () => {
+    const head = ref(10_000);
+    const start = { ...liveAt(ref(7_999), 7_999), undoBlocks: createSyncState(10, undefined, 2_000).undoBlocks };
+    const [, range] = step(start, { kind: "head", head, finalized: 10_000 });
+    expect(range).to.deep.equal({ kind: "fetchRange", from: 8_000, to: 8_000 });
+    const [, single] = step({ ...start, chain: chainAt(ref(8_000), 8_000) }, { kind: "head", head, finalized: 10_000 });
+    expect(single).to.deep.equal({ kind: "fetchBlocks", from: 8_001, to: 8_000 + WINDOW_BLOCKS });
+    expect(createSyncState(10, undefined, 1).undoBlocks).to.equal(UNDO_BLOCKS);
+  });
+
   it("reads ranges up to what can no more be undone, and single blocks above", () => {
     const head = ref(10_000);
     const [, far] = step(liveAt(ref(9), 9), { kind: "head", head, finalized: 10_000 });
