@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { root } from "../scripts/checks/run-tool.ts";
 import { commitOf, describeMachine, renderMarkdown, renderTable, type Bench, type Report } from "./harness/report.ts";
+import { Interrupted } from "./harness/sections.ts";
 import { compare, snapshotOf, type Snapshot } from "./harness/snapshot.ts";
 
 const folder = join(root, "bench");
@@ -76,4 +77,12 @@ async function main(): Promise<number> {
   return 0;
 }
 
-process.exitCode = await main();
+/** Who was stopped says so and no more; everything that it started has ended by then. */
+function endOf(fault: unknown): number {
+  const cause = fault instanceof Error && fault.cause instanceof Interrupted ? fault.cause : fault;
+  if (!(cause instanceof Interrupted)) throw fault;
+  console.error(`bench: ${cause.message}`);
+  return 130;
+}
+
+process.exitCode = await main().catch(endOf);

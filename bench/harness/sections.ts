@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { root } from "../../scripts/checks/run-tool.ts";
 import { commitOf } from "./report.ts";
 
+/** Somebody stopped the run. */
+export class Interrupted extends Error {}
+
 /**
  * Parts of a long benchmark, each written down as soon as it is measured: a run that was stopped goes on where it was. What another
  * commit measured is not taken up, and a run that came to its end is forgotten.
@@ -12,7 +15,7 @@ export class Sections {
   readonly #path: string;
   readonly #known = new Map<string, unknown>();
   readonly #stopping = new AbortController();
-  readonly #interrupt = () => this.#stopping.abort(new Error("bench: interrupted; the same command goes on"));
+  readonly #interrupt = () => this.#stopping.abort(new Interrupted("interrupted; the same command goes on"));
 
   constructor(name: string) {
     const folder = join(root, "cache", "bench");

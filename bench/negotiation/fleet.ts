@@ -102,14 +102,14 @@ export class Fleet {
     });
     const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     const ready = ask(child, "ready", this.#signal);
-    child.send({
+    tell(child, {
       kind: "start",
       options: {
         ...{ index, registry: this.#registry, dir: this.#dir, price: this.#priceOf(index).toString() },
         others: this.#peersOf(index).map(({ place }) => place),
         ...(deadly === undefined ? {} : { deadly }),
       },
-    } satisfies Order);
+    });
     child.on("message", (report: Report) => {
       if (report.kind !== "agreed" && report.kind !== "failed") return;
       this.endings.push({ index, ...report });
@@ -137,7 +137,7 @@ export class Fleet {
   async arm(index: number, at: Death | undefined): Promise<void> {
     const { child } = this.#follower(index);
     const armed = ask(child, "armed", this.#signal);
-    child.send({ kind: "die", at } satisfies Order);
+    tell(child, { kind: "die", at });
     await armed;
   }
 
@@ -155,7 +155,7 @@ export class Fleet {
 
   /** Has a follower call others for sealed bids. */
   call(index: number, invitees: readonly Invitee[], revealWithinMs: number): void {
-    this.#follower(index).child.send({ kind: "call", invitees, revealWithinMs } satisfies Order);
+    tell(this.#follower(index).child, { kind: "call", invitees, revealWithinMs });
   }
 
   async kill(index: number): Promise<void> {
@@ -183,7 +183,7 @@ export class Fleet {
       .map((index) => {
         const { child } = this.#follower(index);
         const answer = ask(child, "usage", this.#signal);
-        child.send({ kind: "usage" } satisfies Order);
+        tell(child, { kind: "usage" });
         return answer;
       });
     const all: Usage[] = [{ cpuMs: (user + system) / 1_000, messages: 0, bytes: 0 }, ...own];
@@ -205,7 +205,7 @@ export class Fleet {
 
   async #introduce(child: ChildProcess, place: Place): Promise<void> {
     const met = ask(child, "met", this.#signal);
-    child.send({ kind: "meet", ...place } satisfies Order);
+    tell(child, { kind: "meet", ...place });
     await met;
   }
 
@@ -220,6 +220,11 @@ export class Fleet {
     if (follower === undefined) throw new Error(`there is no follower ${index}`);
     return follower;
   }
+}
+
+/** To one that is dead already nothing is sent; whoever waits for its answer learns of its end. */
+function tell(child: ChildProcess, order: Order): void {
+  child.send(order, () => undefined);
 }
 
 /** The next report of a kind. */
@@ -248,6 +253,7 @@ function ask<K extends Report["kind"]>(
       end();
       reject(limit.reason as Error);
     };
+    if (child.exitCode !== null || child.signalCode !== null) return onExit(child.exitCode, child.signalCode);
     child.on("message", hear);
     child.once("exit", onExit);
     limit.addEventListener("abort", onAbort, { once: true });

@@ -86,6 +86,8 @@ export type ClientEvent =
   | { kind: "undelivered"; agentId: bigint; type: NegotiationMessage["type"] }
   /** The connection to it has ended: what it has not answered is asked again, and a dead peer proves unreachable. */
   | { kind: "lost"; agentId: bigint }
+  /** It is connected again: whom the call did not reach meanwhile is called once more. */
+  | { kind: "found"; agentId: bigint }
   | { kind: "tick" }
   | { kind: "withdraw" };
 
@@ -108,9 +110,11 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
     case "resume":
       return resume(session, context);
     case "seal":
-      return award(addSeal(session, event.sealed, context), context);
-    case "bid":
-      return award(addBid(session, event.bid, context), context);
+      return late(session, event.sealed.agentId, context) ?? award(addSeal(session, event.sealed, context), context);
+    case "bid": {
+      const { providerAgentId } = event.bid.bid;
+      return late(session, providerAgentId, context) ?? award(addBid(session, event.bid, context), context);
+    }
     case "decline":
       return decline(session, event.decline, context);
     case "acceptance":
@@ -119,6 +123,8 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
       return miss(session, event.agentId, event.type, context);
     case "lost":
       return lose(session, event.agentId, context);
+    case "found":
+      return find(session, event.agentId, context);
     case "tick":
       return tick(session, context);
     case "withdraw":
@@ -167,6 +173,23 @@ function lose(session: ClientSession, agentId: bigint, context: ClientContext): 
   const { phase, away = [] } = session;
   if (phase !== "called" || asked.length === 0 || away.includes(agentId)) return [session, asked];
   return [{ ...session, away: [...away, agentId] }, asked];
+}
+
+/** It may never have heard of the call, and then nothing but the call brings its bid. */
+function find(session: ClientSession, agentId: bigint, context: ClientContext): Step {
+  const { phase, away = [], absent } = session;
+  if (phase !== "called" || !away.includes(agentId) || !absent.includes(agentId)) return [session, []];
+  const next = { ...session, absent: absent.filter((id) => id !== agentId) };
+  return [next, unansweredBy(next, agentId, context)];
+}
+
+/** Whoever answers a call that has ended, from before a restart perhaps, is told so: it need not keep its bid any longer. */
+function late(session: ClientSession, agentId: bigint, context: ClientContext): Step | undefined {
+  const { phase, offer } = session;
+  const hasEnded = phase === "agreed" || phase === "failed" || phase === "cancelled";
+  if (!hasEnded) return undefined;
+  const isWinner = phase === "agreed" && offer?.deal.providerAgentId === agentId;
+  return [session, isWinner ? [] : cancelsTo(session, [agentId], context)];
 }
 
 /** What is owed to us by this agent now, asked again. A live one answers as before: nothing of it is thought or signed anew. */
@@ -228,11 +251,11 @@ function award(session: ClientSession, context: ClientContext): Step {
 }
 
 /** From here on no bid is added: every sealer is shown all seals, and opens its own. */
-function openSeals(session: ClientSession, { nowMs }: ClientContext): Step {
+function openSeals(session: ClientSession, context: ClientContext): Step {
   const rules = rulesOf(session);
-  if ((session.sealed ?? []).length === 0) return fail(session, "NO_BIDS");
+  if ((session.sealed ?? []).length === 0) return fail(session, "NO_BIDS", context);
   const withinMs = isDocument(rules) ? rules.deadlines.revealWithinMs : 0;
-  const next: ClientSession = { ...session, phase: "opening", openByMs: nowMs + withinMs };
+  const next: ClientSession = { ...session, phase: "opening", openByMs: context.nowMs + withinMs };
   return [next, opensOf(next)];
 }
 
@@ -249,7 +272,7 @@ function offerNext(session: ClientSession, context: ClientContext): Step {
   const passed = [...new Set([...session.passed, ...expired])];
   const certified = certifyAward(session.call, rulesOf(session), { bids: session.bids, passed, ...groundsOf(session) });
   if (certified === undefined)
-    return fail({ ...session, passed }, session.bids.length === 0 ? "NO_BIDS" : "ALL_WINNERS_FAILED");
+    return fail({ ...session, passed }, session.bids.length === 0 ? "NO_BIDS" : "ALL_WINNERS_FAILED", context);
   const { winner, deal, dealId, certificate } = certified;
   const expiresAtMs = Math.min(nowMs + OFFER_TIMEOUT_MS, winner.bid.validUntil * 1000);
   const offer = { deal, dealId, bidId: winner.bidId, certificate, signature: sign("Deal", deal), expiresAtMs };
@@ -272,9 +295,23 @@ function offersOf(session: ClientSession): ClientEffect[] {
   return [{ kind: "send", to, message: { type: "offer", deal, certificate, signature } }];
 }
 
-function fail(session: ClientSession, code: CallFailure): Step {
+function fail(session: ClientSession, code: CallFailure, context: ClientContext): Step {
   const { offer: _ended, ...rest } = session;
-  return [{ ...rest, phase: "failed", failure: code }, [{ kind: "failed", code }]];
+  const waiting = waitingOf(session);
+  return [
+    { ...rest, phase: "failed", failure: code },
+    [...cancelsTo(session, waiting, context), { kind: "failed", code }],
+  ];
+}
+
+/** Who may still count on this call: neither declined nor gone nor passed over. */
+function waitingOf({ invitees, absent, bids, passed }: ClientSession): readonly bigint[] {
+  const bidders = new Map(bids.map(({ bid, bidId }) => [bid.providerAgentId, bidId]));
+  const isWaiting = (agentId: bigint) => {
+    const bidId = bidders.get(agentId);
+    return bidId === undefined ? !absent.includes(agentId) : !passed.includes(bidId);
+  };
+  return invitees.map(({ agentId }) => agentId).filter(isWaiting);
 }
 
 function decline(session: ClientSession, given: Decline, context: ClientContext): Step {
@@ -320,7 +357,7 @@ function agree(session: ClientSession, dealId: Hex, consent: Consent, context: C
   const { phase, offer } = session;
   if (phase !== "offered" || offer === undefined || offer.dealId !== dealId) return [session, []];
   if (context.nowMs > offer.expiresAtMs) return tick(session, context);
-  const others = session.bids.map(({ bid }) => bid.providerAgentId).filter((id) => id !== offer.deal.providerAgentId);
+  const others = waitingOf(session).filter((agentId) => agentId !== offer.deal.providerAgentId);
   const next: ClientSession = { ...session, phase: "agreed", acceptance: { ...consent, atMs: context.nowMs } };
   return [next, [{ kind: "agreed" }, ...cancelsTo(session, others, context)]];
 }

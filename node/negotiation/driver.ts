@@ -68,7 +68,7 @@ class NegotiationDriver implements Negotiator {
   readonly #underway = new Set<Promise<unknown>>();
   /** Our open calls, and how often each of their peers was asked again. */
   readonly #open = new Map<Hex, Map<PeerName, number>>();
-  #endListening: (() => void) | undefined;
+  #endListening: readonly (() => void)[] = [];
   readonly #sign: Sign;
 
   constructor(options: NegotiatorOptions) {
@@ -92,7 +92,10 @@ class NegotiationDriver implements Negotiator {
       (frame, from, signal) => this.#reception.receive(frame, from, signal),
       { maxRequestBytes: MAX_NEGOTIATION_FRAME_BYTES },
     );
-    this.#endListening = this.#options.transport.onPeerDisconnected((peer) => this.#onLost(peer));
+    this.#endListening = [
+      this.#options.transport.onPeerDisconnected((peer) => this.#onMoved(peer, "lost")),
+      this.#options.transport.onPeerConnected((peer) => this.#onMoved(peer, "found")),
+    ];
     for (const { session, peer } of this.#sessions.all()) {
       if (session.role === "client") this.#applyClient(session, { kind: "resume" });
       else this.#applyProvider(session, peer, { kind: "resume" });
@@ -106,7 +109,7 @@ class NegotiationDriver implements Negotiator {
         isRetryable: true,
       }),
     );
-    this.#endListening?.();
+    for (const end of this.#endListening) end();
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
     await Promise.allSettled(this.#underway);
@@ -206,15 +209,15 @@ class NegotiationDriver implements Negotiator {
     for (const effect of effects) this.#runClient(next, effect);
   }
 
-  /** Long before the bidding ends we so learn that somebody has died. */
-  #onLost(peer: PeerName): void {
+  /** Long before the bidding ends we so learn that somebody has died, or is back. */
+  #onMoved(peer: PeerName, kind: "lost" | "found"): void {
     for (const [callId, asked] of this.#open) {
       const times = asked.get(peer) ?? 0;
       const invitees = this.#sessions.get(callId, "client")?.session.invitees ?? [];
-      const lost = invitees.find((invitee) => invitee.peer === peer);
-      if (lost === undefined || times >= MAX_ASKED_AGAIN) continue;
-      asked.set(peer, times + 1);
-      this.#onClient(callId, { kind: "lost", agentId: lost.agentId });
+      const moved = invitees.find((invitee) => invitee.peer === peer);
+      if (moved === undefined || times >= MAX_ASKED_AGAIN) continue;
+      if (kind === "lost") asked.set(peer, times + 1);
+      this.#onClient(callId, { kind, agentId: moved.agentId });
     }
   }
 

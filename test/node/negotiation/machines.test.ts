@@ -103,6 +103,40 @@ describe("negotiation machines", () => {
     expect(declined.nowMs).to.equal(START_MS);
   });
 
+  it("call once more whom the call had not reached when it died", () => {
+    const world = new World(pricesOf(100n));
+    const calls = world.wire.splice(0);
+    world.dead.add(2n);
+    world.onClient({ kind: "lost", agentId: 2n });
+    world.deliverAll();
+    expect([world.client.phase, world.client.absent]).to.deep.equal(["called", [2n]]);
+    world.dead.clear();
+    for (const agentId of [2n, 3n]) world.onClient({ kind: "found", agentId });
+    expect(world.wire.map(({ to, message }) => [to, message])).to.deep.equal(
+      calls.map(({ to, message }) => [to, message]),
+    );
+    world.deliverAll();
+    expect(world.client.phase).to.equal("agreed");
+    world.onClient({ kind: "found", agentId: 2n });
+    expect(world.wire).to.deep.equal([]);
+  });
+
+  it("close the bid of whoever was away when the call ended, as soon as it says that it is back", () => {
+    for (const [rules, grounds] of [[mechanism, undefined] as const, [auction, open] as const]) {
+      const world = new World(pricesOf(300n, 100n), rules, grounds);
+      while (world.client.phase !== "offered") world.deliver(world.wire.shift() as Envelope);
+      world.dead.add(2n);
+      world.deliverAll();
+      expect(world.client.phase).to.equal("agreed");
+      expect(world.providers.get(2n)?.phase).to.equal("bid");
+      world.dead.clear();
+      world.onProvider(2n, { kind: "resume" });
+      world.onProvider(3n, { kind: "resume" });
+      world.deliverAll();
+      expect([2n, 3n].map((id) => world.providers.get(id)?.phase)).to.deep.equal(["closed", "accepted"]);
+    }
+  });
+
   it("do not wait for who died where somebody else bids", () => {
     const { world } = dyingBidder(100n, 300n);
     expect(world.client.phase).to.equal("agreed");
