@@ -38,6 +38,8 @@ interface Outcome {
   readonly elapsedMs: number;
   /** Whether it ended by its time and not with its last task. */
   readonly isCut: boolean;
+  /** Why feasible tasks came to nothing. */
+  readonly failures: readonly string[];
 }
 
 export const bench: Bench = {
@@ -71,9 +73,11 @@ export const bench: Bench = {
 const shareDone = ({ completed, feasible }: Outcome) => (100 * completed) / feasible;
 
 function resultsOf(share: number, ours: Outcome, central: Outcome): Result[] {
-  const intervalOf = ({ completed, feasible, isCut }: Outcome) => {
+  const intervalOf = ({ completed, feasible, isCut, failures }: Outcome) => {
+    const codes = [...new Set(failures)].sort();
+    const why = codes.map((code) => `${failures.filter((other) => other === code).length} ${code}`).join(", ");
     const [low, high] = wilsonInterval(completed, feasible).map((part) => round(100 * part, 2));
-    return `${completed} of ${feasible} feasible, 95 % Wilson ${low}–${high}${isCut ? ", cut by its time" : ""}`;
+    return `${completed} of ${feasible} feasible, 95 % Wilson ${low}–${high}${isCut ? ", cut by its time" : ""}${why === "" ? "" : ` (${why})`}`;
   };
   const [value, peer] = [round(shareDone(ours), 2), round(shareDone(central), 2)];
   const results: Result[] = [
@@ -153,7 +157,7 @@ async function runArm(fleet: Fleet, method: Method, tasks: readonly Task[], limi
     const after = await fleet.usage();
     const traffic = { messages: after.messages - before.messages, bytes: after.bytes - before.bytes };
     const cost = { elapsedMs, cpuMs: after.cpuMs - before.cpuMs, ...traffic };
-    return { ...outcomeOf(tasks, done), ...cost, kills: arm.kills, isCut: limit.aborted };
+    return { ...outcomeOf(tasks, done), ...cost, kills: arm.kills, failures: arm.failures, isCut: limit.aborted };
   } finally {
     await arm.settle();
   }

@@ -4,7 +4,6 @@ import { contentHashOf } from "#protocol";
 import type { Invitee } from "../../node/negotiation/port.ts";
 import {
   createGraphProgress,
-  isComplete,
   reduceGraph,
   type GraphEffect,
   type GraphEvent,
@@ -51,6 +50,8 @@ export const isFeasible = ({ skill, reservePrice }: Task): boolean => skill !== 
 /** One way to assign tasks, over workers that are started again whenever they die. */
 export class Arm {
   kills = 0;
+  /** Why feasible tasks came to nothing. */
+  readonly failures: string[] = [];
   readonly #fleet: Fleet;
   readonly #method: Method;
   readonly #rules = createRules(true, REVEAL_WITHIN_MS);
@@ -79,7 +80,9 @@ export class Arm {
     const follow = async (client: Party) => {
       for (let k = next++; k < tasks.length && !this.#signal.aborted; k = next++) {
         const startMs = performance.now();
-        if (await this.run(client, tasks[k] as Task)) done[k] = performance.now() - startMs;
+        const code = await this.run(client, tasks[k] as Task);
+        if (code === undefined) done[k] = performance.now() - startMs;
+        else if (isFeasible(tasks[k] as Task)) this.failures.push(code);
         ended++;
         await setTimeout(Math.max(0, PACE_MS - (performance.now() - startMs)), undefined, { signal: this.#signal });
       }
@@ -95,14 +98,15 @@ export class Arm {
     }
   }
 
-  /** One task as a graph of one subtask: called, awarded, worked on, and called again without whoever failed it. */
-  async run(client: Party, task: Task): Promise<boolean> {
+  /** One task as a graph of one subtask: called, awarded, worked on, and called again. @returns why it was not done */
+  async run(client: Party, task: Task): Promise<string | undefined> {
     const graph = createGraphProgress([{ name: NAME, needs: [] }], this.#method === "ours" ? MAX_ATTEMPTS : 1);
     let [progress, effects] = reduceGraph(graph, { kind: "start" });
     for (let call = effects[0]; call?.kind === "call"; call = effects[0]) {
       for (const event of await this.#attempt(client, task, call)) [progress, effects] = reduceGraph(progress, event);
     }
-    return isComplete(progress);
+    const state = progress.states[NAME];
+    return state?.kind === "failed" ? state.code : undefined;
   }
 
   /** Ends when every worker is alive. @throws when one cannot be started */
@@ -159,7 +163,7 @@ export class Arm {
       );
       failures = fault === undefined ? 0 : failures + 1;
       this.#fleet.signal.throwIfAborted();
-      if (fault !== undefined) console.error(`bench: worker ${index} did not start: ${String(fault)}`);
+      if (fault instanceof Error) console.error(`bench: worker ${index} did not start: ${fault.message}`);
     }
     throw new Error(`bench: worker ${index} died ${MAX_REVIVALS} times at its start`);
   }

@@ -1,5 +1,6 @@
 import type { Hex } from "viem";
 import { reject, accept, type Verdict } from "#protocol";
+import type { CallFailure } from "./port.ts";
 
 // A task as a graph of subtasks, as a pure machine: (progress, event) -> [progress, effects]. Each subtask is negotiated and
 // settled by itself as soon as what it needs is done; one that fails is called again without those who failed it, and the
@@ -60,6 +61,9 @@ export type GraphEffect =
 /** A graph is drawn, priced and followed by one client; more subtasks than this belong in several graphs. */
 export const MAX_SUBTASKS = 256;
 
+/** There were bids, and no bidder signed. */
+const ALL_WINNERS_FAILED: CallFailure = "ALL_WINNERS_FAILED";
+
 /** Judges a graph that a caller or a planner drew: names, needs that exist, no circle. */
 export function checkGraph(subtasks: readonly Subtask[]): Verdict<readonly Subtask[]> {
   if (subtasks.length === 0 || subtasks.length > MAX_SUBTASKS)
@@ -115,11 +119,18 @@ function applyTo(progress: GraphProgress, event: Exclude<GraphEvent, { kind: "st
       const { providerAgentId, dealId } = event;
       return setState(progress, event.name, { ...state, kind: "working", providerAgentId, dealId });
     }
-    case "unanswered":
-      // Whom to pass over does not change by asking again, so an unanswered call ends the subtask.
-      return state?.kind === "calling"
-        ? setState(progress, event.name, { kind: "failed", code: event.code })
-        : undefined;
+    case "unanswered": {
+      if (state?.kind !== "calling") return undefined;
+      const { attempts, passedOver } = state;
+      // Nobody else is left: who failed it before, by a crash perhaps, is asked again, and who bid and fell silent, too. Any other call
+      // has no other answer.
+      const isLeft = passedOver.length > 0 || event.code === ALL_WINNERS_FAILED;
+      const next: SubtaskState =
+        isLeft && attempts < progress.maxAttempts
+          ? { kind: "calling", attempts: attempts + 1, passedOver: [] }
+          : { kind: "failed", code: event.code };
+      return setState(progress, event.name, next);
+    }
     case "delivered": {
       if (state?.kind !== "working" || state.dealId !== event.dealId) return undefined;
       const { providerAgentId, dealId } = state;
@@ -172,12 +183,15 @@ function callReady(progress: GraphProgress, event: GraphEvent): readonly [GraphP
     if (state?.kind === "waiting" && inputs.length === needs.length) {
       current = setState(current, name, { kind: "calling", attempts: 1, passedOver: [] });
       calls.push({ kind: "call", name, attempt: 1, inputs, passedOver: [] });
-    } else if (state?.kind === "calling" && event.kind === "undelivered" && event.name === name) {
+    } else if (state?.kind === "calling" && isCalledAgain(event, name)) {
       calls.push({ kind: "call", name, attempt: state.attempts, inputs, passedOver: state.passedOver });
     }
   }
   return [current, calls];
 }
+
+const isCalledAgain = (event: GraphEvent, name: string): boolean =>
+  (event.kind === "undelivered" || event.kind === "unanswered") && event.name === name;
 
 function setState(progress: GraphProgress, name: string, state: SubtaskState): GraphProgress {
   return { ...progress, states: { ...progress.states, [name]: state } };

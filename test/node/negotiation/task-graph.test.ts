@@ -101,6 +101,20 @@ describe("a graph of subtasks", () => {
     expect(effects.at(-1)).to.deep.equal([{ kind: "finish", isComplete: false }]);
   });
 
+  it("asks who failed a subtask again once nobody else is left, as often as it may call", () => {
+    const nobody: GraphEvent = { kind: "unanswered", name: "plan", code: "NOBODY_FOUND" };
+    const { progress, effects } = play(diamond, 3, [award("plan", 1), miss("plan", 1), nobody, award("plan", 1)]);
+    expect(effects[3]).to.deep.equal([{ kind: "call", name: "plan", attempt: 3, inputs: [], passedOver: [] }]);
+    const [ended] = reduceGraph(progress, miss("plan", 1));
+    expect(ended.states["plan"]).to.deep.equal({ kind: "failed", code: "GRAPH_ATTEMPTS" });
+    const silent: GraphEvent = { kind: "unanswered", name: "plan", code: "ALL_WINNERS_FAILED" };
+    const tried = play(diamond, 2, [silent, silent]);
+    expect(tried.effects.map(namesOf)).to.deep.equal([["plan"], ["plan"], []]);
+    expect(tried.progress.states["plan"]).to.deep.equal({ kind: "failed", code: "ALL_WINNERS_FAILED" });
+    const { progress: alone } = play(diamond, 3, [nobody]);
+    expect(alone.states["plan"]).to.deep.equal({ kind: "failed", code: "NOBODY_FOUND" });
+  });
+
   it("takes no notice of what is late, repeated or of another deal", () => {
     const before = play(diamond, 2, [award("plan", 1)]).progress;
     for (const event of [
