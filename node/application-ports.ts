@@ -28,6 +28,11 @@ export function adapt(application: Application): {
         const quote = await application.quote(call, mechanism, decoded.value);
         return quote === undefined ? undefined : { price: quote.priceWei, quality: quote.quality };
       },
+      async value({ call, mechanism, spec }) {
+        const decoded = decodeSpecification(spec);
+        if (decoded.kind !== "accept") return undefined;
+        return await application.value?.(call, mechanism, decoded.value);
+      },
     },
     worker: {
       perform(deal, spec, signal) {

@@ -1,4 +1,4 @@
-import type { Call, Deal, Rules, Tab } from "#protocol";
+import type { BargainRules, Call, Deal, Rules, Side, Tab } from "#protocol";
 import type { EvidenceBundle } from "./settlement/evidence.ts";
 import type { DealStep, Judgement, SplitTerms } from "./settlement/port.ts";
 import type { PaidRequest } from "./x402/request.ts";
@@ -43,6 +43,11 @@ export interface Application {
   readonly capabilities: readonly Capability[];
   /** @returns undefined to decline */
   quote(call: Call, rules: Rules, spec: Specification): Promise<Quote | undefined>;
+  /**
+   * What each package of bargaining rules is worth to this agent, and from which worth on it takes one; the node then
+   * concedes as the other side does. Absent or undefined: it does not bargain.
+   */
+  value?(call: Call, rules: BargainRules, spec: Specification): Promise<Side | undefined>;
   /** Does the work. The bytes are stored and their hash goes on chain. A throw means that nothing is delivered. */
   perform(deal: Deal, spec: Specification, signal: AbortSignal): Promise<Uint8Array>;
   /**

@@ -15,6 +15,7 @@ import {
   type SignedBid,
   type Structs,
 } from "#protocol";
+import { isNextBid, offerOn, type Bargain } from "./bargain.ts";
 import { OFFER_TIMEOUT_MS } from "./limits.ts";
 import type { CallFailure, Consent, Invitee } from "./port.ts";
 
@@ -24,6 +25,8 @@ import type { CallFailure, Consent, Invitee } from "./port.ts";
 //    | sealed bids: the same              |  ^ decline, silence, unreachable: the next award
 //    v                                    +--+--nobody left--> failed       before agreed --withdraw--> cancelled
 //   opening --all opened, or openByMs--> offered
+//
+// Under bargaining rules called --bid--> offered --the next bid--> offered …, and nobody comes next: bargain.ts.
 //
 // Messages arrive authenticated: the driver has checked form, signature and registry. The state alone decides what
 // counts, so that replays, strangers and latecomers change nothing.
@@ -71,6 +74,8 @@ export interface ClientSession {
   /** Unix milliseconds until which a sealed bid may be opened. */
   readonly openByMs?: number;
   readonly offer?: StandingOffer;
+  /** Where two bargain: what was said so far. */
+  readonly bargain?: Bargain;
   readonly acceptance?: Consent & { readonly atMs: number };
   readonly failure?: CallFailure;
 }
@@ -113,7 +118,11 @@ export function stepClient(session: ClientSession, event: ClientEvent, context: 
       return late(session, event.sealed.agentId, context) ?? award(addSeal(session, event.sealed, context), context);
     case "bid": {
       const { providerAgentId } = event.bid.bid;
-      return late(session, providerAgentId, context) ?? award(addBid(session, event.bid, context), context);
+      const ended = late(session, providerAgentId, context);
+      if (ended !== undefined) return ended;
+      return session.bargain === undefined
+        ? award(addBid(session, event.bid, context), context)
+        : counter(session, event.bid, context);
     }
     case "decline":
       return decline(session, event.decline, context);
@@ -177,7 +186,8 @@ function lose(session: ClientSession, agentId: bigint, context: ClientContext): 
 
 /** It may never have heard of the call, and then nothing but the call brings its bid. */
 function find(session: ClientSession, agentId: bigint, context: ClientContext): Step {
-  const { phase, away = [], absent } = session;
+  const { phase, away = [], absent, bargain } = session;
+  if (phase === "offered" && bargain !== undefined) return [session, unansweredBy(session, agentId, context)];
   if (phase !== "called" || !away.includes(agentId) || !absent.includes(agentId)) return [session, []];
   const next = { ...session, absent: absent.filter((id) => id !== agentId) };
   return [next, unansweredBy(next, agentId, context)];
@@ -231,6 +241,14 @@ function addBid(session: ClientSession, bid: SignedBid, { nowMs }: ClientContext
   const earlier = bids.find((other) => other.bid.providerAgentId === agentId);
   if (earlier !== undefined && earlier.bidId <= bid.bidId) return session;
   return { ...session, bids: [...bids.filter((other) => other !== earlier), bid] };
+}
+
+/** The other side's next offer. The last one again, from after a restart, gets our answer again. */
+function counter(session: ClientSession, bid: SignedBid, context: ClientContext): Step {
+  if (session.phase === "offered" && session.offer?.bidId === bid.bidId) return resume(session, context);
+  if (!isNextBid(session, bid, context.nowMs)) return [session, []];
+  const next = offerOn(session, bid, context);
+  return next === undefined ? fail({ ...session, bids: [bid] }, "NO_AGREEMENT", context) : [next, offersOf(next)];
 }
 
 /** Ends the bidding, or the opening of what was sealed, once everybody has answered or the time is up. */
@@ -329,6 +347,8 @@ function miss(session: ClientSession, agentId: bigint, type: NegotiationMessage[
   if (session.phase === "called" && type === "call") return markAbsent(session, agentId, context);
   if (session.phase === "opening" && type === "open") return dropSeal(session, agentId, context);
   const isWinner = session.offer?.deal.providerAgentId === agentId;
+  // Of two that bargain the other one may be starting again: there is nobody else to turn to before its time is over.
+  if (session.phase === "offered" && session.bargain !== undefined) return [session, []];
   if (session.phase === "offered" && type === "offer" && isWinner) return passOver(session, context);
   return [session, []];
 }
@@ -349,6 +369,7 @@ function dropSeal(session: ClientSession, agentId: bigint, context: ClientContex
 function passOver(session: ClientSession, context: ClientContext): Step {
   const { offer } = session;
   if (offer === undefined) return [session, []];
+  if (session.bargain !== undefined) return fail(session, "NO_AGREEMENT", context);
   const [next, effects] = offerNext({ ...session, passed: [...session.passed, offer.bidId] }, context);
   return [next, [...cancelsTo(session, [offer.deal.providerAgentId], context), ...effects]];
 }

@@ -5,6 +5,7 @@ import {
   decodeRules,
   encodeMessage,
   encodeRules,
+  isBargaining,
   isDocument,
   MAX_NEGOTIATION_FRAME_BYTES,
   NEGOTIATION_PROTOCOL,
@@ -17,6 +18,7 @@ import {
 import { systemClock, withSignal } from "../chain/clock.ts";
 import type { Clock } from "../chain/port.ts";
 import type { PeerName } from "../transport/port.ts";
+import { createBargain } from "./bargain.ts";
 import {
   clientDeadlineOf,
   stepClient,
@@ -168,7 +170,9 @@ class NegotiationDriver implements Negotiator {
     const [callId, signature] = [structHash("Call", call), this.#sign("Call", call)];
     const checked = checkCallRules(call, request.mechanism);
     if (checked.kind !== "accept") throw rulesRefused(checked.code, checked.detail);
-    const blank = { bids: [], absent: [], passed: [] };
+    const { side } = request;
+    const said = isBargaining(request.mechanism) && side ? { bargain: createBargain(side, callId) } : {};
+    const blank = { bids: [], absent: [], passed: [], ...said };
     return { role: "client", phase: "called", callId, call, mechanism, spec, signature, invitees, ...blank };
   }
 
@@ -267,12 +271,17 @@ class NegotiationDriver implements Negotiator {
     if (rules.kind !== "accept" || bidder === undefined) return;
     const untilBid = AbortSignal.timeout(Math.max(call.bidByMs - this.#clock.nowMs(), 0));
     const signal = AbortSignal.any([this.#lifetime.signal, untilBid]);
-    const proposal = await bidder
-      .consider({ callId, call, mechanism: rules.value, spec }, signal)
-      .catch((fault: unknown) => {
+    const orNothing = <T>(thinking: Promise<T> | undefined) =>
+      thinking?.catch((fault: unknown) => {
         if (!signal.aborted) this.#options.onFault?.(fault);
         return undefined;
       });
+    const invitation = { callId, call, spec };
+    if (isBargaining(rules.value)) {
+      const side = await orNothing(bidder.value?.({ ...invitation, mechanism: rules.value }, signal));
+      return this.#onProvider(callId, { kind: "valued", agentId, side });
+    }
+    const proposal = await orNothing(bidder.consider({ ...invitation, mechanism: rules.value }, signal));
     this.#onProvider(callId, { kind: "considered", agentId, salt: random(), proposal });
   }
 

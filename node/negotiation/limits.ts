@@ -16,7 +16,7 @@ export const MAX_OPEN_SESSIONS_PER_CLIENT = 64;
 /** Calls of all clients together; each is some kilobytes on disk until its bid has expired. */
 export const MAX_OPEN_SESSIONS = 4_096;
 
-/** Messages of one peer in a minute, before any signature is checked: a call has at most six, so this is 40 calls. */
+/** Messages of one peer in a minute, before any signature is checked: a call has at most six, so this is 40 calls; a bargaining, one a round. */
 export const MAX_MESSAGES_PER_PEER_PER_MINUTE = 240;
 
 /** Peers whose rate is remembered, and answers of the registry that are. */

@@ -1,5 +1,5 @@
 import type { Address, Hex } from "viem";
-import type { AwardEvidence, Call, Deal, DomainContracts, Dual, Rules, Signer } from "#protocol";
+import type { AwardEvidence, BargainRules, Call, Deal, DomainContracts, Dual, Rules, Side, Signer } from "#protocol";
 import type { Clock, IdentityReader } from "../chain/port.ts";
 import type { Store } from "../store/port.ts";
 import type { PeerName, Transport } from "../transport/port.ts";
@@ -15,8 +15,10 @@ export interface CallRequest {
   readonly topic: bigint;
   /** What is to be delivered, at most MAX_SPEC_BYTES. */
   readonly spec: Uint8Array;
-  /** The rules: a mechanism document, or the bare parameters of a second price. */
+  /** The rules: a mechanism document, the bare parameters of a second price, or packages to bargain over with one invitee. */
   readonly mechanism: Rules;
+  /** Under bargaining rules: what each package is worth to us. It is told to nobody. */
+  readonly side?: Side;
   /** Under a document that states a law: the proof that its payments are the cheapest; absent = it is solved for. */
   readonly proof?: Dual;
   readonly token: Address;
@@ -64,6 +66,11 @@ export interface Proposal {
 /** The provider's strategy. `undefined` declines. */
 export interface Bidder {
   consider(invitation: Invitation, signal: AbortSignal): Promise<Proposal | undefined>;
+  /**
+   * Under bargaining rules: what each package is worth, and from which worth on it is taken. It is told to nobody, and we
+   * concede by it as the other side concedes. Absent: this agent does not bargain.
+   */
+  value?(invitation: Invitation & { readonly mechanism: BargainRules }, signal: AbortSignal): Promise<Side | undefined>;
 }
 
 /** One side's consent to a deal, as DealEscrow takes it. */
@@ -120,7 +127,7 @@ export type CallOutcome =
   | { readonly kind: "agreed"; readonly agreement: Agreement }
   | { readonly kind: "failed"; readonly callId: Hex; readonly code: CallFailure };
 
-export type CallFailure = "NO_BIDS" | "ALL_WINNERS_FAILED" | "WITHDRAWN";
+export type CallFailure = "NO_BIDS" | "ALL_WINNERS_FAILED" | "NO_AGREEMENT" | "WITHDRAWN";
 
 export interface NegotiatorOptions {
   readonly agentId: bigint;

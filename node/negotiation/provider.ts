@@ -5,6 +5,7 @@ import {
   checkCertificate,
   decodeCertificate,
   decodeRules,
+  ignore,
   isDocument,
   reject,
   signedBidOf,
@@ -14,9 +15,11 @@ import {
   type Deal,
   type DomainContracts,
   type NegotiationMessage,
+  type Side,
   type SignedBid,
   type Verdict,
 } from "#protocol";
+import { answerDeal, beginBargain, offeredOutcome, type Bargain } from "./bargain.ts";
 import type { Sign } from "./client.ts";
 import { BID_VALID_FOR_SECONDS } from "./limits.ts";
 import type { Consent, Proposal } from "./port.ts";
@@ -31,6 +34,8 @@ import type { Consent, Proposal } from "./port.ts";
 //        v                     v bid expired, or the client's cancel
 //     declined               closed
 //
+// Under bargaining rules the bid is the first of several, and an offer is answered by the next one, by a signature or by leaving: bargain.ts.
+//
 // A session in any phase is the proof that its call was seen: a replayed call finds it and changes nothing. It is kept
 // until neither the call nor the bid can be used any more.
 
@@ -44,7 +49,11 @@ export interface ProviderSession {
   readonly bid?: SignedBid;
   /** All seals of the call, as the client showed them before we opened ours. */
   readonly seals?: readonly Hex[];
+  /** Where two bargain: what was said so far, and until when the client's answer counts (Unix milliseconds). */
+  readonly bargain?: Bargain;
+  readonly moveByMs?: number;
   readonly deal?: Deal;
+  /** Of `deal`; where two bargain, before that, of the offer that our bid answers. */
   readonly dealId?: Hex;
   readonly client?: Consent;
   readonly acceptance?: Hex;
@@ -57,6 +66,8 @@ export type ProviderEvent =
   | { kind: "start" }
   | { kind: "resume" }
   | { kind: "considered"; agentId: bigint; salt: bigint; proposal: Proposal | undefined }
+  /** What the packages of bargaining rules are worth to us; undefined = nothing for us. */
+  | { kind: "valued"; agentId: bigint; side: Side | undefined }
   | { kind: "open"; seals: readonly Hex[] }
   | { kind: "offer"; agentId: bigint; deal: Deal; certificate: Uint8Array; consent: Consent }
   | { kind: "cancel" }
@@ -73,7 +84,7 @@ export interface ProviderContext {
 }
 
 /** Reasons of a Decline; see Types.sol. */
-const reasons = { notForMe: 1, certificate: 4, tooLate: 5 } as const;
+const reasons = { notForMe: 1, terms: 3, certificate: 4, tooLate: 5 } as const;
 
 type Step = readonly [ProviderSession, readonly ProviderEffect[]];
 
@@ -85,6 +96,8 @@ export function stepProvider(session: ProviderSession, event: ProviderEvent, con
       return resume(session, context);
     case "considered":
       return bidOrDecline(session, event, context);
+    case "valued":
+      return bargainOrDecline(session, event, context);
     case "open":
       return openSeal(session, event.seals);
     case "offer":
@@ -97,8 +110,9 @@ export function stepProvider(session: ProviderSession, event: ProviderEvent, con
 }
 
 /** When the session wants a tick, in Unix milliseconds; undefined once it has ended. */
-export function providerDeadlineOf({ phase, call, bid }: ProviderSession): number | undefined {
+export function providerDeadlineOf({ phase, call, bid, moveByMs }: ProviderSession): number | undefined {
   if (phase === "considering") return call.bidByMs;
+  if (phase === "bid" && moveByMs !== undefined) return moveByMs;
   return phase === "bid" && bid !== undefined ? bid.bid.validUntil * 1000 : undefined;
 }
 
@@ -134,6 +148,18 @@ function bidOrDecline(
   return [next, bidsOf(next)];
 }
 
+function bargainOrDecline(
+  session: ProviderSession,
+  { agentId, side }: Extract<ProviderEvent, { kind: "valued" }>,
+  context: ProviderContext,
+): Step {
+  if (session.phase !== "considering") return [session, []];
+  if (context.nowMs > session.call.bidByMs) return [{ ...session, phase: "closed" }, []];
+  const next = beginBargain(session, agentId, side, context);
+  if (next !== undefined) return [next, bidsOf(next)];
+  return [{ ...session, phase: "declined" }, [declineOf(session, agentId, zeroHash, reasons.notForMe, context)]];
+}
+
 const pick = ({ price, quality }: Proposal) => ({ price, quality });
 
 /**
@@ -148,11 +174,19 @@ function answerOffer(
   const dealId = structHash("Deal", deal);
   if (session.phase === "accepted") return [session, session.dealId === dealId ? acceptancesOf(session) : []];
   if (session.phase !== "bid") return [session, []];
+  // What our last bid has answered already gets the same answer.
+  if (session.bargain !== undefined && session.dealId === dealId) return [session, bidsOf(session)];
   const fault = checkOffer(session, deal, certificate, context);
   if (fault.kind !== "accept") {
     const reason = fault.code === "OFFER_TOO_LATE" ? reasons.tooLate : reasons.certificate;
     return [session, [declineOf(session, agentId, dealId, reason, context)]];
   }
+  const outcome = session.bargain && offeredOutcome(session, certificate);
+  const answer = outcome === undefined ? "agree" : answerDeal(session, { agentId, dealId, outcome }, context);
+  if (answer === undefined) {
+    return [{ ...session, phase: "declined" }, [declineOf(session, agentId, dealId, reasons.terms, context)]];
+  }
+  if (answer !== "agree") return [answer, bidsOf(answer)];
   const acceptance = context.sign("Deal", deal);
   const next: ProviderSession = {
     ...session,
@@ -169,7 +203,7 @@ export function checkOffer(
   certificate: Uint8Array,
   { nowMs, chainTime, contracts }: Pick<ProviderContext, "nowMs" | "chainTime" | "contracts">,
 ): ReturnType<typeof checkCertificate> {
-  const { call, bid } = session;
+  const { call, bid, bargain, moveByMs } = session;
   const mechanism = decodeRules(session.mechanism);
   if (mechanism.kind !== "accept") return mechanism;
   if (bid === undefined) return reject("OFFER_WITHOUT_BID", "we made no bid on this call");
@@ -178,7 +212,9 @@ export function checkOffer(
     const isSame = shown.value.grounds?.seals.join() === session.seals.join();
     if (!isSame) return reject("OFFER_OTHER_SEALS", "the certificate names other seals than we were shown");
   }
-  if (nowMs > bid.bid.validUntil * 1000 || chainTime >= deal.submitBy) {
+  if (bargain !== undefined && offeredOutcome(session, certificate) === undefined)
+    return ignore("OFFER_OTHER_HISTORY", "the offer is not the next one after our last bid");
+  if (nowMs > (moveByMs ?? bid.bid.validUntil * 1000) || chainTime >= deal.submitBy) {
     return reject("OFFER_TOO_LATE", "our bid has expired, or the time for delivery is over");
   }
   const checked = checkCertificate(call, mechanism.value, certificate, deal, contracts);

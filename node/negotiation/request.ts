@@ -1,6 +1,7 @@
 import {
   checkMechanismProof,
   decodeRules,
+  isBargaining,
   isDocument,
   MAX_BIDS,
   MAX_SPEC_BYTES,
@@ -86,11 +87,14 @@ function sharesOf(mechanism: Uint8Array): Pick<Agreement, "shares"> {
 export const credentialLevelOf = (rules: Rules): number => (isDocument(rules) ? rules.admission.credentialLevel : 0);
 
 /** What keeps our own request from being a call; undefined if nothing does. */
-export function faultOfRequest({ spec, biddingMs, invitees }: CallRequest): string | undefined {
+export function faultOfRequest({ spec, biddingMs, invitees, mechanism, side }: CallRequest): string | undefined {
   if (spec.length > MAX_SPEC_BYTES) return `the specification has ${spec.length} bytes, at most ${MAX_SPEC_BYTES}`;
   if (biddingMs <= 0 || biddingMs > MAX_BIDDING_MS) return `bidding lasts ${biddingMs} ms, at most ${MAX_BIDDING_MS}`;
   if (invitees.length === 0 || invitees.length > MAX_BIDS)
     return `${invitees.length} agents are invited, 1 to ${MAX_BIDS}`;
   const ids = new Set(invitees.map(({ agentId }: Invitee) => agentId));
-  return ids.size === invitees.length ? undefined : "an agent is invited twice";
+  if (ids.size < invitees.length) return "an agent is invited twice";
+  if (!isBargaining(mechanism)) return undefined;
+  if (invitees.length > 1) return `${invitees.length} agents are invited, and two bargain`;
+  return side?.worths.length === mechanism.packages.length ? undefined : "not every package has a worth";
 }

@@ -76,6 +76,22 @@ export function negotiate(state: Concession, heard?: number): readonly [Concessi
   ];
 }
 
+/** The same side after a restart: what it offered and heard, in their order, is all that it remembers. */
+export function restoreConcession(side: Side, mine: readonly number[], theirs: readonly number[]): Concession {
+  const heard = new Set(theirs.filter((outcome) => isOutcome(side, outcome)));
+  return { ...createConcession(side), offered: new Set(mine).size, heard };
+}
+
+/**
+ * The next move of a side that speaks with a stranger: as `negotiate`, and it leaves where both have nothing new to say, as `bargain` ends.
+ * @param heard what the other side has just offered; undefined = this side speaks first
+ */
+export function answerOffer(side: Side, mine: readonly number[], theirs: readonly number[], heard?: number): Move {
+  const [, move] = negotiate(restoreConcession(side, mine, theirs), heard);
+  const isStale = heard !== undefined && theirs.includes(heard);
+  return move.kind === "offer" && !move.isNew && isStale ? { kind: "leave" } : move;
+}
+
 const isOutcome = ({ worths }: Side, outcome: number | undefined): outcome is number =>
   outcome !== undefined && worths[outcome] !== undefined;
 

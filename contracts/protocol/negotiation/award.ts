@@ -7,7 +7,16 @@ import { decodeCertificate, encodeCertificate, type Certificate, type SignedBid 
 import { MAX_BIDS } from "./limits.ts";
 import { checkMechanismProof } from "../mechanism/document/enforce.ts";
 import { postedPriceOf } from "../mechanism/document/terms.ts";
-import { awardRulesOf, isDocument, plainTerms, ruledTermsOf, type RuledTerms, type Rules } from "./rules.ts";
+import { bargainedTermsOf, type BargainRules } from "./bargaining.ts";
+import {
+  awardRulesOf,
+  isBargaining,
+  isDocument,
+  plainTerms,
+  ruledTermsOf,
+  type RuledTerms,
+  type Rules,
+} from "./rules.ts";
 import { contentHashOf } from "./strict-cbor.ts";
 
 // The scored second price over integers: a second-score auction with contracted quality (Che, RAND 24:4, 1993). The
@@ -57,12 +66,16 @@ export function checkBid(call: Call, callId: Hex, rules: Rules, bid: Bid): Verdi
   if (bid.quality < minQuality || bid.quality > maxQuality) {
     return reject("BID_QUALITY", `${bid.quality} is not in ${minQuality}..${maxQuality}`);
   }
+  const offered = isBargaining(rules) ? rules.packages[Number(bid.quality)] : undefined;
+  if (offered !== undefined && bid.price !== offered.priceWei)
+    return reject("BID_OTHER_PRICE", `package ${bid.quality} costs ${offered.priceWei}`);
   if (bid.validUntil * 1000 < call.bidByMs) return reject("BID_EXPIRES_EARLY", `valid until ${bid.validUntil}`);
   return accept(bid);
 }
 
 /** The best of the bids that were admitted and not passed over, and its payment; undefined if none is left. Depends on no order. */
 export function chooseAward(call: Call, rules: Rules, certificate: Certificate): Award | undefined {
+  if (isBargaining(rules)) return agreedAward(rules, certificate);
   const { rule, valuePerQuality } = awardRulesOf(rules);
   const minScore = isDocument(rules) ? rules.admission.minScore : 0n;
   const ranked = certificate.bids
@@ -80,6 +93,13 @@ export function chooseAward(call: Call, rules: Rules, certificate: Certificate):
   return { winner: best.signed, payment: indifferent < call.reservePrice ? indifferent : call.reservePrice };
 }
 
+/** Two that agreed on a package have their award; whose offer it was makes no difference to the deal. */
+function agreedAward({ packages }: BargainRules, { bids, bargain }: Certificate): Award | undefined {
+  const [winner] = bids;
+  const agreed = bargain && packages[bargain.outcome];
+  return winner && agreed && { winner, payment: agreed.priceWei };
+}
+
 /**
  * The deal that an award becomes, every field of it: nothing is left to choose, so the follower composes it again and
  * compares. The salt is the callId: it binds the deal to the call, and two awards of one call never share a dealId.
@@ -88,7 +108,7 @@ export function composeDeal(
   call: Call,
   { winner, payment }: Award,
   certificateHash: Hex,
-  terms: RuledTerms = plainTerms,
+  terms: RuledTerms & Partial<Deal> = plainTerms,
 ): Deal {
   return {
     clientAgentId: call.clientAgentId,
@@ -108,7 +128,14 @@ export function composeDeal(
 }
 
 /** The terms that the rules give this award: bonds by the winner's score, arbiter, shares. */
-function termsOf(call: Call, rules: Rules, { winner, payment }: Award, certificate: Certificate): RuledTerms {
+function termsOf(
+  call: Call,
+  rules: Rules,
+  { winner, payment }: Award,
+  certificate: Certificate,
+): RuledTerms & Partial<Deal> {
+  if (isBargaining(rules))
+    return { ...plainTerms, ...bargainedTermsOf(call, rules, certificate.bargain?.outcome ?? 0) };
   const relativeScore = relativeScoreIn(certificate, winner.bid.providerAgentId);
   return ruledTermsOf(call, rules, payment, { relativeScore, epoch: certificate.grounds?.epoch ?? 0 });
 }
@@ -159,8 +186,8 @@ export function checkCertificate(
 }
 
 /** Grounds belong to documents; sealed bids were all sealed before one was opened, and few stayed shut. */
-function faultOfGrounds(rules: Rules, { bids, grounds }: Certificate): Verdict<never> | undefined {
-  if (isDocument(rules) !== (grounds !== undefined))
+function faultOfGrounds(rules: Rules, { bids, grounds, bargain }: Certificate): Verdict<never> | undefined {
+  if (isDocument(rules) !== (grounds !== undefined) || isBargaining(rules) !== (bargain !== undefined))
     return reject("CERTIFICATE_VERSION", "the certificate is not of the rules' form");
   const { isSealed, maxUnopened } = awardRulesOf(rules);
   const seals = new Set(grounds?.seals);

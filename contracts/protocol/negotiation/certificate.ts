@@ -4,6 +4,7 @@ import type { Bid } from "../generated/structs.ts";
 import { structHash } from "../typed-data.ts";
 import { MAX_ACTIONS, MAX_OUTCOMES } from "../mechanism/agency.ts";
 import type { Dual } from "../mechanism/implementation.ts";
+import { MAX_PACKAGES, type BargainGrounds } from "./bargaining.ts";
 import { MAX_BIDS, MAX_CERTIFICATE_BYTES } from "./limits.ts";
 import { checkKeys, decodeStrictCborMap, encodeStrictCbor } from "./strict-cbor.ts";
 import { decodeStruct, encodeStruct } from "./struct-codec.ts";
@@ -23,6 +24,8 @@ export interface Certificate {
   readonly passed: readonly Hex[];
   /** What an award under a mechanism document shows besides; absent under bare parameters. */
   readonly grounds?: Grounds;
+  /** What an agreement shows that two found by themselves; its one bid is the provider's last offer. */
+  readonly bargain?: BargainGrounds;
 }
 
 /** The relative score of a bidder in the call's topic (`relativeScoreOf`), by which its bond is reckoned. */
@@ -47,12 +50,16 @@ export function signedBidOf(bid: Bid, signature: Hex): SignedBid {
 }
 
 /** Canonical bytes, whatever order the bids came in; their sha2-256 is the deal's certificateHash. */
-export function encodeCertificate({ bids, passed, grounds }: Certificate): Uint8Array {
+export function encodeCertificate({ bids, passed, grounds, bargain }: Certificate): Uint8Array {
   const entries = [...bids].sort(byBidId).map(({ bid, signature }) => ({
     bid: encodeStruct("Bid", bid),
     signature: hexToBytes(signature),
   }));
   const shown = { bids: entries, passed: bytesOf(passed) };
+  if (bargain !== undefined) {
+    const { outcome, history } = bargain;
+    return encodeStrictCbor({ version: 3, ...shown, outcome, history: hexToBytes(history) });
+  }
   return encodeStrictCbor(
     grounds === undefined ? { version: 1, ...shown } : { version: 2, ...shown, ...wireOf(grounds) },
   );
@@ -73,8 +80,9 @@ export function decodeCertificate(bytes: Uint8Array): Verdict<Certificate> {
   const map = decodeStrictCborMap(bytes, MAX_CERTIFICATE_BYTES);
   if (map.kind !== "accept") return map;
   const { version, bids, passed } = map.value;
-  if (version !== 1 && version !== 2) return reject("CERTIFICATE_VERSION", "version is neither 1 nor 2");
-  const keyFault = checkKeys(map.value, ["version", "bids", "passed", ...(version === 2 ? GROUNDS : [])]);
+  if (version !== 1 && version !== 2 && version !== 3)
+    return reject("CERTIFICATE_VERSION", "version is none of 1, 2 and 3");
+  const keyFault = checkKeys(map.value, ["version", "bids", "passed", ...EXTRAS[version]]);
   if (keyFault !== undefined) return keyFault;
   if (!Array.isArray(bids) || bids.length > MAX_BIDS)
     return reject("CERTIFICATE_BIDS", `bids is not a list of at most ${MAX_BIDS}`);
@@ -93,11 +101,25 @@ export function decodeCertificate(bytes: Uint8Array): Verdict<Certificate> {
   if (ids.kind !== "accept") return ids;
   const shown = { bids: signed, passed: ids.value };
   if (version === 1) return accept(shown);
+  if (version === 3) return decodeBargain(map.value, shown);
   const grounds = decodeGrounds(map.value, signed);
   return grounds.kind === "accept" ? accept({ ...shown, grounds: grounds.value }) : grounds;
 }
 
-const GROUNDS = ["seals", "standings", "epoch", "proof"];
+/** Fields of each version beside bids and those passed over. */
+const EXTRAS = { 1: [], 2: ["seals", "standings", "epoch", "proof"], 3: ["outcome", "history"] } as const;
+
+function decodeBargain(map: Readonly<Record<string, unknown>>, shown: Certificate): Verdict<Certificate> {
+  const { outcome, history } = map;
+  if (shown.bids.length !== 1 || shown.passed.length !== 0)
+    return reject("CERTIFICATE_BIDS", "an agreement shows the provider's last offer alone");
+  if (!Number.isInteger(outcome) || (outcome as number) < 0 || (outcome as number) >= MAX_PACKAGES)
+    return reject("CERTIFICATE_OUTCOME", `outcome is not below ${MAX_PACKAGES}`);
+  if (!(history instanceof Uint8Array) || history.length !== 32)
+    return reject("CERTIFICATE_HISTORY", "history is not 32 bytes");
+  return accept({ ...shown, bargain: { outcome: outcome as number, history: bytesToHex(history) } });
+}
+
 /** A dual has a number an action and one a split outcome. */
 const MAX_DUAL_ENTRIES = MAX_ACTIONS + MAX_OUTCOMES;
 

@@ -1,5 +1,6 @@
 export * from "./award.ts";
 export * from "./award-evidence.ts";
+export * from "./bargaining.ts";
 export * from "./certificate.ts";
 export * from "./limits.ts";
 export * from "./mechanism.ts";

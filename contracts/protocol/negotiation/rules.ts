@@ -12,26 +12,41 @@ import { dealLimits } from "../deal-state.ts";
 import { rootOfShares } from "../shares.ts";
 import { topicIdOf } from "../topic.ts";
 import { zeroAddress, zeroHash } from "viem";
+import {
+  BARGAIN_RULES_KIND,
+  checkBargainCall,
+  encodeBargainRules,
+  readBargainRules,
+  type BargainRules,
+} from "./bargaining.ts";
 import { MAX_MECHANISM_BYTES } from "./limits.ts";
 import { decodeMechanism, encodeMechanism, type Mechanism } from "./mechanism.ts";
 import { decodeStrictCborMap } from "./strict-cbor.ts";
 
-/** What a call may cite: a whole mechanism document, or the bare parameters of a second price. */
-export type Rules = Mechanism | MechanismDocument;
+/** What a call may cite: a whole mechanism document, the bare parameters of a second price, or packages that two bargain over. */
+export type Rules = Mechanism | MechanismDocument | BargainRules;
 
 /** How the award is made, whichever form the rules have. */
 export type AwardRules = MechanismDocument["award"];
 
 export const isDocument = (rules: Rules): rules is MechanismDocument => rules.kind === MECHANISM_DOCUMENT_KIND;
 
+export const isBargaining = (rules: Rules): rules is BargainRules => rules.kind === BARGAIN_RULES_KIND;
+
 export function awardRulesOf(rules: Rules): AwardRules {
   if (isDocument(rules)) return rules.award;
+  if (isBargaining(rules)) {
+    // What a bid offers is the number of a package; nobody weighs it for the other side.
+    const range = { valuePerQuality: 0n, minQuality: 0n, maxQuality: BigInt(rules.packages.length - 1) };
+    return { rule: "posted-price", ...range, isSealed: false, maxUnopened: 0 };
+  }
   const { valuePerQuality, minQuality, maxQuality } = rules;
   return { rule: "scored-second-price", valuePerQuality, minQuality, maxQuality, isSealed: false, maxUnopened: 0 };
 }
 
 /** Canonical bytes, whose hash is in the call and in the deal. @throws SuretyError MECHANISM_INVALID */
 export function encodeRules(rules: Rules): Uint8Array {
+  if (isBargaining(rules)) return encodeBargainRules(rules);
   return isDocument(rules) ? encodeMechanismDocument(rules) : encodeMechanism(rules);
 }
 
@@ -39,11 +54,13 @@ export function encodeRules(rules: Rules): Uint8Array {
 export function decodeRules(bytes: Uint8Array): Verdict<Rules> {
   const map = decodeStrictCborMap(bytes, MAX_MECHANISM_BYTES);
   if (map.kind !== "accept") return map;
+  if (map.value["kind"] === BARGAIN_RULES_KIND) return readBargainRules(map.value);
   return map.value["kind"] === MECHANISM_DOCUMENT_KIND ? readMechanismDocument(map.value) : decodeMechanism(bytes);
 }
 
 /** Whether a call keeps to the rules that it cites, and whether they are fit to be signed. What a follower asks before it bids. */
 export function checkCallRules(call: Call, rules: Rules): Verdict<Rules> {
+  if (isBargaining(rules)) return checkBargainCall(call, rules);
   if (!isDocument(rules)) return accept(rules);
   const { admission, award, deadlines, review } = rules;
   if (!admission.topics.some((topic) => topicIdOf(topic) === call.topic))

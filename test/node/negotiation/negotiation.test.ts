@@ -1,5 +1,7 @@
 import { expect } from "chai";
 import {
+  bargain,
+  checkAwardEvidence,
   createSigner,
   decodeMessage,
   draftMechanism,
@@ -15,12 +17,16 @@ import {
   SuretyError,
   topicIdOf,
   typedDataDigest,
+  type AwardEvidence,
+  type BargainRules,
   type NegotiationMessage,
+  type Side,
   type Signer,
 } from "#protocol";
 import { createCredentialReader } from "../../../node/chain/credentials.ts";
 import { createNegotiator, type Negotiator } from "../../../node/negotiation/driver.ts";
 import type { Agreement, Bidder, CallOutcome, CallRequest, CredentialPort } from "../../../node/negotiation/port.ts";
+import { encodeRecord } from "../../../node/store/records.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import type { Store } from "../../../node/store/port.ts";
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
@@ -82,12 +88,12 @@ describe("negotiation over libp2p", function () {
     });
 
   /** @param price what the agent asks; undefined: it bids on nothing */
-  async function join(index: number, price?: bigint, credentials?: CredentialPort): Promise<Node> {
+  async function join(index: number, price?: bigint, credentials?: CredentialPort, thinker?: Bidder): Promise<Node> {
     const agent = world.agents[index];
     if (agent === undefined) throw new Error(`no agent ${index}`);
     const transport = await createTransport(index + 1);
     const node = { ...agent, transport, store: openStore(":memory:"), agreements: [], failures: [] };
-    const bidder = price === undefined ? undefined : bidderAt(price);
+    const bidder = price === undefined ? thinker : bidderAt(price);
     const joined: Node = { ...node, negotiator: create(node, bidder, credentials) };
     nodes.push(joined);
     await joined.negotiator.start();
@@ -271,6 +277,85 @@ describe("negotiation over libp2p", function () {
       await new Promise(setImmediate);
     }
     expect(client.agreements[0]?.dealId).to.equal(provider.agreements[0]?.dealId);
+  });
+
+  describe("bargains over packages", () => {
+    const PACKAGES = 24;
+    const packages = Array.from({ length: PACKAGES }, (_, k) => ({
+      priceWei: 100n + BigInt(k),
+      ...{ soonerS: k, reviewPeriodS: 300, promise: `${k} pages` },
+    }));
+    const rules: BargainRules = { kind: "bargaining", version: 1, packages, maxRounds: 64, moveWithinMs: 15_000 };
+    /** What one side likes best the other likes least. */
+    const sideOf = (worth: (k: number) => number): Side => ({
+      worths: packages.map((_, k) => BigInt(worth(k))),
+      reservation: 5n,
+    });
+    const [cheap, dear] = [sideOf((k) => PACKAGES - k), sideOf((k) => k + 1)];
+
+    async function meet() {
+      const client = await join(0);
+      const provider = await join(1, undefined, undefined, {
+        consider: () => Promise.resolve(undefined),
+        value: () => Promise.resolve(dear),
+      });
+      const request = { ...(await requestTo(client, [provider], 60_000)), mechanism: rules, side: cheap };
+      return { client, provider, request };
+    }
+    const outcomeOf = ({ deal }: Agreement) => Number(deal.price - 100n);
+
+    it("offer by offer, to one deal that both hold and the escrow hashes alike", async () => {
+      const { client, provider, request } = await meet();
+      const agreement = agreementOf(await client.negotiator.callForBids(request, patience()));
+      expect(outcomeOf(agreement)).to.equal(bargain(dear, cheap).outcome);
+      expect(agreement.deal.submitBy).to.equal(request.submitBy - outcomeOf(agreement));
+      expect(provider.agreements.map(({ dealId }) => dealId)).to.deep.equal([agreement.dealId]);
+      expect(await world.escrow.read.hashDeal([agreement.deal])).to.equal(agreement.dealId);
+      const awards = [client, provider].map(({ negotiator }) => negotiator.awardOf(agreement.callId));
+      expect(encodeRecord(awards[0] as AwardEvidence)).to.equal(encodeRecord(awards[1] as AwardEvidence));
+      const checked = checkAwardEvidence(awards[0] as AwardEvidence, agreement.deal, world.contracts);
+      expect(checked.kind).to.equal("accept");
+    });
+
+    it("goes on where it was when the client stops in the middle of it", async () => {
+      const { client, provider, request } = await meet();
+      const calling = client.negotiator.callForBids(request, patience());
+      const phases = client.store.prepare<{ phase: string }>("SELECT phase FROM negotiation_sessions");
+      const signal = patience();
+      while (phases.get()?.phase !== "offered") {
+        signal.throwIfAborted();
+        await new Promise(setImmediate);
+      }
+      await Promise.allSettled([calling, client.negotiator.stop()]);
+      expect(client.agreements).to.deep.equal([]);
+      await client.transport.stop();
+      const transport = await createTransport(1);
+      await transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
+      await provider.transport.learnAddresses(transport.peerId, transport.addresses());
+      const again = { ...client, transport };
+      again.negotiator = create(again);
+      nodes.push(again);
+      await again.negotiator.start();
+      while (client.agreements.length === 0 || provider.agreements.length === 0) {
+        signal.throwIfAborted();
+        await new Promise(setImmediate);
+      }
+      expect(client.agreements[0]?.dealId).to.equal(provider.agreements[0]?.dealId);
+      expect(outcomeOf(client.agreements[0] as Agreement)).to.equal(bargain(dear, cheap).outcome);
+    });
+
+    it("with one agent at a time, and not with one that does not bargain", async () => {
+      const { client, provider, request } = await meet();
+      const other = await join(2, 100n);
+      const invitees = [...request.invitees, { agentId: 3n, peer: other.transport.peerId }];
+      const fault = await client.negotiator.callForBids({ ...request, invitees }, patience()).catch(codeOf);
+      expect(fault).to.equal("CALL_INVALID");
+      const blind = { ...request, side: { ...cheap, worths: [] } };
+      expect(await client.negotiator.callForBids(blind, patience()).catch(codeOf)).to.equal("CALL_INVALID");
+      const alone = { ...(await requestTo(client, [other])), mechanism: rules, side: cheap };
+      expect(await client.negotiator.callForBids(alone, patience())).to.include({ code: "NO_BIDS" });
+      expect([...client.agreements, ...provider.agreements]).to.deep.equal([]);
+    });
   });
 
   it("tells of a call's failure after a restart, when nobody waits for its outcome any more", async () => {

@@ -9,8 +9,10 @@ import {
   type Call,
   type NegotiationMessage,
   type Rules,
+  type Side,
   type Structs,
 } from "#protocol";
+import { createBargain } from "../../../node/negotiation/bargain.ts";
 import {
   clientDeadlineOf,
   stepClient,
@@ -69,14 +71,25 @@ export class World {
   client: ClientSession;
   nowMs = START_MS;
 
-  constructor(prices: ReadonlyMap<bigint, bigint>, rules: Rules = mechanism, grounds?: ClientSession["grounds"]) {
+  /** Under bargaining rules: what packages are worth to either side. */
+  readonly sides: { readonly client: Side; readonly provider: Side } | undefined;
+
+  constructor(
+    prices: ReadonlyMap<bigint, bigint>,
+    rules: Rules = mechanism,
+    grounds?: ClientSession["grounds"],
+    sides?: World["sides"],
+  ) {
     this.prices = prices;
+    this.sides = sides;
     const call = callOf({ clientAgentId: CLIENT, ...termsOf(rules) });
     const blank = { bids: [], absent: [], passed: [], ...(grounds === undefined ? {} : { grounds }) };
+    const callId = structHash("Call", call);
     this.client = {
       role: "client",
       phase: "called",
-      callId: structHash("Call", call),
+      callId,
+      ...(sides === undefined ? {} : { bargain: createBargain(sides.client, callId) }),
       call,
       mechanism: encodeRules(rules),
       spec,
@@ -110,6 +123,10 @@ export class World {
       if (effect.kind === "send") this.wire.push({ from: agentId, to: CLIENT, message: effect.message });
       if (effect.kind === "agreed") this.agreed.push(`provider ${next.dealId}`);
       if (effect.kind === "consider") {
+        if (this.sides !== undefined) {
+          this.onProvider(agentId, { kind: "valued", agentId, side: this.sides.provider });
+          continue;
+        }
         const price = this.prices.get(agentId) ?? 0n;
         const proposal = price > 1_000n ? undefined : { price, quality: 50n };
         this.onProvider(agentId, { kind: "considered", agentId, salt: agentId, proposal });

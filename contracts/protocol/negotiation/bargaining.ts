@@ -1,0 +1,114 @@
+import { concat, sha256, type Hex } from "viem";
+import { accept, ignore, reject, type Verdict } from "../errors.ts";
+import type { Call, Deal } from "../generated/structs.ts";
+import { dealLimits } from "../deal-state.ts";
+import { encodeStrictCbor, checkKeys } from "./strict-cbor.ts";
+
+// Terms that two sides find by themselves: nobody awards, each offers in turn. What may be agreed on is numbered in the rules, so that an
+// offer is a number, and the deal follows from it to the last field as it does from an award.
+
+/** Rules of a call to one provider: what may be agreed on, and how long the two may talk. */
+export interface BargainRules {
+  readonly kind: "bargaining";
+  readonly version: 1;
+  /** Numbered from 0. */
+  readonly packages: readonly Package[];
+  /** Offers of each side. */
+  readonly maxRounds: number;
+  /** How long either side has for its next offer. */
+  readonly moveWithinMs: number;
+}
+
+/** Terms that are agreed on together. */
+export interface Package {
+  readonly priceWei: bigint;
+  /** Seconds by which the delivery is due before the call's `submitBy`. */
+  readonly soonerS: number;
+  readonly reviewPeriodS: number;
+  /** What is promised beyond price and times, in words. */
+  readonly promise: string;
+}
+
+/** What a certificate shows of an agreement that nobody awarded. */
+export interface BargainGrounds {
+  /** The package of the deal. */
+  readonly outcome: number;
+  /** Of all offers before the deal, in their order: `extendHistory`. */
+  readonly history: Hex;
+}
+
+/** Four issues of three values are 81; a package takes some 20 bytes and its promise of MAX_MECHANISM_BYTES. */
+export const MAX_PACKAGES = 128;
+/** As many as there are packages to concede; a whole bargaining stays below what one peer may send another in a minute. */
+export const MAX_BARGAIN_ROUNDS = 128;
+const MAX_PROMISE_LENGTH = 256;
+const MAX_MOVE_MS = 86_400_000;
+const MAX_SECONDS = 2 ** 32 - 1;
+const KEYS = ["kind", "version", "packages", "maxRounds", "moveWithinMs"];
+export const BARGAIN_RULES_KIND = "bargaining";
+
+/** Canonical bytes: a package is a list, its price decimal text. @throws RangeError when a follower would refuse them */
+export function encodeBargainRules(rules: BargainRules): Uint8Array {
+  const { kind, version, packages, maxRounds, moveWithinMs } = rules;
+  const wire = packages.map(({ priceWei, soonerS, reviewPeriodS, promise }) => [
+    ...[priceWei.toString(), soonerS, reviewPeriodS, promise],
+  ]);
+  const map = { kind, version, packages: wire, maxRounds, moveWithinMs };
+  const verdict = readBargainRules(map);
+  if (verdict.kind !== "accept") throw new RangeError(`${verdict.code}: ${verdict.detail}`);
+  return encodeStrictCbor(map);
+}
+
+/** Judges a decoded map, by its form alone. */
+export function readBargainRules(map: Readonly<Record<string, unknown>>): Verdict<BargainRules> {
+  const { kind, version, packages, maxRounds, moveWithinMs } = map;
+  if (kind !== BARGAIN_RULES_KIND || version !== 1) return ignore("MECHANISM_UNKNOWN", "rules of a later version");
+  const keyFault = checkKeys(map, KEYS);
+  if (keyFault !== undefined) return keyFault;
+  if (!isWhole(maxRounds, 1, MAX_BARGAIN_ROUNDS)) return reject("BARGAIN_ROUNDS", `not 1 to ${MAX_BARGAIN_ROUNDS}`);
+  if (!isWhole(moveWithinMs, 1, MAX_MOVE_MS)) return reject("BARGAIN_TIME", `not 1 to ${MAX_MOVE_MS} ms`);
+  if (!Array.isArray(packages) || packages.length < 1 || packages.length > MAX_PACKAGES)
+    return reject("BARGAIN_PACKAGES", `not a list of 1 to ${MAX_PACKAGES}`);
+  const read = packages.map(readPackage);
+  const known = read.filter((entry) => entry !== undefined);
+  if (known.length < read.length) return reject("BARGAIN_PACKAGE", `package ${read.indexOf(undefined)} is malformed`);
+  return accept({ kind, version, packages: known, maxRounds, moveWithinMs });
+}
+
+function readPackage(stored: unknown): Package | undefined {
+  if (!Array.isArray(stored) || stored.length !== 4) return undefined;
+  const [price, soonerS, reviewPeriodS, promise] = stored as unknown[];
+  if (typeof price !== "string" || !/^(0|[1-9][0-9]{0,38})$/.test(price)) return undefined;
+  if (BigInt(price) > dealLimits.maxAmount) return undefined;
+  if (!isWhole(soonerS, 0, MAX_SECONDS) || !isWhole(reviewPeriodS, 0, MAX_SECONDS)) return undefined;
+  if (typeof promise !== "string" || promise.length > MAX_PROMISE_LENGTH) return undefined;
+  return { priceWei: BigInt(price), soonerS, reviewPeriodS, promise };
+}
+
+const isWhole = (value: unknown, least: number, most: number): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
+
+/** Whether every package could become a deal of this call. */
+export function checkBargainCall(call: Call, rules: BargainRules): Verdict<BargainRules> {
+  const dear = rules.packages.findIndex(({ priceWei }) => priceWei > call.reservePrice);
+  if (dear >= 0) return reject("RULES_RESERVE", `package ${dear} costs more than the reserve of ${call.reservePrice}`);
+  const early = rules.packages.findIndex(({ soonerS }) => (call.submitBy - soonerS) * 1_000 <= call.bidByMs);
+  if (early >= 0) return reject("RULES_SOONER", `package ${early} is due before the bargaining ends`);
+  return accept(rules);
+}
+
+/** The fields of a deal that its package decides, beside the price. */
+export function bargainedTermsOf(
+  call: Call,
+  { packages }: BargainRules,
+  outcome: number,
+): Pick<Deal, "submitBy" | "reviewPeriod"> {
+  const { soonerS = 0, reviewPeriodS = call.reviewPeriod } = packages[outcome] ?? {};
+  return { submitBy: call.submitBy - soonerS, reviewPeriod: reviewPeriodS };
+}
+
+/**
+ * What both sides have said, as one hash: h(0) is the callId, and each offer adds its id, a bidId or a dealId, in turn. Two that hold the
+ * same hash have seen the same offers in the same order.
+ */
+export const extendHistory = (history: Hex, offerId: Hex): Hex => sha256(concat([history, offerId]));
