@@ -1,11 +1,8 @@
-import { getAddress, keccak256, parseEventLogs, type Address, type Hex } from "viem";
-import { ed25519PeerIdOf, identityRegistryAbi, isSignerValidAt, purposes, type Deployment } from "#protocol";
-import { withSignal } from "./clock.ts";
-import { unreachable, type ChainClient } from "./connect.ts";
+import { getAddress, keccak256, type Address, type Hex } from "viem";
+import { ed25519PeerIdOf, isSignerValidAt, purposes, type Deployment } from "#protocol";
+import { createBoundSigners, MAX_SIGNERS } from "./bound-signers.ts";
+import type { ChainClient } from "./connect.ts";
 import type { Heads, IdentityReader } from "./port.ts";
-
-/** Signers of one agent that are looked at, the newest ones: a registry entry costs its owner gas, and us a call. */
-const MAX_SIGNERS = 16;
 
 /** A key that speaks for an agent: an account, or an Ed25519 key by its peer id. */
 export type ChainSpeaker =
@@ -27,25 +24,18 @@ export function createSpeakerReader(
   identity: Pick<IdentityReader, "signerOf">,
   signersOf?: (agentId: bigint, signal: AbortSignal) => Promise<readonly Hex[] | undefined>,
 ): SpeakerReader {
+  const bound = createBoundSigners({
+    ...{ client, registry: deployment.contracts.identityRegistry, firstBlock: BigInt(deployment.deployedAtBlock) },
+  });
   async function boundSigners(agentId: bigint, signal: AbortSignal): Promise<readonly Hex[]> {
     const named = await signersOf?.(agentId, signal);
-    if (named !== undefined && named.length > 0) return named;
-    const range = {
-      address: deployment.contracts.identityRegistry,
-      event: signerBound,
-      args: { agentId },
-      fromBlock: BigInt(deployment.deployedAtBlock),
-    };
-    const logs = await withSignal(client.getLogs(range), signal).catch((cause: unknown) => {
-      signal.throwIfAborted();
-      throw unreachable(cause);
-    });
-    return parseEventLogs({ abi: [signerBound], logs }).map(({ args }) => args.signer);
+    if (named !== undefined && named.length > 0) return [...new Set(named)].reverse().slice(0, MAX_SIGNERS);
+    return bound.of(agentId, heads.latest().number, signal);
   }
 
   return {
     async speakersOf(agentId, signal) {
-      const signers = [...new Set(await boundSigners(agentId, signal))].reverse().slice(0, MAX_SIGNERS);
+      const signers = await boundSigners(agentId, signal);
       const records = await Promise.all(signers.map((signer) => identity.signerOf(keccak256(signer), signal)));
       const { timestamp } = heads.latest();
       const speaks = (i: number) =>
@@ -55,10 +45,6 @@ export function createSpeakerReader(
     },
   };
 }
-
-const signerBound = identityRegistryAbi.find(
-  (entry) => entry.type === "event" && entry.name === "SignerBound",
-) as Extract<(typeof identityRegistryAbi)[number], { type: "event"; name: "SignerBound" }>;
 
 /** ERC-7913 bytes: 20 of an account; 20 zeros, the agent's id and 32 of an Ed25519 key (`uncheckedSignerOf`). Others have no peer id. */
 function speakerOf(signer: Hex): ChainSpeaker[] {

@@ -154,6 +154,9 @@ export async function createIdentityChain() {
     /** Sets the second of the next block, at which the next transaction runs. */
     atSecond: (second: number): Promise<void> => networkHelpers.time.setNextBlockTimestamp(second),
 
+    /** Mines empty blocks. */
+    skip: (blocks: number): Promise<void> => networkHelpers.mine(blocks),
+
     now: (): Promise<number> => networkHelpers.time.latest(),
 
     /** Registers an agent for the owner and returns its id. */
