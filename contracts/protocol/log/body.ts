@@ -68,15 +68,6 @@ const schemas = {
     rating: integer(-100, 100),
     transaction: hash,
   }),
-  /** A bridge's summary of reputation earned elsewhere; `evidenceHash` commits to what it was summed from. */
-  summary: record({
-    agentId: uint,
-    source: text(256),
-    topic,
-    satisfied: uint,
-    unsatisfied: uint,
-    evidenceHash: hash,
-  }),
   /** Start-up of one instance: which commitment it runs under (BAID) and where it listens. */
   attest: record({ agentId: uint, commitment: hash, codeCommitment: variableBytes(128), configDigest: hash, ...reach }),
   /** Key rotation: the last entry of one log, and the first of the next, each naming the other. */
@@ -190,8 +181,6 @@ export function textOf<K extends KindName>({ kind, body }: { readonly kind: K; r
       return [entry.body.topic, entry.body.description, ...entry.body.skills].join("\n");
     case "mechanism":
       return [entry.body.name, entry.body.purpose, ...entry.body.admission.topics].join("\n");
-    case "summary":
-      return entry.body.topic;
     default:
       return "";
   }

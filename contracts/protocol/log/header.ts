@@ -31,7 +31,7 @@ export const kinds = {
   intent: 4,
   mechanism: 5,
   receipt: 6,
-  summary: 7,
+  // 7 was a bridge's summary of reputation; see this folder's README.
   attest: 8,
   rotate: 9,
   checkpoint: 10,

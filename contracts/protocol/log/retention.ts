@@ -10,7 +10,7 @@ const MAX_FOLLOWED = 65_536;
 /** Bodies that proofs need for ever: what a range holds, what a log spent, where it goes on. */
 const lasting: readonly KindName[] = ["checkpoint", "rotate"];
 /** Of an own log also what shows to others what was agreed and paid. */
-const lastingOfOwn: readonly KindName[] = ["receipt", "mechanism", "summary", "attest"];
+const lastingOfOwn: readonly KindName[] = ["receipt", "mechanism", "attest"];
 const declaring: readonly KindName[] = ["declare", "update", "intent", "withdraw"];
 
 /** Whether a body need not be pulled any more. Not so a declaration: a later update may have renewed it. */

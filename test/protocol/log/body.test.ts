@@ -28,14 +28,6 @@ const samples: Bodies = {
   },
   mechanism: textbookDocument,
   receipt: { dealId: hash, role: "client", outcome: "completed", rating: -100, transaction: hash },
-  summary: {
-    agentId,
-    source: "eip155:1:0x01",
-    topic: "t",
-    satisfied: 2n ** 256n - 1n,
-    unsatisfied: 0n,
-    evidenceHash: hash,
-  },
   attest: { agentId, commitment: hash, codeCommitment: "0x01", configDigest: hash, ...reach },
   rotate: { role: "ends", log: token, head: hash },
   checkpoint: {
