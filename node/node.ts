@@ -40,6 +40,7 @@ import { Bell } from "./desk/bell.ts";
 import { Commissions } from "./desk/commissions.ts";
 import { Desk } from "./desk/desk.ts";
 import { Reviews, withReviews } from "./desk/reviews.ts";
+import { Experience } from "./experience.ts";
 import { checkStart } from "./identity/start.ts";
 import type { Journal } from "./journal.ts";
 import { Anchorer, type AnchorPort } from "./log/anchorer.ts";
@@ -161,6 +162,7 @@ async function compose(
   );
 
   const dealStore = new DealStore(store);
+  const experience = new Experience(store, dealStore);
   const priceOf = (dealId: Hex) => dealStore.get(dealId)?.agreement.deal.price;
   const stateHead = (range: LogRange) => stateHeadOf(signer.address, range, { logs, contracts, priceOf });
   const writer = await openLogWriter({
@@ -206,7 +208,10 @@ async function compose(
       ...(relay === undefined ? {} : { relay }),
       scoreProofOf: (deal, asked) => scoreProofOf(scores, deal, asked),
     }),
-    onReceipt: (receipt) => announcer.receipt(receipt),
+    onReceipt(receipt) {
+      experience.note(receipt);
+      announcer.receipt(receipt);
+    },
     async onStep(step) {
       bell.ring();
       webhooks.add(step);
@@ -239,6 +244,7 @@ async function compose(
     announce: (task, bidByMs) => announcer.announce(task, bidByMs),
     conclude: (taskId, outcome) => announcer.conclude(taskId, outcome),
     publishRules: (rules) => announcer.publishRules(rules),
+    learn: (rules) => experience.adopt(rules),
     createId: () => randomBytes(16).toString("hex"),
     onFault: onFault("tasks"),
   });

@@ -72,6 +72,8 @@ export interface TaskBoardOptions {
   readonly announce: (task: Task, bidByMs: number) => void;
   /** Ends the task's INTENT: agreed to, or not to be agreed to any more. */
   readonly conclude: (taskId: string, outcome: "complete" | "withdrawn") => void;
+  /** A document's prices as what the agent has seen asks for; absent: as they stand. */
+  readonly learn?: (rules: MechanismDocument) => Verdict<MechanismDocument>;
   /** Appends rules to the log, once, so that whoever holds the deal finds them. */
   readonly publishRules: (rules: MechanismDocument) => void;
   /** Unix seconds of the chain. */
@@ -272,9 +274,11 @@ export class TaskBoard {
     invitees: readonly { agentId: bigint; peer: string }[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { negotiator, token, chainTime, publishRules } = this.#options;
+    const { negotiator, token, chainTime, publishRules, learn = accept } = this.#options;
     const { spec } = task.request;
-    const rules = rulesOf(task.request);
+    const learnt = learn(rulesOf(task.request));
+    if (learnt.kind !== "accept") return this.#end(task.id, "failed", `${learnt.code}: ${learnt.detail}`);
+    const rules = learnt.value;
     const { biddingMs, submitWithinS } = timesOf(task.request);
     const posted = rules.award.rule === "posted-price" ? postedPriceOf(rules) : undefined;
     this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);

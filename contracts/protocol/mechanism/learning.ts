@@ -58,6 +58,22 @@ export function pessimisticLaw({ evidence }: Posterior, lawUnit: bigint, errorCh
   return law;
 }
 
+/** Whether the evidence rules a law out with confidence 1 − errorChance: it lies outside the ball around the mean law. */
+export function isLawRuledOut(
+  { evidence }: Posterior,
+  law: readonly bigint[],
+  lawUnit: bigint,
+  errorChance: number,
+): boolean {
+  const total = evidence.reduce((sum, parts) => sum + parts, 0n);
+  if (total === 0n) return false;
+  const distance = evidence.reduce((sum, parts, o) => {
+    const difference = parts * lawUnit - (law[o] ?? 0n) * total;
+    return sum + (difference < 0n ? -difference : difference);
+  }, 0n);
+  return distance > 2n * total * moveableMass(law.length, Number(total) / Number(EVIDENCE_UNIT), lawUnit, errorChance);
+}
+
 /** Half the L1 radius in law units, rounded up; doubles only widen it by their last bit. */
 function moveableMass(outcomes: number, deals: number, lawUnit: bigint, errorChance: number): bigint {
   if (outcomes < 2) return 0n;

@@ -1,6 +1,7 @@
 export * from "./draft.ts";
 export * from "./enforce.ts";
 export * from "./finding.ts";
+export * from "./learn.ts";
 export * from "./lint.ts";
 export * from "./render.ts";
 export * from "./schema.ts";
