@@ -4,7 +4,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createTestClient, http } from "viem";
-import { dealEscrowAbi, draftMechanism, storedMechanismOf } from "#protocol";
+import { privateKeyToAccount } from "viem/accounts";
+import { dealEscrowAbi, draftMechanism, rootOfShares, storedMechanismOf } from "#protocol";
 import { NodeClient } from "../../../scripts/devnet/node-client.ts";
 import { spawnNode, type NodeProcess } from "../../../scripts/devnet/child.ts";
 import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
@@ -82,7 +83,8 @@ describe("a graph of tasks", function () {
       rewardWei: REWARD_WEI,
       subtasks: [
         step("left", [], [1, 2]),
-        step("right", [], [3, 4]),
+        // Another provider than the one that does the rest: the reward has two to be divided among.
+        { ...step("right", [], [3, 4]), excludedAgentIds: ["3"] },
         step("both", ["left", "right"], [result("left"), result("right")]),
       ],
     });
@@ -113,12 +115,35 @@ describe("a graph of tasks", function () {
     // dag-cbor of { sum: 10 }: the third step worked on what the first two delivered.
     expect(deliverable.deliverable).to.equal("0xa16373756d0a");
     expect(ended.rewardState).to.equal("settled");
-    expect(ended.shares.reduce((sum, { millionths }) => sum + millionths, 0)).to.equal(1_000_000);
+    const providers = Object.entries(ended.progress.states).map(([name, state]) => `${name} ${state.providerAgentId}`);
+    expect(providers.sort()).to.deep.equal(["both 3", "left 3", "right 4"]);
+    // The one result needs both providers: each has half of it, whoever did more steps.
+    expect(ended.shares.map(({ agentId, millionths }) => [agentId, millionths])).to.deep.equal([
+      ["3", 500_000],
+      ["4", 500_000],
+    ]);
     const reward = await api.ask<{ dealId: `0x${string}` }>(`/tasks/${ended.rewardTaskId}`, signal);
     const deal = await world.client.readContract({
       ...{ abi: dealEscrowAbi, address: world.deployment.contracts.dealEscrow, functionName: "dealOf" },
       args: [reward.dealId],
     });
     expect(deal[0]).to.equal(3);
+    const paid = await sharesPaid(reward.dealId);
+    const owners = [2, 3].map((index) => privateKeyToAccount(world.agents[index]?.key as `0x${string}`).address);
+    expect(paid).to.deep.equal(owners.map((account) => ({ account, amount: REWARD_WEI / 2n })));
+    expect(ended.splitsRoot).to.equal(rootOfShares(ended.shares));
   });
+
+  /** What the escrow has paid of a deal's shares, once nothing of it waits any more; the dust of nothing is left out. */
+  async function sharesPaid(dealId: `0x${string}`) {
+    const escrow = { abi: dealEscrowAbi, address: world.deployment.contracts.dealEscrow };
+    while ((await world.client.readContract({ ...escrow, functionName: "potOf", args: [dealId] })) > 0n) {
+      signal.throwIfAborted();
+      await new Promise(setImmediate);
+    }
+    const events = await world.client.getContractEvents({
+      ...{ ...escrow, eventName: "ShareDistributed", args: { dealId }, fromBlock: 0n, strict: true },
+    });
+    return events.map(({ args: { account, amount } }) => ({ account, amount })).filter(({ amount }) => amount > 0n);
+  }
 });
