@@ -128,7 +128,7 @@ abstract contract DealSteps is DealFold {
         bytes memory input = abi.encodeCall(IDealEscrow.distribute, (deal, shares));
         (bool isDone, Log[] memory logs) = _record(address(escrow), caller % ACCOUNTS, 0, input);
         require(isDone == isDue, "a pot is not distributed when it is due");
-        if (isDone) _requireShares(logs, pot, shares);
+        if (isDone) _requireShares(logs, dealId, pot, shares);
     }
 
     // --------------------------------------------------------------- disputes
@@ -322,11 +322,17 @@ abstract contract DealSteps is DealFold {
         return _now > (isOwed ? fold.feeBy : deal.arbiterDeadline);
     }
 
-    function _requireShares(Log[] memory logs, uint256 pot, IDealEscrow.Share[] memory shares) private pure {
+    /// @dev Of this deal: an account that is paid may re-enter, and have another deal's pot distributed meanwhile.
+    function _requireShares(
+        Log[] memory logs,
+        bytes32 dealId,
+        uint256 pot,
+        IDealEscrow.Share[] memory shares
+    ) private pure {
         uint256 rest = pot;
         uint256 next;
         for (uint256 k = 0; k < logs.length; ++k) {
-            if (logs[k].topics[0] != IDealEscrow.ShareDistributed.selector) continue;
+            if (logs[k].topics[0] != IDealEscrow.ShareDistributed.selector || logs[k].topics[1] != dealId) continue;
             while (next < shares.length && (pot * shares[next].millionths) / 1e6 == 0) ++next;
             uint256 expected = next < shares.length ? (pot * shares[next].millionths) / 1e6 : rest;
             require(abi.decode(logs[k].data, (uint256)) == expected, "a share is not rounded down");
