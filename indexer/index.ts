@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { erc20Abi, type Address, type PublicClient } from "viem";
+import type { PublicClient } from "viem";
 import { SuretyError, type Deployment } from "#protocol";
-import { SCHEMA_VERSION } from "./entities.ts";
-import { createSite, type ExplorerOptions } from "./site/site.ts";
-import { startServer, type IndexerServer, type ServerOptions } from "./graphql/server.ts";
+import { identityOf, siteOf } from "./deployment-parts.ts";
+import type { ExplorerOptions } from "./site/site.ts";
+import { startServer, type IndexerServer } from "./graphql/server.ts";
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
 import { StatusBoard, type IndexerStatus } from "./status.ts";
 import { createSqliteStore } from "./store/sqlite.ts";
@@ -17,6 +17,8 @@ import { EndpointPool, type EndpointStatus } from "./sync/endpoints.ts";
 import { watchHeads } from "./sync/heads.ts";
 import { createChainReader } from "./sync/rpc.ts";
 
+export { identityOf } from "./deployment-parts.ts";
+export { createReplica, runReplica, type Replica, type ReplicaOptions } from "./replica.ts";
 export { createPostgresStore } from "./store/postgres.ts";
 export { createSqliteStore } from "./store/sqlite.ts";
 export { verifyIndex, type Difference, type VerifyReport } from "./verify.ts";
@@ -85,11 +87,8 @@ export function createIndexer(options: IndexerOptions): Indexer {
   const store = "open" in options.store ? options.store : createStoreAt(options.store, deployment);
   const first = createSyncState(deployment.deployedAtBlock, options.maxRangeBlocks, options.historyBlocks);
   const endpoints = createEndpoints(options);
-  const board = new StatusBoard(
-    first,
-    options.now ?? Date.now,
-    Math.max(STALE_AFTER_MS, pollIntervalMs * STALE_AFTER_POLLS),
-  );
+  const staleAfterMs = Math.max(STALE_AFTER_MS, pollIntervalMs * STALE_AFTER_POLLS);
+  const board = new StatusBoard(first, options.now ?? Date.now, staleAfterMs);
   const stopping = new AbortController();
   const ended = Promise.withResolvers<undefined>();
   // Whoever does not ask for `ended` finds the error in status().fatal.
@@ -102,7 +101,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
     try {
       const parts = {
         ...{ reader: endpoints, store, heads, decode: createDecoder(deployment.contracts) },
-        ...{ chainId: deployment.chainId, identity: identityOf(deployment) },
+        ...{ chainId: deployment.chainId, identity: identityOf(deployment), staleAfterMs },
         onState: (state: SyncState) => board.set(state),
         onFailure: (error: unknown) => board.fail(error),
       };
@@ -136,6 +135,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
         ...siteOf(options),
         store,
         status: () => board.read(),
+        statusOf: () => board.read(),
         endpoints,
         watch: board.watch,
       });
@@ -179,29 +179,6 @@ function nameOfEndpoint({ transport }: PublicClient, index: number): string {
   const url: unknown = transport["url"];
   const host = typeof url === "string" && URL.canParse(url) ? new URL(url).host : "";
   return `${index + 1} ${host}`.trimEnd();
-}
-
-function siteOf({ client, deployment, explorer = {} }: IndexerOptions): Pick<ServerOptions, "site"> {
-  if (explorer === false) return {};
-  const readToken = () => readTokenUnit(client, deployment.contracts.token);
-  return { site: createSite({ deployment, explorer, readToken }) };
-}
-
-/** @returns undefined where the token has no such functions, or the endpoint does not answer */
-async function readTokenUnit(
-  client: PublicClient,
-  address: Address,
-): Promise<{ symbol: string; decimals: number } | undefined> {
-  const token = { abi: erc20Abi, address } as const;
-  try {
-    const [symbol, decimals] = await Promise.all([
-      client.readContract({ ...token, functionName: "symbol" }),
-      client.readContract({ ...token, functionName: "decimals" }),
-    ]);
-    return { symbol, decimals };
-  } catch {
-    return undefined;
-  }
 }
 
 /** Runs an indexer until the signal aborts; for a command's main function. @throws what ended the indexing */
@@ -303,11 +280,4 @@ const pathIn = (folder: string): string => join(folder, "indexer.sqlite");
 function createStoreAt(location: StoreLocation, { chainId }: Deployment): Store {
   if ("folder" in location) return createSqliteStore({ path: pathIn(location.folder), chainId });
   return createPostgresStore({ url: location.databaseUrl, chainId });
-}
-
-/** Rows mean something only for this chain, these contracts and this schema. */
-export function identityOf({ chainId, deployedAtBlock, contracts }: Deployment): string {
-  const names = Object.keys(foldedAbis) as ContractName[];
-  const addresses = names.map((name) => `${name}=${contracts[name].toLowerCase()}`);
-  return [`schema=${SCHEMA_VERSION}`, `chain=${chainId}`, `from=${deployedAtBlock}`, ...addresses].join(" ");
 }

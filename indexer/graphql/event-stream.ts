@@ -15,6 +15,7 @@ export interface EventStream {
 }
 
 interface Told {
+  readonly number: number | undefined;
   readonly hash: string | undefined;
   readonly isServing: boolean;
   readonly reorgs: number;
@@ -79,7 +80,7 @@ function send(response: ServerResponse, text: string): void {
 
 function toldOf({ checkpoint, isServing, counts }: IndexerStatus): Told {
   const { reorgs, undoneBlocks, rebuilds } = counts;
-  return { hash: checkpoint?.hash, isServing, reorgs, undoneBlocks, rebuilds };
+  return { number: checkpoint?.number, hash: checkpoint?.hash, isServing, reorgs, undoneBlocks, rebuilds };
 }
 
 /** What a client that comes now has to know. */
@@ -91,10 +92,12 @@ function firstMessages(status: IndexerStatus): string {
 function messagesOf(told: Told, status: IndexerStatus): string {
   const { checkpoint, isServing, counts } = status;
   let messages = "";
-  if (counts.reorgs > told.reorgs) {
-    messages += message("reorg", { from: checkpoint?.number, undoneBlocks: counts.undoneBlocks - told.undoneBlocks });
+  // Before anything was told, nothing is void.
+  if (counts.reorgs > told.reorgs && told.number !== undefined) {
+    // From what was told: a reader of another process's rows may see the undoing and what followed at once.
+    messages += message("reorg", { from: told.number, undoneBlocks: counts.undoneBlocks - told.undoneBlocks });
   }
-  if (counts.rebuilds > told.rebuilds) messages += message("rebuild", {});
+  if (counts.rebuilds > told.rebuilds && told.number !== undefined) messages += message("rebuild", {});
   if (isServing !== told.isServing) messages += message("serving", { isServing });
   if (isServing && checkpoint?.hash !== told.hash) messages += blockMessage(status);
   return messages;

@@ -1,10 +1,10 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { IndexerStatus } from "../status.ts";
-import type { EndpointPool } from "../sync/endpoints.ts";
+import type { EndpointReport } from "../sync/endpoints.ts";
 
 /** What Prometheus scrapes of an indexer and its process. Values are read when they are scraped, so that nothing is kept twice. */
 export function createMetrics(
-  { status, endpoints }: { readonly status: () => IndexerStatus; readonly endpoints: EndpointPool },
+  { status, endpoints }: { readonly status: () => IndexerStatus; readonly endpoints: EndpointReport },
   requestCount: () => number,
 ): Registry {
   const registry = new Registry();
@@ -29,6 +29,7 @@ export function createMetrics(
   gauge("serving", "1 = queries are answered", ({ isServing }) => Number(isServing));
   gauge("block", "Last block whose events are in the rows", ({ checkpoint }) => checkpoint?.number ?? 0);
   gauge("head_block", "Last block that the endpoint told of", ({ head }) => head?.number ?? 0);
+  gauge("head_age_seconds", "Since that head was read", ({ headAgeMs }) => (headAgeMs ?? 0) / 1_000);
   gauge("finalized_block", "Last block that the chain calls final", ({ finalized }) => finalized);
   gauge("progress", "Share of the way from the deployment to the head", ({ progress }) => progress);
   counter("reorgs", "Branches that were undone", ({ counts }) => counts.reorgs);

@@ -37,14 +37,14 @@ function readIds(document: DocumentNode): DocumentNode {
 /** Gives each query one snapshot, and refuses while the rows are incomplete or of an orphaned branch. */
 export function snapshotPlugin(parts: {
   readonly deployment: Deployment;
-  readonly store: Store;
-  readonly status: () => IndexerStatus;
+  readonly store: Pick<Store, "snapshot">;
+  readonly statusOf: (snapshot: Snapshot) => IndexerStatus;
 }): Plugin {
   return {
     async onExecute({ args }) {
       const snapshot = await takeSnapshot(parts.store);
       // Read after the snapshot was taken: were it older, rows of a branch that is being undone could be answered.
-      const status = parts.status();
+      const status = parts.statusOf(snapshot);
       if (!status.isServing) {
         snapshot.close();
         throw unavailable(status);
@@ -61,7 +61,7 @@ export function snapshotPlugin(parts: {
   };
 }
 
-async function takeSnapshot(store: Store): Promise<Snapshot> {
+async function takeSnapshot(store: Pick<Store, "snapshot">): Promise<Snapshot> {
   try {
     return await store.snapshot();
   } catch (error) {

@@ -14,6 +14,7 @@ import {
   type GraphQLResolveInfo,
 } from "graphql";
 import { splitList, tableNames, type AnyRow, type Column, type TableName } from "../entities.ts";
+import { lagOf } from "../status.ts";
 import { computedFields } from "./agent0.ts";
 import { blockArgument, rowsAt, type BlockHeight } from "./block-height.ts";
 import { rowsOf, type QueryContext } from "./context.ts";
@@ -169,6 +170,15 @@ const metaType = new GraphQLObjectType({
     block: { type: new GraphQLNonNull(metaBlockType), description: "Every row of this answer is as of this block." },
     deployment: { type: new GraphQLNonNull(GraphQLString), description: "CAIP-10 id of the identity registry." },
     hasIndexingErrors: { type: new GraphQLNonNull(GraphQLBoolean) },
+    behindBlocks: {
+      type: GraphQLInt,
+      description: "Blocks between the rows as they stand and the last head that is known.",
+    },
+    headAgeSeconds: {
+      type: GraphQLInt,
+      description:
+        "Since that head was read: it grows while the chain's endpoint, or the process that writes, is silent.",
+    },
     finalizedBlock: {
       type: new GraphQLNonNull(GraphQLInt),
       description: "Rows up to here cannot be undone, as known now.",
@@ -191,6 +201,7 @@ async function resolveMeta(
     block,
     deployment: `eip155:${deployment.chainId}:${deployment.contracts.identityRegistry.toLowerCase()}`,
     hasIndexingErrors: status.trouble !== undefined,
+    ...lagOf(status),
     finalizedBlock: chain.finalized,
     oldestBlock: chain.undoFloor,
   };

@@ -3,10 +3,10 @@ import type { AddressInfo } from "node:net";
 import { createYoga } from "graphql-yoga";
 import type { Registry } from "prom-client";
 import type { Deployment } from "#protocol";
-import type { IndexerStatus } from "../status.ts";
-import type { Store } from "../store/store.ts";
+import { lagOf, type IndexerStatus } from "../status.ts";
+import type { Snapshot, Store } from "../store/store.ts";
 import { MAX_BODY_BYTES } from "./limits.ts";
-import type { EndpointPool } from "../sync/endpoints.ts";
+import type { EndpointReport } from "../sync/endpoints.ts";
 import { createEventStream } from "./event-stream.ts";
 import { createMetrics } from "./metrics.ts";
 import { limitPlugin, snapshotPlugin } from "./plugins.ts";
@@ -20,9 +20,11 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 export interface ServerOptions {
   readonly deployment: Deployment;
-  readonly store: Store;
+  readonly store: Pick<Store, "snapshot">;
   readonly status: () => IndexerStatus;
-  readonly endpoints: EndpointPool;
+  /** Whether a snapshot's rows are answered for; called after it was taken. */
+  readonly statusOf: (snapshot: Snapshot) => IndexerStatus;
+  readonly endpoints: EndpointReport;
   /** Tells of every new status until the returned function is called. */
   readonly watch: (tell: (status: IndexerStatus) => void) => () => void;
   /** Loopback unless told otherwise: an indexer is not an API for the world before somebody decides so. */
@@ -99,7 +101,7 @@ function answerStatus(
 function describe(status: IndexerStatus): object {
   const { sync, isReady, isServing, progress, etaSeconds, trouble, fatal, checkpoint, head, finalized, counts } =
     status;
-  const blocks = { block: checkpoint?.number, hash: checkpoint?.hash, head: head?.number, finalized };
+  const blocks = { block: checkpoint?.number, hash: checkpoint?.hash, head: head?.number, finalized, ...lagOf(status) };
   return { sync, isReady, isServing, progress, etaSeconds, ...blocks, trouble, fatal: fatal?.message, counts };
 }
 

@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from "pg";
 import { SuretyError } from "#protocol";
 import type { AnyRow, Row, TableName } from "../entities.ts";
 import { decodeChain } from "./codec.ts";
-import { decodeBlock, decodeRecord, postgresDialect } from "./postgres-sql.ts";
+import { decodeBlock, decodeRecord, decodeWriter, postgresDialect, WRITER_SQL } from "./postgres-sql.ts";
 import { changesSql, countSql, formerSql, selectSql, type Sql } from "./sql.ts";
 import type { PastRows, RowView, Snapshot } from "./store.ts";
 
@@ -23,21 +23,23 @@ export async function takeSnapshot(pool: Pool): Promise<Snapshot> {
       `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}`,
     );
     // The first read fixes the block. A database that no indexer has opened yet has no tables.
-    const { rows: found } = await client.query<{ known: string | null }>("SELECT to_regclass('identity') AS known");
-    if (found[0]?.known === null) return snapshotOf(client, undefined, undefined);
-    const { rows: chains } = await client.query<Record<string, unknown>>("SELECT * FROM chain");
-    const { rows: identities } = await client.query<{ text: string }>("SELECT text FROM identity");
-    return snapshotOf(client, identities[0]?.text, decodeChain(chains[0]));
+    const [found] = await ask(client, { text: "SELECT to_regclass('writer') AS known", values: [] });
+    if (found?.["known"] === null) return snapshotOf(client, { identity: undefined, chain: undefined });
+    const [identity] = await ask(client, { text: "SELECT text FROM identity", values: [] });
+    const [chain] = await ask(client, { text: "SELECT * FROM chain", values: [] });
+    const [writer] = await ask(client, { text: WRITER_SQL, values: [] });
+    const stored = { identity: identity?.["text"] as string | undefined, chain: decodeChain(chain) };
+    return snapshotOf(client, { ...stored, writer: writer === undefined ? undefined : decodeWriter(writer) });
   } catch (error) {
     client.release(true);
     throw error;
   }
 }
 
-function snapshotOf(client: PoolClient, identity: Snapshot["identity"], chain: Snapshot["chain"]): Snapshot {
+function snapshotOf(client: PoolClient, stored: Pick<Snapshot, "identity" | "chain" | "writer">): Snapshot {
   let isOpen = true;
   return {
-    ...{ identity, chain },
+    ...stored,
     ...viewOf(client, (table, id) => getRow(client, table, id)),
     async block(by) {
       const [column, value] = "number" in by ? (["number", by.number] as const) : (["hash", by.hash] as const);

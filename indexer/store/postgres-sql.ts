@@ -8,7 +8,7 @@ import {
   type Value,
 } from "../entities.ts";
 import { indexesOf, type Dialect, type SqlParameter } from "./sql.ts";
-import type { BlockRef } from "./store.ts";
+import type { BlockRef, HeardWord } from "./store.ts";
 
 /** Text compares by its bytes, as in SQLite and as ids are meant to. */
 const TEXT = 'text COLLATE "C"';
@@ -44,6 +44,7 @@ export function postgresSchema(): string[] {
   return [
     `CREATE TABLE identity (one integer PRIMARY KEY CHECK (one = 1), text ${TEXT})`,
     `CREATE TABLE chain (one integer PRIMARY KEY CHECK (one = 1), anchor text, checkpoint text, "undoFloor" integer, finalized integer)`,
+    `CREATE TABLE writer (one integer PRIMARY KEY CHECK (one = 1), sync text NOT NULL, head text, "headAt" timestamptz, "isFailing" boolean, trouble text, "staleAfterMs" integer, reorgs integer NOT NULL, "undoneBlocks" integer NOT NULL, rebuilds integer NOT NULL)`,
     `CREATE TABLE blocks (number integer PRIMARY KEY, hash text, "parentHash" text, timestamp bigint)`,
     `CREATE TABLE events (block integer, "logIndex" integer, "blockHash" text, timestamp bigint, "txHash" text, address text, topics text, payload text, PRIMARY KEY (block, "logIndex"))`,
     `CREATE TABLE undo (block integer, "tableName" text, id ${TEXT}, previous json, PRIMARY KEY ("tableName", id, block))`,
@@ -93,6 +94,20 @@ export function decodeParameter({ kind }: Column, value: unknown): Value {
     default:
       return value as Value;
   }
+}
+
+/** The row of table `writer`, with its age. */
+export const WRITER_SQL = `SELECT *, extract(epoch FROM clock_timestamp() - "headAt") * 1000 AS "headAgeMs" FROM writer`;
+
+export function decodeWriter(record: Readonly<Record<string, unknown>>): HeardWord {
+  const { head, headAgeMs, trouble } = record;
+  return {
+    ...(record as unknown as HeardWord),
+    head: typeof head === "string" ? (JSON.parse(head) as BlockRef) : undefined,
+    headAgeMs: headAgeMs === null ? undefined : Number(headAgeMs),
+    trouble: typeof trouble === "string" ? trouble : undefined,
+    staleAfterMs: Number(record["staleAfterMs"] ?? 0),
+  };
 }
 
 /** A row of table `blocks`. */

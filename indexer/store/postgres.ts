@@ -16,6 +16,7 @@ import {
   type Snapshot,
   type Store,
   type StoredChain,
+  type WriterWord,
 } from "./store.ts";
 
 export interface PostgresStoreOptions {
@@ -24,6 +25,8 @@ export interface PostgresStoreOptions {
   readonly chainId: number;
   /** Schema of the tables, so that one database serves several chains. */
   readonly schema?: string;
+  /** The database refuses whatever this store would write; it may be a replica. */
+  readonly isReadOnly?: boolean;
 }
 
 /** One writer a schema: the lock's first key is ours, the second the schema's hash. */
@@ -31,26 +34,29 @@ const WRITER_LOCK = 0x53_75_72_65;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 /** @returns the engine for more than one machine: PostgreSQL 15 or later */
-export function createPostgresStore({ url, chainId, schema = `surety_${chainId}` }: PostgresStoreOptions): Store {
+export function createPostgresStore(options: PostgresStoreOptions): Store {
+  const { url, chainId, schema = `surety_${chainId}`, isReadOnly = false } = options;
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(schema)) {
     throw new SuretyError("STORE_SCHEMA_NAME", `${schema} is no name of a schema.`, {
       values: { schema },
       next: "Take lower-case letters, digits and underscores.",
     });
   }
-  return new PostgresStore(url, chainId, schema);
+  return new PostgresStore(() => createPool(url, schema, isReadOnly), chainId, schema);
 }
 
 class PostgresStore implements Store {
-  readonly #url: string;
+  readonly #createPool: () => Promise<Pool>;
   #pool: Promise<Pool> | undefined;
   readonly #chainId: number;
   readonly #schema: string;
   #writer: PoolClient | undefined;
   #identity = "";
+  #isOpen = false;
+  #announcedHead: BlockRef | undefined;
 
-  constructor(url: string, chainId: number, schema: string) {
-    this.#url = url;
+  constructor(createPoolOnce: () => Promise<Pool>, chainId: number, schema: string) {
+    this.#createPool = createPoolOnce;
     this.#chainId = chainId;
     this.#schema = schema;
   }
@@ -61,6 +67,7 @@ class PostgresStore implements Store {
     const { rows } = await writer.query<{ known: string | null }>("SELECT to_regclass('identity') AS known");
     const stored = rows[0]?.known === null ? undefined : await this.#one<{ text: string }>("SELECT text FROM identity");
     if (stored?.text !== identity) await this.wipe();
+    this.#isOpen = true;
     return { chain: await this.#readChain(), isForeign: stored !== undefined && stored.text !== identity };
   }
 
@@ -101,33 +108,62 @@ class PostgresStore implements Store {
       const block = await this.#blockAt(number);
       if (chain === undefined || block === undefined) throw notUndoable(number, chain);
       // Of each row its state before the oldest undone block.
-      const { rows: undone } = await (
+      const { rows: entries } = await (
         await this.#lockedWriter()
       ).query<UndoEntry>(
         `SELECT DISTINCT ON ("tableName", id) "tableName", id, previous FROM undo WHERE block > $1 ORDER BY "tableName", id, block`,
         [number],
       );
-      for (const [table, entries] of Map.groupBy(undone, ({ tableName }) => tableName))
-        await this.#restore(table, entries);
+      for (const [table, ofTable] of Map.groupBy(entries, ({ tableName }) => tableName))
+        await this.#restore(table, ofTable);
       await this.#run("DELETE FROM undo WHERE block > $1", number);
       await this.#run("DELETE FROM events WHERE block > $1", number);
       await this.#run("DELETE FROM blocks WHERE number > $1", number);
       await this.#writeChain({ ...chain, checkpoint: block, finalized: Math.min(chain.finalized, number) });
+      const undone = chain.checkpoint.number - number;
+      await this.#run(`UPDATE writer SET reorgs = reorgs + 1, "undoneBlocks" = "undoneBlocks" + $1`, undone);
       return block;
     });
   }
 
   async wipe(): Promise<void> {
     await this.#transact(async () => {
+      const known = await this.#one<{ known: string | null }>("SELECT to_regclass('writer') AS known");
+      const before =
+        known?.known === null ? undefined : await this.#one<Record<string, number>>("SELECT * FROM writer");
       await this.#run(`DROP SCHEMA IF EXISTS ${this.#schema} CASCADE`);
       await this.#run(`CREATE SCHEMA ${this.#schema}`);
       await this.#run(postgresSchema().join(";\n"));
       await this.#run("INSERT INTO identity VALUES (1, $1)", this.#identity);
+      // What readers count goes on over a rebuild.
+      const { reorgs = 0, undoneBlocks = 0, rebuilds = -1 } = before ?? {};
+      const totals = [before === undefined ? "backfilling" : "rebuilding", reorgs, undoneBlocks, rebuilds + 1];
+      await this.#run(
+        `INSERT INTO writer (one, sync, reorgs, "undoneBlocks", rebuilds) VALUES (1, $1, $2, $3, $4)`,
+        ...totals,
+      );
     });
   }
 
+  async announce({ sync, head, isFailing, trouble, staleAfterMs }: WriterWord): Promise<void> {
+    // Before it is open, the rows may be another writer's.
+    if (!this.#isOpen) return;
+    const isNewHead = head !== this.#announcedHead;
+    this.#announcedHead = head;
+    await this.#run(
+      `UPDATE writer SET sync = $1, head = $2, "isFailing" = $3, trouble = $4, "staleAfterMs" = $5,
+        "headAt" = CASE WHEN $6 THEN clock_timestamp() ELSE "headAt" END`,
+      ...[sync, head === undefined ? null : JSON.stringify(head), isFailing, trouble ?? null, staleAfterMs, isNewHead],
+    );
+  }
+
   async snapshot(): Promise<Snapshot> {
-    return takeSnapshot(await this.#opened());
+    try {
+      return await takeSnapshot(await this.#opened());
+    } catch (cause) {
+      if (cause instanceof SuretyError) throw cause;
+      throw unavailable(cause);
+    }
   }
 
   async close(): Promise<void> {
@@ -138,7 +174,7 @@ class PostgresStore implements Store {
   }
 
   #opened(): Promise<Pool> {
-    return (this.#pool ??= createPool(this.#url, this.#schema));
+    return (this.#pool ??= this.#createPool());
   }
 
   /** The connection that holds the lock of this schema. */
@@ -269,12 +305,22 @@ class PostgresStore implements Store {
   }
 }
 
+function unavailable(cause: unknown): SuretyError {
+  return new SuretyError("STORE_UNAVAILABLE", "The database does not answer.", {
+    values: { reason: cause instanceof Error ? cause.message : String(cause) },
+    next: "Ask again in a moment; see whether the database of DATABASE_URL runs.",
+    isRetryable: true,
+    cause,
+  });
+}
+
 /** pg is loaded by whoever uses PostgreSQL only. */
-async function createPool(connectionString: string, schema: string): Promise<Pool> {
+async function createPool(connectionString: string, schema: string, isReadOnly: boolean): Promise<Pool> {
   const { Pool: PoolClass } = (await import("pg")).default;
   // One connection writes, the others read.
   const limits = { max: MAX_SNAPSHOTS + 1, connectionTimeoutMillis: CONNECT_TIMEOUT_MS };
-  const pool = new PoolClass({ connectionString, ...limits, options: `-c search_path=${schema}` });
+  const settings = `-c search_path=${schema}${isReadOnly ? " -c default_transaction_read_only=on" : ""}`;
+  const pool = new PoolClass({ connectionString, ...limits, options: settings });
   // A connection that breaks while idle is replaced; one that breaks in use fails its query.
   pool.on("error", () => undefined);
   return pool;

@@ -97,6 +97,8 @@ export interface Snapshot extends RowView {
   /** What the rows were folded for, as `Store.open` was told; undefined before the first `open`. */
   readonly identity: string | undefined;
   readonly chain: StoredChain | undefined;
+  /** Undefined where no other process could have written. */
+  readonly writer?: HeardWord | undefined;
   /** A block from the undo floor to the checkpoint; undefined = it is not among them. */
   block(by: { readonly number: number } | { readonly hash: string }): Awaitable<BlockRef | undefined>;
   /** @param number of a block from the undo floor to the checkpoint: below, nothing is known of what rows were */
@@ -104,6 +106,27 @@ export interface Snapshot extends RowView {
   /** All rows of a table in order of id, for comparisons. */
   scan(table: TableName): Iterable<AnyRow> | AsyncIterable<AnyRow>;
   close(): void;
+}
+
+/** What the process that writes last said of the chain, for processes that only read its rows. */
+export interface WriterWord {
+  /** A SyncStatus. Rows are answered for in `live` only. */
+  readonly sync: string;
+  readonly head: BlockRef | undefined;
+  /** Whether its endpoint failed it last. */
+  readonly isFailing: boolean;
+  readonly trouble: string | undefined;
+  /** A head that was read longer ago is not known to be the head any more. */
+  readonly staleAfterMs: number;
+}
+
+/** The word as a reader finds it: with its age, and with what happened since the schema was made. */
+export interface HeardWord extends WriterWord {
+  /** Since the head was read, by the database's clock. */
+  readonly headAgeMs: number | undefined;
+  readonly reorgs: number;
+  readonly undoneBlocks: number;
+  readonly rebuilds: number;
 }
 
 /** Where rows live. Every writing call is atomic: after a kill at any point, all of it is there or nothing. */
@@ -125,6 +148,8 @@ export interface Store {
   undoTo(number: number): Promise<BlockRef>;
   /** Drops every row, event and block. */
   wipe(): Promise<void>;
+  /** Tells processes that only read; absent where there are none. Committed before the next step is taken. */
+  announce?(word: WriterWord): Promise<void>;
   snapshot(): Awaitable<Snapshot>;
   close(): Promise<void>;
 }

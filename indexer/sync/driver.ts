@@ -26,6 +26,8 @@ export interface DriverParts {
   readonly onState: (state: SyncState) => void;
   /** Told of what an endpoint failed with. */
   readonly onFailure: (error: unknown) => void;
+  /** A head that was read longer ago is not known to be the head any more: what readers of the store are told. */
+  readonly staleAfterMs: number;
 }
 
 /**
@@ -34,12 +36,23 @@ export interface DriverParts {
  */
 export async function runSync(parts: DriverParts, first: SyncState, signal: AbortSignal): Promise<never> {
   let [state, action] = step(first, { kind: "start" });
+  let told: SyncState | undefined;
   for (;;) {
     signal.throwIfAborted();
     parts.onState(state);
+    await announce(parts, state, told);
+    told = state;
     const observation = await perform(parts, state, action, signal);
     [state, action] = step(state, observation);
   }
+}
+
+/** Readers in other processes stop answering before rows are undone, and begin again after. */
+async function announce({ store, staleAfterMs }: DriverParts, state: SyncState, told?: SyncState): Promise<void> {
+  const { status, head, failures, refusal } = state;
+  const isKnown = told?.status === status && told.head === head && told.failures > 0 === failures > 0;
+  if (isKnown && told.chain !== undefined) return;
+  await store.announce?.({ sync: status, head, isFailing: failures > 0, trouble: refusal, staleAfterMs });
 }
 
 /** Only endpoints may fail: the store's errors are ours and end the run. */

@@ -40,6 +40,9 @@ interface Testimony {
   readonly logs: RawLog[];
 }
 
+/** What is said of the endpoints; where no chain is read, of none. */
+export type EndpointReport = Pick<EndpointPool, "status" | "unwitnessed">;
+
 /**
  * Several endpoints as one. A request that one fails goes to the next; an endpoint whose head stands still while another's moves is
  * left; and logs, the only answers that no hash of ours vouches for, are taken when a second endpoint gives the same ones. Where two

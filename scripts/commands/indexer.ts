@@ -4,6 +4,7 @@ import { createPublicClient, http, webSocket, type PublicClient } from "viem";
 import {
   dropStored,
   runIndexer,
+  runReplica,
   statusOfStored,
   verifyStored,
   type Difference,
@@ -12,7 +13,7 @@ import {
 } from "../../indexer/index.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
 import { SuretyError } from "#protocol";
-import { connect, networkDir, rpcUrlOf, type Connection } from "../cli/network.ts";
+import { connect, networkDir, readDeployment, rpcUrlOf, type Connection } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "../cli/options.ts";
 
 interface IndexerCommandOptions extends CommonOptions {
@@ -24,6 +25,7 @@ interface IndexerCommandOptions extends CommonOptions {
   readonly witnessRpc?: string[];
   readonly explorer: boolean;
   readonly history?: number;
+  readonly readOnly?: boolean;
 }
 
 export function indexerCommand(): Command {
@@ -50,6 +52,10 @@ export function indexerCommand(): Command {
         .env("SURETY_INDEXER_PORT"),
     )
     .option("--cors <origin...>", "web origins that may read")
+    .option(
+      "--read-only",
+      "serve the rows that another process writes to DATABASE_URL, or a standby of it has; follow no chain",
+    )
     .option("--no-explorer", "serve no pages")
     .addOption(
       new Option(
@@ -74,6 +80,7 @@ export function indexerCommand(): Command {
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
       runAction(options.json, async ({ progress, signal }) => {
+        if (options.readOnly === true) return serveRows(options, progress, signal);
         const { deployment, rpcUrl } = await connectToFirst(options, signal);
         const client = clientOf(rpcUrl);
         const witnesses = [rpcUrlOf(options), ...(options.witnessRpc ?? [])]
@@ -107,6 +114,31 @@ export function indexerCommand(): Command {
         return { result: { stopped: true }, lines: ["stopped; the next start goes on from here"] };
       }),
     );
+}
+
+/** An API process beside the one that writes. */
+async function serveRows(
+  options: IndexerCommandOptions,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const location = locationOf(options);
+  if (!("databaseUrl" in location)) {
+    throw new SuretyError("INDEXER_NEEDS_DATABASE", "Only rows in PostgreSQL are served by more than one process.", {
+      next: "Set DATABASE_URL to the writer's database, or to a standby of it.",
+    });
+  }
+  const { host, port } = options;
+  await runReplica(
+    {
+      ...{ client: clientOf(rpcUrlOf(options)), deployment: readDeployment(options), ...location, host, port },
+      ...(options.cors === undefined ? {} : { corsOrigins: options.cors }),
+      explorer: explorerOf(options),
+      onListening: ({ url }) => progress(`GraphQL at ${url}/graphql, read from ${nameOf(location)}`),
+    },
+    signal,
+  );
+  return { result: { stopped: true }, lines: ["stopped"] };
 }
 
 /** The first of the named endpoints that answers for the deployment's chain. @throws as connect, of the last one */

@@ -20,6 +20,7 @@ import {
   TOPICS,
   type SuretyChain,
 } from "../indexer/surety-chain.ts";
+import { listen, until } from "../fixtures/server-events.ts";
 import { solveHonestly, TrustGraph } from "../reputation-contracts/trust-graph.ts";
 import { topicRootOf } from "../reputation-contracts/world.ts";
 
@@ -146,26 +147,3 @@ describe("the guide to indexers", function () {
     expect(schema === reviewed, "indexer/graphql/schema.graphql is not the schema").to.equal(true);
   });
 });
-
-type Heard = [event: string, told: Record<string, unknown>];
-
-async function* listen(response: Response): AsyncGenerator<Heard, undefined, void> {
-  let rest = "";
-  for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    rest += chunk;
-    for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n")) {
-      const [, event = "", told = "{}"] = /^event: (\w+)\ndata: (.*)$/.exec(rest.slice(0, end)) ?? [];
-      rest = rest.slice(end + 2);
-      if (event !== "") yield [event, JSON.parse(told) as Record<string, unknown>];
-    }
-  }
-  return undefined;
-}
-
-async function until(heard: AsyncGenerator<Heard, undefined, void>, isIt: (one: Heard) => boolean): Promise<Heard> {
-  for (;;) {
-    const { value } = await heard.next();
-    if (value === undefined) throw new Error("the stream ended");
-    if (isIt(value)) return value;
-  }
-}

@@ -52,7 +52,7 @@ class Rig {
     };
     const parts = {
       ...{ reader: this.chain, store, heads, decode: createDecoder(modelDeployment.contracts) },
-      ...{ chainId: modelDeployment.chainId, identity: "model" },
+      ...{ chainId: modelDeployment.chainId, identity: "model", staleAfterMs: 5_000 },
       onState: (state: SyncState) => {
         this.state = state;
         this.#onState();
