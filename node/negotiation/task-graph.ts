@@ -61,8 +61,10 @@ export type GraphEffect =
 /** A graph is drawn, priced and followed by one client; more subtasks than this belong in several graphs. */
 export const MAX_SUBTASKS = 256;
 
-/** There were bids, and no bidder signed. */
+/** There were bids, and no bidder signed: a new call asks them anew. */
 const ALL_WINNERS_FAILED: CallFailure = "ALL_WINNERS_FAILED";
+/** Nobody is left beside those that were passed over. A call that was withdrawn, or that nobody may answer, is not made again. */
+const NOBODY_LEFT: readonly string[] = ["NO_BIDS", "NOBODY_FOUND"];
 
 /** Judges a graph that a caller or a planner drew: names, needs that exist, no circle. */
 export function checkGraph(subtasks: readonly Subtask[]): Verdict<readonly Subtask[]> {
@@ -122,9 +124,8 @@ function applyTo(progress: GraphProgress, event: Exclude<GraphEvent, { kind: "st
     case "unanswered": {
       if (state?.kind !== "calling") return undefined;
       const { attempts, passedOver } = state;
-      // Nobody else is left: who failed it before, by a crash perhaps, is asked again, and who bid and fell silent, too. Any other call
-      // has no other answer.
-      const isLeft = passedOver.length > 0 || event.code === ALL_WINNERS_FAILED;
+      // Who failed it before, by a crash perhaps, is asked again where nobody else is left; any other call has no other answer.
+      const isLeft = event.code === ALL_WINNERS_FAILED || (passedOver.length > 0 && NOBODY_LEFT.includes(event.code));
       const next: SubtaskState =
         isLeft && attempts < progress.maxAttempts
           ? { kind: "calling", attempts: attempts + 1, passedOver: [] }

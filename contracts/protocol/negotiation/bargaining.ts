@@ -80,7 +80,7 @@ function readPackage(stored: unknown): Package | undefined {
   const [price, soonerS, reviewPeriodS, promise] = stored as unknown[];
   if (typeof price !== "string" || !/^(0|[1-9][0-9]{0,38})$/.test(price)) return undefined;
   if (BigInt(price) > dealLimits.maxAmount) return undefined;
-  if (!isWhole(soonerS, 0, MAX_SECONDS) || !isWhole(reviewPeriodS, 0, MAX_SECONDS)) return undefined;
+  if (!isWhole(soonerS, 0, MAX_SECONDS) || !isWhole(reviewPeriodS, 0, dealLimits.maxReviewPeriod)) return undefined;
   if (typeof promise !== "string" || promise.length > MAX_PROMISE_LENGTH) return undefined;
   return { priceWei: BigInt(price), soonerS, reviewPeriodS, promise };
 }

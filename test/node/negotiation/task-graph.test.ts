@@ -107,6 +107,9 @@ describe("a graph of subtasks", () => {
     expect(effects[3]).to.deep.equal([{ kind: "call", name: "plan", attempt: 3, inputs: [], passedOver: [] }]);
     const [ended] = reduceGraph(progress, miss("plan", 1));
     expect(ended.states["plan"]).to.deep.equal({ kind: "failed", code: "GRAPH_ATTEMPTS" });
+    const withdrawn: GraphEvent = { kind: "unanswered", name: "plan", code: "WITHDRAWN" };
+    const { progress: givenUp } = play(diamond, 3, [award("plan", 1), miss("plan", 1), withdrawn]);
+    expect(givenUp.states["plan"]).to.deep.equal({ kind: "failed", code: "WITHDRAWN" });
     const silent: GraphEvent = { kind: "unanswered", name: "plan", code: "ALL_WINNERS_FAILED" };
     const tried = play(diamond, 2, [silent, silent]);
     expect(tried.effects.map(namesOf)).to.deep.equal([["plan"], ["plan"], []]);
