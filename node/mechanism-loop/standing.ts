@@ -109,7 +109,9 @@ export class Standing {
         const provider = providers[edge] as number;
         next[provider] = (next[provider] as number) + gift;
       }
-      const lambda = (1 - next.reduce((sum, score) => sum + score, 0)) / priorSum;
+      let given = 0;
+      for (const score of next) given += score;
+      const lambda = (1 - given) / priorSum;
       for (let seat = 0; seat < next.length; seat++)
         next[seat] = (next[seat] as number) + lambda * (this.#stakes[seat] as number);
       [scores, next] = [next, scores];
