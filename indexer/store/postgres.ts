@@ -167,7 +167,8 @@ class PostgresStore implements Store {
   }
 
   async close(): Promise<void> {
-    // The lock ends with its connection.
+    // The lock ends with its connection, but a moment after: the next writer may be here by then.
+    await this.#writer?.query("SELECT pg_advisory_unlock_all()").catch(() => undefined);
     this.#writer?.release(true);
     this.#writer = undefined;
     await (await this.#pool)?.end();

@@ -6,14 +6,24 @@ import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { GraphQLClient, type ClientError } from "graphql-request";
 import { createPublicClient, http, keccak256, type Hex } from "viem";
-import { createIndexer, createSqliteStore, verifyIndex, type Indexer } from "../../indexer/index.ts";
+import {
+  createIndexer,
+  createPostgresStore,
+  createSqliteStore,
+  verifyIndex,
+  type Indexer,
+  type Store,
+} from "../../indexer/index.ts";
 import { UNDO_BLOCKS } from "../../indexer/sync/core.ts";
+import { findPostgres, startPostgres } from "../fixtures/postgres.ts";
 import { startRpcProxy, type RpcProxy } from "./rpc-proxy.ts";
 import { act, ACTION_COUNT, startSuretyChain, type SuretyChain } from "./surety-chain.ts";
 
 const CHILD = fileURLToPath(new URL("./fixtures/indexer-child.ts", import.meta.url));
+const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** Two seconds each; half of them during the backfill. */
-const KILLS = process.env["SURETY_PROFILE"] === "nightly" ? 20 : 8;
+const KILLS = isNightly ? 200 : 6;
+const POSTGRES_KILLS = isNightly ? 200 : 2;
 
 /** A small seeded generator (mulberry32): the same kills and acts in every run. */
 function createRandom(seed: number): (below: number) => number {
@@ -55,9 +65,17 @@ describe("indexer under faults", function () {
     indexer = undefined;
   });
 
+  /** A file, or PostgreSQL where the path is its URL. */
+  function openStore(): Store {
+    const { chainId } = chain.deployment;
+    return path.startsWith("postgres:")
+      ? createPostgresStore({ url: path, chainId })
+      : createSqliteStore({ path, chainId });
+  }
+
   async function startIndexer(url = proxy.url, ...others: readonly string[]): Promise<Indexer> {
     const { deployment } = chain;
-    const store = createSqliteStore({ path, chainId: deployment.chainId });
+    const store = openStore();
     const clientOf = (endpoint: string) => createPublicClient({ transport: http(endpoint, { retryCount: 0 }) });
     const [client, witnesses] = [clientOf(url), others.map(clientOf)];
     const started = createIndexer({ client, witnesses, deployment, store, pollIntervalMs: 5, maxRangeBlocks: 16 });
@@ -76,7 +94,7 @@ describe("indexer under faults", function () {
   }
 
   async function expectRowsOfChain(): Promise<void> {
-    const store = createSqliteStore({ path, chainId: chain.deployment.chainId });
+    const store = openStore();
     const snapshot = await store.snapshot();
     try {
       expect(snapshot.chain?.checkpoint.hash).to.equal((await chain.client.getBlock()).hash);
@@ -260,12 +278,32 @@ describe("indexer under faults", function () {
   });
 
   it(`loses no row and has no wrong row when it is killed at ${KILLS} points of backfill and live`, async () => {
-    const random = createRandom(7);
+    await killAt(KILLS, createRandom(7));
+  }).timeout(KILLS * 20_000 + 60_000);
+
+  it(`nor on PostgreSQL, killed at ${POSTGRES_KILLS} points`, async function () {
+    const binaries = findPostgres();
+    if (binaries === undefined) {
+      console.log("        no PostgreSQL on this machine: skipped; apt-get install postgresql, or set SURETY_POSTGRES");
+      return this.skip();
+    }
+    const postgres = await startPostgres(binaries);
+    path = postgres.url;
+    try {
+      await killAt(POSTGRES_KILLS, createRandom(8));
+      await indexer?.stop();
+      indexer = undefined;
+    } finally {
+      await postgres.stop();
+    }
+  }).timeout(POSTGRES_KILLS * 20_000 + 60_000);
+
+  async function killAt(kills: number, random: (below: number) => number): Promise<void> {
     const deploymentFile = join(chain.folder, "deployment", "deployment.json");
     await actTimes(30, random);
     await chain.rpc("hardhat_mine", `0x${UNDO_BLOCKS.toString(16)}`);
     const phases = { backfill: 0, live: 0 };
-    for (let kill = 0; kill < KILLS; kill++) {
+    for (let kill = 0; kill < kills; kill++) {
       const child = spawn(process.execPath, [CHILD, chain.url, deploymentFile, path], {
         stdio: ["ignore", "pipe", "inherit"],
       });
@@ -273,7 +311,7 @@ describe("indexer under faults", function () {
       // Blocks come while it lives, at least three: five lines after the first of a live block.
       const acting = actTimes(3, random);
       // The first half dies within the backfill, the second half after it has come to single blocks.
-      const isLiveKill = kill >= KILLS / 2;
+      const isLiveKill = kill >= kills / 2;
       let [left, isLive] = [1 + random(4), false];
       for await (const line of lines) {
         isLive ||= line.endsWith("live");
@@ -285,10 +323,10 @@ describe("indexer under faults", function () {
       expect(child.signalCode).to.equal("SIGKILL");
       await acting;
     }
-    expect(phases).to.deep.equal({ backfill: KILLS / 2, live: KILLS / 2 });
+    expect(phases).to.deep.equal({ backfill: kills / 2, live: kills / 2 });
     const started = await startIndexer();
     await catchUp(started);
     await expectRowsOfChain();
     expect(started.status().counts.rebuilds).to.equal(0);
-  });
+  }
 });
