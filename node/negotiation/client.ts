@@ -6,7 +6,6 @@ import {
   decodeRules,
   isDocument,
   type Call,
-  type CallCancel,
   type Deal,
   type Decline,
   type Grounds,
@@ -15,6 +14,7 @@ import {
   type SignedBid,
   type Structs,
 } from "#protocol";
+import { answeredOf, callsOf, cancelsTo, offersOf, opensOf, unansweredBy, waitingOf } from "./client-messages.ts";
 import { isNextBid, offerOn, type Bargain } from "./bargain.ts";
 import { OFFER_TIMEOUT_MS } from "./limits.ts";
 import type { CallFailure, Consent, Invitee } from "./port.ts";
@@ -154,18 +154,6 @@ function rulesOf(session: ClientSession): Rules {
   return verdict.value;
 }
 
-function callsOf(session: ClientSession): ClientEffect[] {
-  const { call, mechanism, spec, signature, invitees } = session;
-  const answered = answeredOf(session);
-  const message = { type: "call", call, mechanism, spec, signature } as const;
-  return invitees.filter(({ agentId }) => !answered.has(agentId)).map((to) => ({ kind: "send", to, message }));
-}
-
-/** Whoever need not be waited for before the bidding ends. */
-function answeredOf({ absent, bids, sealed = [] }: ClientSession): ReadonlySet<bigint> {
-  return new Set([...absent, ...sealed.map(({ agentId }) => agentId), ...bids.map(({ bid }) => bid.providerAgentId)]);
-}
-
 function resume(session: ClientSession, context: ClientContext): Step {
   if (session.phase === "agreed") return [session, [{ kind: "agreed" }]];
   if (session.phase === "called" && context.nowMs <= session.call.bidByMs) return [session, callsOf(session)];
@@ -200,20 +188,6 @@ function late(session: ClientSession, agentId: bigint, context: ClientContext): 
   if (!hasEnded) return undefined;
   const isWinner = phase === "agreed" && offer?.deal.providerAgentId === agentId;
   return [session, isWinner ? [] : cancelsTo(session, [agentId], context)];
-}
-
-/** What is owed to us by this agent now, asked again. A live one answers as before: nothing of it is thought or signed anew. */
-function unansweredBy(session: ClientSession, agentId: bigint, { nowMs }: ClientContext): readonly ClientEffect[] {
-  const { phase, call, openByMs = 0, offer } = session;
-  const due =
-    phase === "called" && nowMs <= call.bidByMs
-      ? callsOf(session)
-      : phase === "opening" && nowMs <= openByMs
-        ? opensOf(session)
-        : phase === "offered" && nowMs <= (offer?.expiresAtMs ?? 0)
-          ? offersOf(session)
-          : [];
-  return due.filter((effect) => effect.kind === "send" && effect.to.agentId === agentId);
 }
 
 /** A seal counts if it is in time and invited. */
@@ -277,13 +251,6 @@ function openSeals(session: ClientSession, context: ClientContext): Step {
   return [next, opensOf(next)];
 }
 
-function opensOf({ callId, invitees, sealed = [], bids }: ClientSession): ClientEffect[] {
-  const opened = new Set(bids.map(({ bidId }) => bidId));
-  const message = { type: "open", callId, seals: sealed.map(({ bidId }) => bidId).sort() } as const;
-  const shut = sealed.filter(({ bidId }) => !opened.has(bidId)).map(({ agentId }) => agentId);
-  return invitees.filter(({ agentId }) => shut.includes(agentId)).map((to) => ({ kind: "send", to, message }));
-}
-
 function offerNext(session: ClientSession, context: ClientContext): Step {
   const { nowMs, sign } = context;
   const expired = session.bids.filter(({ bid }) => bid.validUntil * 1000 < nowMs).map(({ bidId }) => bidId);
@@ -305,14 +272,6 @@ function groundsOf({ grounds, sealed = [], bids }: ClientSession): { grounds?: G
   return { grounds: { ...grounds, standings, seals: sealed.map(({ bidId }) => bidId) } };
 }
 
-function offersOf(session: ClientSession): ClientEffect[] {
-  const { offer } = session;
-  const to = session.invitees.find(({ agentId }) => agentId === offer?.deal.providerAgentId);
-  if (offer === undefined || to === undefined) return [];
-  const { deal, certificate, signature } = offer;
-  return [{ kind: "send", to, message: { type: "offer", deal, certificate, signature } }];
-}
-
 function fail(session: ClientSession, code: CallFailure, context: ClientContext): Step {
   const { offer: _ended, ...rest } = session;
   const waiting = waitingOf(session);
@@ -320,16 +279,6 @@ function fail(session: ClientSession, code: CallFailure, context: ClientContext)
     { ...rest, phase: "failed", failure: code },
     [...cancelsTo(session, waiting, context), { kind: "failed", code }],
   ];
-}
-
-/** Who may still count on this call: neither declined nor gone nor passed over. */
-function waitingOf({ invitees, absent, bids, passed }: ClientSession): readonly bigint[] {
-  const bidders = new Map(bids.map(({ bid, bidId }) => [bid.providerAgentId, bidId]));
-  const isWaiting = (agentId: bigint) => {
-    const bidId = bidders.get(agentId);
-    return bidId === undefined ? !absent.includes(agentId) : !passed.includes(bidId);
-  };
-  return invitees.map(({ agentId }) => agentId).filter(isWaiting);
 }
 
 function decline(session: ClientSession, given: Decline, context: ClientContext): Step {
@@ -394,14 +343,6 @@ function withdraw(session: ClientSession, context: ClientContext): Step {
   const everybody = session.invitees.map(({ agentId }) => agentId).filter((id) => !session.absent.includes(id));
   const next: ClientSession = { ...session, phase: "cancelled", failure: "WITHDRAWN" };
   return [next, [...cancelsTo(session, everybody, context), { kind: "failed", code: "WITHDRAWN" }]];
-}
-
-function cancelsTo(session: ClientSession, agentIds: readonly bigint[], { sign }: ClientContext): ClientEffect[] {
-  const cancel: CallCancel = { callId: session.callId };
-  const receivers = session.invitees.filter(({ agentId }) => agentIds.includes(agentId));
-  if (receivers.length === 0) return [];
-  const message = { type: "cancel", cancel, signature: sign("CallCancel", cancel) } as const;
-  return receivers.map((to) => ({ kind: "send", to, message }));
 }
 
 /** The agreement of a session that has come to one. */
