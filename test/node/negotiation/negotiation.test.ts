@@ -17,6 +17,7 @@ import {
   SuretyError,
   topicIdOf,
   typedDataDigest,
+  writeAwardEvidence,
   type AwardEvidence,
   type BargainRules,
   type NegotiationMessage,
@@ -26,7 +27,6 @@ import {
 import { createCredentialReader } from "../../../node/chain/credentials.ts";
 import { createNegotiator, type Negotiator } from "../../../node/negotiation/driver.ts";
 import type { Agreement, Bidder, CallOutcome, CallRequest, CredentialPort } from "../../../node/negotiation/port.ts";
-import { encodeRecord } from "../../../node/store/records.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import type { Store } from "../../../node/store/port.ts";
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
@@ -312,7 +312,8 @@ describe("negotiation over libp2p", function () {
       expect(provider.agreements.map(({ dealId }) => dealId)).to.deep.equal([agreement.dealId]);
       expect(await world.escrow.read.hashDeal([agreement.deal])).to.equal(agreement.dealId);
       const awards = [client, provider].map(({ negotiator }) => negotiator.awardOf(agreement.callId));
-      expect(encodeRecord(awards[0] as AwardEvidence)).to.equal(encodeRecord(awards[1] as AwardEvidence));
+      const [ours, theirs] = awards.map((award) => writeAwardEvidence(award as AwardEvidence));
+      expect(ours).to.equal(theirs);
       const checked = checkAwardEvidence(awards[0] as AwardEvidence, agreement.deal, world.contracts);
       expect(checked.kind).to.equal("accept");
     });
