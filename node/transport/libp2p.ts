@@ -7,13 +7,13 @@ import type { Libp2p, PeerId, PrivateKey } from "@libp2p/interface";
 import { noise } from "@libp2p/noise";
 import { peerIdFromString } from "@libp2p/peer-id";
 import { ping } from "@libp2p/ping";
-import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p } from "libp2p";
 import { hexToBytes, type Hex } from "viem";
 import { accept, ignore, reject, SuretyError, type Verdict } from "#protocol";
 import { createAddressing } from "./addressing/host.ts";
+import { findFreePort } from "./addressing/punch.ts";
 import { relayParts } from "./addressing/relay.ts";
 import type { RelayMode } from "./addressing/relay-modes.ts";
 import { createChannels } from "./channels.ts";
@@ -98,14 +98,15 @@ export async function createLibp2pTransport(options: Libp2pOptions): Promise<Tra
 
 async function createHost(options: Libp2pOptions, privateKey: PrivateKey): Promise<Host> {
   const { listen, announce, topics } = options;
-  const relay = relayParts(options.relay ?? "off");
+  const mode = options.relay ?? "off";
+  const relay = relayParts(mode, mode === "use" ? await findFreePort() : undefined);
   const addresses = listen ?? ["/ip4/127.0.0.1/tcp/0"];
   const isLoopback = addresses.every((address) => /^\/(ip4\/127\.|ip6\/::1\/)/.test(address));
   return createLibp2p({
     start: false,
     privateKey,
     addresses: { listen: [...addresses, ...relay.listen], ...(announce ? { announce: [...announce] } : {}) },
-    transports: [tcp(), ...relay.transports],
+    transports: relay.transports,
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionManager: {

@@ -2,6 +2,8 @@ import { autoNAT } from "@libp2p/autonat";
 import { circuitRelayServer, circuitRelayTransport } from "@libp2p/circuit-relay-v2";
 import { dcutr } from "@libp2p/dcutr";
 import { identifyPush } from "@libp2p/identify";
+import { tcp } from "@libp2p/tcp";
+import { createPuncher } from "./punch.ts";
 import type { RelayMode } from "./relay-modes.ts";
 
 /** Peers that may be reached through this node at once; each keeps one connection open. */
@@ -15,9 +17,13 @@ const MAX_STREAMS = 32;
 /** Listen address of whoever wants to be reached over any relay that it finds. */
 const ANY_RELAY = "/p2p-circuit";
 
-/** What a host adds to its own transports, listen addresses and services. */
-export function relayParts(mode: RelayMode) {
-  if (mode === "off") return { transports: [], listen: [], services: {} };
+/**
+ * A host's transports, and what it adds to its listen addresses and services.
+ * @param dialPort from which a host behind a NAT dials, so that others can meet it there
+ */
+export function relayParts(mode: RelayMode, dialPort: number | undefined) {
+  if (mode === "off") return { transports: [tcp()], listen: [], services: {} };
+  const puncher = dialPort === undefined ? undefined : createPuncher(dialPort);
   const served = {
     maxReservations: MAX_RESERVATIONS,
     defaultDataLimit: MAX_RELAYED_BYTES,
@@ -25,12 +31,12 @@ export function relayParts(mode: RelayMode) {
   };
   const server = { maxInboundHopStreams: MAX_STREAMS, maxOutboundStopStreams: MAX_STREAMS, reservations: served };
   return {
-    transports: [circuitRelayTransport()],
+    transports: [puncher?.transport ?? tcp(), circuitRelayTransport()],
     listen: mode === "use" ? [ANY_RELAY] : [],
     services: {
       // Others dial back what this node believes to be its addresses: only what they reach is announced as public.
       autoNAT: autoNAT(),
-      dcutr: dcutr(),
+      dcutr: puncher?.service ?? dcutr(),
       // A reservation comes after the first identification: without a push the relay would never learn the new address.
       identifyPush: identifyPush(),
       ...(mode === "serve" ? { relay: circuitRelayServer(server) } : {}),
