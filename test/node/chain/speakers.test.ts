@@ -22,8 +22,10 @@ describe("the keys of an agent", function () {
   /** What the endpoint allows one of them. */
   let allowedBlocks: number;
 
-  beforeEach(async () => {
+  before(async () => {
     chain = await createIdentityChain();
+  });
+  beforeEach(async () => {
     agentId = await chain.registerAgent();
     ranges = [];
     allowedBlocks = Infinity;
