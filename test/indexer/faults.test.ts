@@ -22,7 +22,7 @@ import { act, ACTION_COUNT, startSuretyChain, type SuretyChain } from "./surety-
 const CHILD = fileURLToPath(new URL("./fixtures/indexer-child.ts", import.meta.url));
 const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** Two seconds each; half of them during the backfill. */
-const KILLS = isNightly ? 200 : 6;
+const KILLS = isNightly ? 200 : 4;
 /** Only nightly: what dies is the same process, and `test/indexer/replica.test.ts` kills a writer on PostgreSQL by day. */
 const POSTGRES_KILLS = 200;
 const nightly = isNightly ? it : it.skip;

@@ -18,8 +18,8 @@ const parameters: DeployParameters = {
 
 /** Transactions of one deployment: each contract, and each call that wires them; reading what a contract made sends none. */
 const TRANSACTIONS = [...Surety.futures].filter(({ type }) => !/READ|STATIC_CALL|_AT$/.test(type)).length;
-/** Two deployments a step: every transaction in the nightly profile, else every fifth. */
-const STRIDE = process.env["SURETY_PROFILE"] === "nightly" ? 1 : 5;
+/** Two deployments a step: every transaction in the nightly profile, else every eighth. */
+const STRIDE = process.env["SURETY_PROFILE"] === "nightly" ? 1 : 8;
 
 describe("deploySurety", () => {
   let deploymentDir: string;

@@ -30,8 +30,8 @@ import {
 import { createSettlement, EPOCH_LENGTH, TOPIC } from "./fixture.ts";
 import { randomRuns } from "./runs.ts";
 
-/** About 30 steps a run: some 2,400 in the ordinary profile, 45,000 in the nightly one. */
-const RUNS = randomRuns(80, 1_500);
+/** About 30 steps a run: some 1,800 in the ordinary profile, 45,000 in the nightly one. */
+const RUNS = randomRuns(60, 1_500);
 const GAS = 900_000n;
 const DEPOSIT = 1_000_000n;
 

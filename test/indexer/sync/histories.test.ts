@@ -21,7 +21,7 @@ const MAX_RANGE = 40;
 const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** SURETY_RUNS=500 looks for rarer histories; the nightly profile runs 1,000 on each engine. */
 const RUNS = Number(process.env["SURETY_RUNS"] ?? (isNightly ? 1_000 : 40));
-const POSTGRES_RUNS = Number(process.env["SURETY_RUNS"] ?? (isNightly ? 1_000 : 4));
+const POSTGRES_RUNS = Number(process.env["SURETY_RUNS"] ?? (isNightly ? 1_000 : 2));
 
 /** Opens the store of a rig, again after each restart; `remove` drops what it held. */
 interface Engine {
