@@ -219,11 +219,13 @@ abstract contract DealSteps is DealFold {
     }
 
     /// @dev The hook of every deal that has one: works, reverts, burns its gas, answers too much, or re-enters. It re-enters with a
-    /// deal that has no hook: with the gas that is left, another hook's step would be undone after its event.
+    /// deal that has no hook and pays nobody who re-enters in turn: the gas that is left would not do, and the step would be undone
+    /// after its event.
     function corruptHook(uint8 vice, uint256 which) public {
         replay(which, true);
-        if (_deal(which).hook == address(0))
-            hook.setVice(_hookVice(vice % 5), address(escrow), abi.encodeCall(IDealEscrow.release, (_deal(which))));
+        Deal memory deal = _deal(which);
+        if (deal.hook != address(0) || _isOfWallet(deal.clientAgentId) || _isOfWallet(deal.providerAgentId)) return;
+        hook.setVice(_hookVice(vice % 5), address(escrow), abi.encodeCall(IDealEscrow.release, (deal)));
     }
 
     /// @dev The arbitrator's cost moves while fees are being deposited; it refuses, burns its gas, is silent, gives a dispute twice, or
@@ -269,6 +271,10 @@ abstract contract DealSteps is DealFold {
     }
 
     // ---------------------------------------------------------------- private
+
+    function _isOfWallet(uint256 agentId) private view returns (bool) {
+        return accountAt(agentId - 1) == address(agents.wallet());
+    }
 
     function _tryExit(uint256 which, uint256 kind) private {
         if (kind % 4 == 0) refund(which, 4);
