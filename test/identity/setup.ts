@@ -15,11 +15,8 @@ import {
   type Hash,
   type Hex,
 } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
 import { createSigner, purposes, typedDataDigest, type Signer, type Structs } from "#protocol";
-
-/** The accounts of every local Hardhat chain; public, for tests only. */
-const mnemonic = "test test test test test test test test test test test junk";
+import { testSigner } from "../fixtures/keys.ts";
 
 /** 66 bytes, the length of an ipfs:// URI with a CIDv1. */
 export const uri = "ipfs://bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
@@ -88,13 +85,6 @@ export function passkeyOf(verifier: Address, seed: bigint, flags = PRESENT_AND_V
   };
 }
 
-/** Signer of one of Hardhat's accounts. */
-function accountSigner(addressIndex: number): Signer {
-  const { privateKey } = mnemonicToAccount(mnemonic, { addressIndex }).getHdKey();
-  if (privateKey === null) throw new Error("the HD key has no private part");
-  return createSigner(privateKey);
-}
-
 /** Order of secp256k1. */
 const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 
@@ -137,8 +127,8 @@ export async function createIdentityChain() {
     stranger,
     operator,
     buyer,
-    ownerSigner: accountSigner(0),
-    strangerSigner: accountSigner(1),
+    ownerSigner: testSigner(0),
+    strangerSigner: testSigner(1),
     domain,
 
     /** A key that nothing else in the test uses. */

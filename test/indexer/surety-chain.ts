@@ -18,7 +18,7 @@ import {
   zeroHash,
   type Hex,
 } from "viem";
-import { mnemonicToAccount, privateKeyToAddress } from "viem/accounts";
+import { privateKeyToAddress } from "viem/accounts";
 import {
   dealCancelDigestOf,
   dealDigestOf,
@@ -37,12 +37,12 @@ import {
   type SignedHeader,
   type Signer,
 } from "#protocol";
+import { testSigner } from "../fixtures/keys.ts";
 import { deploySurety } from "../../scripts/deploy.ts";
 
 export const AGENT_COUNT = 6;
 export const EPOCH_LENGTH_SECONDS = 3_600;
 export const PUBLISHER_BOND = 1_000n;
-const TEST_MNEMONIC = "test test test test test test test test test test test junk";
 const FAR_FUTURE = 2 ** 40;
 
 export type SuretyChain = Awaited<ReturnType<typeof startSuretyChain>>;
@@ -99,8 +99,7 @@ export interface TestAgent {
 }
 
 function agentOfAccount(index: number): TestAgent {
-  const { privateKey } = mnemonicToAccount(TEST_MNEMONIC, { addressIndex: index }).getHdKey();
-  const signer = createSigner(privateKey as Uint8Array);
+  const signer = testSigner(index);
   return { agentId: index + 1, account: signer.address, signer };
 }
 

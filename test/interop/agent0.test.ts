@@ -4,10 +4,10 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect } from "chai";
-import { bytesToHex, zeroAddress, type Hex } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
+import { zeroAddress, type Hex } from "viem";
 import { createIndexer, type Indexer } from "../../indexer/index.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
+import { testKey, testSigner } from "../fixtures/keys.ts";
 import { startSuretyChain, type SuretyChain } from "../indexer/surety-chain.ts";
 
 const entry = join(root, "test/interop/agent0/node_modules/agent0-sdk/dist/index.js");
@@ -59,15 +59,7 @@ interface Sdk {
 }
 type SdkClass = new (config: Record<string, unknown>) => Sdk;
 
-/** Keys of Hardhat's public mnemonic. */
-function keyAt(addressIndex: number): Hex {
-  const { privateKey } = mnemonicToAccount("test test test test test test test test test test test junk", {
-    addressIndex,
-  }).getHdKey();
-  return bytesToHex(privateKey as Uint8Array);
-}
-const addressAt = (addressIndex: number) =>
-  mnemonicToAccount("test test test test test test test test test test test junk", { addressIndex }).address;
+const addressAt = (index: number): Hex => testSigner(index).address;
 
 describe("agent0-sdk 1.7.1, unmodified", function () {
   // Its client looks for receipts every few seconds.
@@ -94,7 +86,7 @@ describe("agent0-sdk 1.7.1, unmodified", function () {
     const { identityRegistry, feedbackRegistry, validationRegistry } = deployment.contracts;
     sdkOf = (account) =>
       new SDK({
-        ...{ chainId: CHAIN_ID, rpcUrl: url, privateKey: keyAt(account) },
+        ...{ chainId: CHAIN_ID, rpcUrl: url, privateKey: testKey(account) },
         registryOverrides: {
           [CHAIN_ID]: { IDENTITY: identityRegistry, REPUTATION: feedbackRegistry, VALIDATION: validationRegistry },
         },
@@ -137,7 +129,7 @@ describe("agent0-sdk 1.7.1, unmodified", function () {
 
   it("sets a wallet by the wallet's own key", async () => {
     const wallet = addressAt(15);
-    await mined(agent.setWallet(wallet, { newWalletPrivateKey: keyAt(15) }));
+    await mined(agent.setWallet(wallet, { newWalletPrivateKey: testKey(15) }));
     expect((await agent.getWallet())?.toLowerCase()).to.equal(wallet.toLowerCase());
     const found = await sdkOf(CLIENT).searchAgents({ ...here, walletAddress: wallet });
     expect(found.map(({ agentId }) => agentId)).to.deep.equal([agent.agentId]);

@@ -1,18 +1,11 @@
 // Real registry, vault and ledger, and agents that enlist as validators. Keys are those of Hardhat's public mnemonic.
 import { network } from "hardhat";
 import { keccak256, maxUint256, numberToHex, toHex, zeroHash, type Address, type Hex } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
-import {
-  createSigner,
-  encodeHeader,
-  purposes,
-  signBatch,
-  typedDataDigest,
-  type BatchHeader,
-  type Signer,
-} from "#protocol";
+import { encodeHeader, purposes, signBatch, typedDataDigest, type BatchHeader, type Signer } from "#protocol";
+import { testSigner as signerAt } from "../fixtures/keys.ts";
 
-const MNEMONIC = "test test test test test test test test test test test junk";
+export { signerAt };
+
 export const EPOCH_LENGTH = 1_000;
 export const WINDOW_SECONDS = 7;
 export const UNBONDING_DELAY = 2 * EPOCH_LENGTH;
@@ -20,11 +13,6 @@ export const BOND = 1_000n;
 export const STAKE = 100n * BOND;
 export const TOPIC = 77n;
 export const BURN: Address = "0x000000000000000000000000000000000000dEaD";
-
-export const signerAt = (index: number): Signer =>
-  createSigner(
-    `0x${Buffer.from(mnemonicToAccount(MNEMONIC, { addressIndex: index }).getHdKey().privateKey as Uint8Array).toString("hex")}`,
-  );
 
 /** An agent of the first account, which speaks for all, with a LOG key of its own and stake. */
 export interface Validator {

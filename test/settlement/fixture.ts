@@ -1,7 +1,6 @@
 // Real contracts and real signatures for the settlement and stake tests. Keys are those of Hardhat's public mnemonic.
 import { network } from "hardhat";
 import {
-  bytesToHex,
   encodeFunctionData,
   getAddress,
   hashTypedData,
@@ -14,9 +13,7 @@ import {
   type ContractErrorName,
   type Hex,
 } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
 import {
-  createSigner,
   dealCancelDigestOf,
   dealDigestOf,
   dealIdOf,
@@ -31,8 +28,8 @@ import {
   type Signer,
   type SplitProposal,
 } from "#protocol";
+import { testSigner as signerAt } from "../fixtures/keys.ts";
 
-const MNEMONIC = "test test test test test test test test test test test junk";
 export const EPOCH_LENGTH = 3_600n;
 export const UNBONDING_DELAY = 14 * 86_400;
 export const PRICE = 1_000_000n;
@@ -41,11 +38,7 @@ export const MAX_DELIVERY = 366 * 86_400;
 export const MAX_ARBITRATION = 180 * 86_400;
 export const TOPIC = topicIdOf("translation");
 
-/** Signer of one of Hardhat's accounts. */
-export function signerAt(index: number): Signer {
-  const { privateKey } = mnemonicToAccount(MNEMONIC, { addressIndex: index }).getHdKey();
-  return createSigner(bytesToHex(privateKey as Uint8Array));
-}
+export { signerAt };
 
 export const DELIVERABLE = keccak256(toHex("deliverable"));
 
