@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CommandLine } from "../fixtures/cli.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
+import { nightly } from "../fixtures/profile.ts";
 
 interface Summary {
   readonly agents: number;
@@ -26,7 +27,6 @@ const market = join(shared, "magentic/mexican_3_9");
 const ratings = join(shared, "alpha/soc-sign-bitcoinalpha.csv");
 
 /** A whole network once more, by another scenario, takes a minute. */
-const nightly = process.env["SURETY_PROFILE"] === "nightly" ? it : it.skip;
 
 describe("the local network", function () {
   // A busy machine; alone it takes a third of this.

@@ -11,9 +11,9 @@ import {
   type PartyName,
   type SeenDeal,
 } from "../fixtures/deal-processes.ts";
+import { nightly } from "../fixtures/profile.ts";
 
 /** Rows that differ from another one by little are left to the nightly run: each starts a process. */
-const nightly = process.env["SURETY_PROFILE"] === "nightly" ? it : it.skip;
 const SPLIT_WEI = 1_500_000n;
 
 /** As node/tasks.ts asks for. */

@@ -18,14 +18,13 @@ import { UNDO_BLOCKS } from "../../indexer/sync/core.ts";
 import { findPostgres, startPostgres } from "../fixtures/postgres.ts";
 import { startRpcProxy, type RpcProxy } from "./rpc-proxy.ts";
 import { act, ACTION_COUNT, startSuretyChain, type SuretyChain } from "./surety-chain.ts";
+import { isNightly, nightly } from "../fixtures/profile.ts";
 
 const CHILD = fileURLToPath(new URL("./fixtures/indexer-child.ts", import.meta.url));
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** Two seconds each; half of them during the backfill. */
 const KILLS = isNightly ? 200 : 4;
 /** Only nightly: what dies is the same process, and `test/indexer/replica.test.ts` kills a writer on PostgreSQL by day. */
 const POSTGRES_KILLS = 200;
-const nightly = isNightly ? it : it.skip;
 
 /** A small seeded generator (mulberry32): the same kills and acts in every run. */
 function createRandom(seed: number): (below: number) => number {

@@ -3,8 +3,8 @@ import fc from "fast-check";
 import { numberToHex } from "viem";
 import { drawSeedOf, drawValidators, MAX_VALIDATORS, quorumOf, type Candidate } from "#protocol";
 import { BOND, createWindowWorld, TOPIC } from "./world.ts";
+import { isNightly } from "../fixtures/profile.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** Each is a topic with candidates of its own, drawn on chain once. */
 const TOPICS = isNightly ? 64 : 4;
 const AGENTS = 9;

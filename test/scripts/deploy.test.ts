@@ -9,6 +9,7 @@ import { getAddress, zeroAddress } from "viem";
 import { groupIdOf, issuerIdOf, parseDeployment, SuretyError, type Deployment } from "#protocol";
 import { deploySurety, deploymentFileOf, type DeployOptions, type DeployParameters } from "../../scripts/deploy.ts";
 import Surety from "../../scripts/ignition/Surety.ts";
+import { isNightly } from "../fixtures/profile.ts";
 
 const parameters: DeployParameters = {
   epochLengthSeconds: 60n,
@@ -19,7 +20,7 @@ const parameters: DeployParameters = {
 /** Transactions of one deployment: each contract, and each call that wires them; reading what a contract made sends none. */
 const TRANSACTIONS = [...Surety.futures].filter(({ type }) => !/READ|STATIC_CALL|_AT$/.test(type)).length;
 /** Two deployments a step: every transaction in the nightly profile, else every eighth. */
-const STRIDE = process.env["SURETY_PROFILE"] === "nightly" ? 1 : 8;
+const STRIDE = isNightly ? 1 : 8;
 
 describe("deploySurety", () => {
   let deploymentDir: string;

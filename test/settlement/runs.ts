@@ -1,4 +1,4 @@
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
+import { isNightly } from "../fixtures/profile.ts";
 const SEED = 20_261_121;
 /** A step on a loaded machine. */
 const SLOWEST_RUN_MS = 15_000;

@@ -16,9 +16,9 @@ import type { HeadWatch } from "../../../indexer/sync/heads.ts";
 import { findPostgres, startPostgres, type TestPostgres } from "../../fixtures/postgres.ts";
 import { refold } from "../../../indexer/verify.ts";
 import { EVENT_KIND_COUNT, eventOf, ModelChain, modelDeployment, type Fault } from "../model-chain.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 const MAX_RANGE = 40;
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** SURETY_RUNS=500 looks for rarer histories; the nightly profile runs 1,000 on each engine. */
 const RUNS = Number(process.env["SURETY_RUNS"] ?? (isNightly ? 1_000 : 40));
 const POSTGRES_RUNS = Number(process.env["SURETY_RUNS"] ?? (isNightly ? 1_000 : 2));

@@ -5,6 +5,7 @@ import { bargainRulesOf } from "../../../node/negotiation/bargain.ts";
 import { encodeRecord } from "../../../node/store/records.ts";
 import { contracts, signerOf } from "../../protocol/negotiation/fixtures.ts";
 import { CLIENT, pricesOf, START_MS, World, type Envelope } from "./world.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 const PROVIDER = 2n;
 const rulesOf = (packages: number, maxRounds = 128): BargainRules => ({
@@ -189,7 +190,7 @@ describe("two that bargain", () => {
           expect(mine?.mine.at(-1)).to.equal(outcome);
         },
       ),
-      { numRuns: process.env["SURETY_PROFILE"] === "nightly" ? 2_000 : 20, examples: [[[falling, rising], [], 12]] },
+      { numRuns: isNightly ? 2_000 : 20, examples: [[[falling, rising], [], 12]] },
     );
     expect(agreed).to.be.greaterThan(0);
   }).timeout(600_000);

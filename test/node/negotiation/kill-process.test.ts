@@ -3,6 +3,7 @@
 import { expect } from "chai";
 import { Fleet, type Ending } from "../../../bench/negotiation/fleet.ts";
 import type { Death } from "../../../bench/negotiation/follower.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 /** A process is back in a second; a loaded machine takes a minute. */
 const REVEAL_MS = 120_000;
@@ -24,7 +25,6 @@ const rows: readonly (readonly [number, Death])[] = [
   [BEST, "sent bid"],
   [BEST, "sent acceptance"],
 ];
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 
 describe("a negotiating process that is killed with SIGKILL", function () {
   this.timeout(300_000);

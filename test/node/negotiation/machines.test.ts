@@ -6,8 +6,8 @@ import { OFFER_TIMEOUT_MS } from "../../../node/negotiation/limits.ts";
 import { encodeRecord } from "../../../node/store/records.ts";
 import { mechanism, signerOf } from "../../protocol/negotiation/fixtures.ts";
 import { CLIENT, pricesOf, START_MS, World, type Envelope } from "./world.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const auction = draftMechanism({
   ...{ name: "Sealed", topics: ["translation"], rule: "scored-second-price", valuePerQuality: 10n, bondWei: 40n },
 });

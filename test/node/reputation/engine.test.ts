@@ -4,8 +4,8 @@ import { MAX_DUST, MAX_PRIOR, MAX_ROW_SUM, SCORE_SUM, unpackLeaf } from "#protoc
 import { computeEpoch, solveTopic } from "../../../node/reputation/engine.ts";
 import { RESTART } from "../../../node/reputation/solver/float.ts";
 import { createRandom, denseEigenTrust, graphOf, randomGraph, toReal, wrongRows, type Edge } from "./graphs.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const graphCount = isNightly ? 100_000 : 1_000;
 const vectorsPath = "../shared/data/vectors/go-eigentrust-readme.json";
 

@@ -13,8 +13,8 @@ import { computeEpoch, type ComputedTopic } from "../../../node/reputation/engin
 import type { TopicGraph } from "../../../node/reputation/graph.ts";
 import { findFault, findTopicFault, MAX_ROW_EDGES_PER_CALL, truthOf } from "../../../node/reputation/verify.ts";
 import { createRandom, graphOf, randomGraph, wrongRows, type Edge } from "./graphs.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** The design's promise is made for 10⁵ graphs. */
 const graphCount = isNightly ? 100_000 : 400;
 

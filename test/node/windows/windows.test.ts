@@ -23,6 +23,7 @@ import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
 import { createApplication } from "../../../scripts/scenarios/applications/skill.ts";
 import { EPOCH_LENGTH, STAKE, startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
 import { createWholeNodes, type WholeNode, type WholeNodes } from "../../fixtures/whole-nodes.ts";
+import { nightly } from "../../fixtures/profile.ts";
 
 const TOPIC_NAME = "data_analysis";
 const TOPIC = topicIdOf(TOPIC_NAME);
@@ -32,7 +33,6 @@ const LIAR = 3;
 const BOND = 10_000_000n;
 const WINDOW_SECONDS = 5;
 /** What the contract's own tests show of anchors, by whole nodes and into the next epoch: 15 s. */
-const nightly = process.env["SURETY_PROFILE"] === "nightly" ? it : it.skip;
 const patience = () => AbortSignal.timeout(120_000);
 
 describe("the windows of a topic, on four validators of which one lies", function () {

@@ -19,11 +19,11 @@ import {
 } from "#protocol";
 import { textbookDocument } from "../../fixtures/mechanism.ts";
 import { createDie } from "../../fixtures/random.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 const { compare, fraction, subtract, toNumber, zero } = fractions;
 // The package types its ES module as CommonJS: what runs is the default export itself.
 const loadHighs = highs as unknown as typeof highs.default;
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const INSTANCES = isNightly ? 5_000 : 400;
 
 function solved(document: MechanismDocument, action?: number): SolvedMechanism {

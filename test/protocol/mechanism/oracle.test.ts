@@ -11,11 +11,11 @@ import {
   type Agency,
 } from "#protocol";
 import { createDie } from "../../fixtures/random.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 // The package types its ES module as CommonJS: what runs is the default export itself.
 const loadHighs = highs as unknown as typeof highs.default;
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const INSTANCES = isNightly ? 10_000 : 1_000;
 
 function randomAgency(random: (bound: number) => number): Agency {

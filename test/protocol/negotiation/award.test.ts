@@ -17,6 +17,7 @@ import {
   type Deal,
 } from "#protocol";
 import { bidOf, callOf, contracts, mechanism, rivals, signBid, signerOf, unsigned } from "./fixtures.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 const call = callOf();
 
@@ -86,7 +87,7 @@ describe("scored second price", () => {
         };
         return utilityOf(cost) >= 0n && utilityOf(cost) >= utilityOf(lie);
       }),
-      { numRuns: process.env["SURETY_PROFILE"] === "nightly" ? 5_000 : 400 },
+      { numRuns: isNightly ? 5_000 : 400 },
     );
   });
 });

@@ -2,8 +2,8 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { isListOf, leaderSeatOf, windowAt, type WindowEvent } from "#protocol";
 import { clock, digestOf, entryOf, Network, signatureOf, TOPIC } from "./network.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 const RUNS = isNightly ? 2_000 : 60;
 const STEPS = 120;
 

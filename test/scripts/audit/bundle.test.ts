@@ -30,6 +30,7 @@ import { verifyBundle } from "../../../scripts/audit/verify-bundle.ts";
 import { dealEscrowAbi } from "#protocol";
 import { createAuthenticator } from "../../fixtures/authenticator.ts";
 import { startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 
 const topic = topicIdOf("data_analysis");
 
@@ -213,7 +214,7 @@ describe("the auditor", function () {
   it("passes no bundle of which one byte was changed", async function () {
     this.timeout(300_000);
     // Every byte in the nightly profile; else every sixth, from another one on each time: all of them take most of a minute.
-    const stride = process.env["SURETY_PROFILE"] === "nightly" ? 1 : 6;
+    const stride = isNightly ? 1 : 6;
     const passed: number[] = [];
     for (let index = Math.floor(Math.random() * stride); index < text.length; index += stride) {
       const code = text.charCodeAt(index);

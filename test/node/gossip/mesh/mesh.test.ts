@@ -13,8 +13,9 @@ import {
   type TestEntry,
 } from "../../../fixtures/mesh-network.ts";
 import { createRandom } from "../../../fixtures/random.ts";
+import { isNightly } from "../../../fixtures/profile.ts";
 
-const runs = process.env["SURETY_PROFILE"] === "nightly" ? 200 : 12;
+const runs = isNightly ? 200 : 12;
 const spread = (random: () => number): number => 1 + 300 * random();
 
 /** A network whose links are up and grafted. */

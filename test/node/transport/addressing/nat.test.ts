@@ -2,9 +2,9 @@ import { expect } from "chai";
 import { accept } from "#protocol";
 import type { ConnectionView } from "../../../../node/transport/port.ts";
 import { missingForNats, startNatNetwork, type NatHost } from "../../../fixtures/nat-network.ts";
+import { isNightly } from "../../../fixtures/profile.ts";
 
 /** Three processes and five namespaces: seconds that only the nightly run has. */
-const isNightly = process.env["SURETY_PROFILE"] === "nightly";
 /** In a namespace of its own no port is taken. */
 const listenOn = (ip: string) => `/ip4/${ip}/tcp/4001`;
 
