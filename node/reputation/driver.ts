@@ -64,11 +64,13 @@ export class ReputationDriver {
 
   /** Follows the chain's heads. Ends with the signal, once everything under way has stopped; throws nothing then. */
   async run(signal: AbortSignal): Promise<void> {
-    let seen: ReputationHead | undefined;
     try {
+      // The watch may be a poll behind: who starts from an old head would commit again what it committed before it was stopped.
+      let seen = await retryable<ReputationHead | undefined>(this.#chain.refreshHead(signal), undefined);
       for (;;) {
-        seen = await this.#chain.nextHead(seen, signal);
+        seen ??= await this.#chain.nextHead(undefined, signal);
         await this.advance(seen, signal).catch(ignoreRetryable);
+        seen = await this.#chain.nextHead(seen, signal);
       }
     } catch (cause) {
       if (!signal.aborted) throw cause;

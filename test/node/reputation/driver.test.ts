@@ -108,7 +108,9 @@ describe("publisher and watcher on a chain", function () {
       reports.push(report);
       waiting.splice(0).forEach((wake) => wake());
     };
-    running.push(new ReputationDriver({ chain, onReport, ...options }).run(stop.signal));
+    const driver = new ReputationDriver({ chain, onReport, ...options });
+    running.push(driver.run(stop.signal));
+    return driver;
   };
   /** Waits for the next report of this kind of effect; what failed instead fails the test. */
   const reported = async (kind: RoleReport["effect"]["kind"], count = 1) => {
@@ -256,6 +258,19 @@ describe("publisher and watcher on a chain", function () {
     const commits = reports.filter(({ effect }) => effect.kind === "commit" && effect.epoch === 1);
     expect(commits).to.deep.equal([]);
     expect((await world.epochs.read.finalizedOf([topic]))[1]).to.equal(1);
+  });
+
+  it("starts at the chain's own head, however old the one that it is told of", async () => {
+    const { world, client } = scene;
+    await goTo(world, 2n);
+    heads.stop();
+    heads = await watchHeads({ client, pollIntervalMs: 3_600_000 }, never);
+    const { computed } = await computeFirst();
+    await commitAs(PUBLISHER, world.accounts.publisher, computed, "0x");
+    const driver = start("publisher", { publisher });
+    await reported("compute");
+    await driver.settle();
+    expect([...kindsOf("publisher")]).to.deep.equal(["compute"]);
   });
 
   it("makes challenges of every kind that the contract itself accepts, in as many transactions as a row needs", async () => {
