@@ -117,6 +117,23 @@ describe("negotiation over libp2p", function () {
     };
   }
 
+  /** The stopped client's negotiator again, at another port, over the same store; resolves when both sides hold a deal. */
+  async function restart(client: Node, provider: Node): Promise<void> {
+    await client.transport.stop();
+    const transport = await createTransport(1);
+    await transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
+    await provider.transport.learnAddresses(transport.peerId, transport.addresses());
+    const again = { ...client, transport };
+    again.negotiator = create(again);
+    nodes.push(again);
+    await again.negotiator.start();
+    const signal = patience();
+    while (client.agreements.length === 0 || provider.agreements.length === 0) {
+      signal.throwIfAborted();
+      await new Promise(setImmediate);
+    }
+  }
+
   function agreementOf(outcome: CallOutcome): Agreement {
     if (outcome.kind !== "agreed") throw new Error(outcome.code);
     return outcome.agreement;
@@ -263,19 +280,7 @@ describe("negotiation over libp2p", function () {
     const stopping = client.negotiator.stop();
     const [outcome] = await Promise.allSettled([calling, stopping]);
     expect((outcome as PromiseRejectedResult).reason).to.include({ code: "NEGOTIATOR_STOPPED" });
-    await client.transport.stop();
-    const transport = await createTransport(1);
-    await transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
-    await provider.transport.learnAddresses(transport.peerId, transport.addresses());
-    const again = { ...client, transport };
-    again.negotiator = create(again);
-    nodes.push(again);
-    await again.negotiator.start();
-    const signal = patience();
-    while (client.agreements.length === 0 || provider.agreements.length === 0) {
-      signal.throwIfAborted();
-      await new Promise(setImmediate);
-    }
+    await restart(client, provider);
     expect(client.agreements[0]?.dealId).to.equal(provider.agreements[0]?.dealId);
   });
 
@@ -329,18 +334,7 @@ describe("negotiation over libp2p", function () {
       }
       await Promise.allSettled([calling, client.negotiator.stop()]);
       expect(client.agreements).to.deep.equal([]);
-      await client.transport.stop();
-      const transport = await createTransport(1);
-      await transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
-      await provider.transport.learnAddresses(transport.peerId, transport.addresses());
-      const again = { ...client, transport };
-      again.negotiator = create(again);
-      nodes.push(again);
-      await again.negotiator.start();
-      while (client.agreements.length === 0 || provider.agreements.length === 0) {
-        signal.throwIfAborted();
-        await new Promise(setImmediate);
-      }
+      await restart(client, provider);
       expect(client.agreements[0]?.dealId).to.equal(provider.agreements[0]?.dealId);
       expect(outcomeOf(client.agreements[0] as Agreement)).to.equal(bargain(dear, cheap).outcome);
     });
