@@ -47,6 +47,7 @@ const CONTRACTS: Record<string, string[]> = {
 /** Contracts whose storage the auditor proves. */
 const PROVEN_CONTRACTS: Record<string, string> = {
   identityRegistry: "identity/IdentityRegistry.sol/IdentityRegistry",
+  foreignBindings: "identity/ForeignBindings.sol/ForeignBindings",
   anchors: "identity/Anchors.sol/Anchors",
   ownerRecovery: "identity/OwnerRecovery.sol/OwnerRecovery",
   credentials: "identity/credentials/Credentials.sol/Credentials",

@@ -21,9 +21,15 @@ function parentsOf(level: readonly Hex[]): Hex[] {
   return Array.from({ length: Math.ceil(level.length / 2) }, (_, i) => {
     const [left, right] = [level[2 * i] as Hex, level[2 * i + 1]];
     if (right === undefined) return left;
-    return keccak256(concat(left < right ? [left, right] : [right, left]));
+    return parentOf(left, right);
   });
 }
+
+const parentOf = (one: Hex, other: Hex): Hex => keccak256(concat(one < other ? [one, other] : [other, one]));
+
+/** Root to which a binding and its siblings fold; the batch holds it if that is the batch's root. @param proof lower-case words */
+export const bindingRootOf = (binding: BatchedBinding, proof: readonly Hex[]): Hex =>
+  proof.reduce(parentOf, batchLeafOf(binding));
 
 /** @param bindings at least one; the index of each is its place @throws SuretyError BATCH_EMPTY */
 export function createBindingBatch(bindings: readonly Omit<BatchedBinding, "index">[]): BindingBatch {

@@ -38,7 +38,7 @@ export async function auditAgent(
     import("../../scripts/audit/export.ts"),
     import("../../scripts/audit/bundle.ts"),
   ]);
-  const exported = await exportBundle(client, deployment, agentId, topics?.map(topicIdOf));
+  const exported = await exportBundle(client, deployment, agentId, { topics: topics?.map(topicIdOf) });
   const bundle = writeBundle(exported.bundle);
   if (bundle.length > MAX_BUNDLE_CHARACTERS) throw tooLarge(bundle.length);
   const { blockNumber, blockHash } = exported;

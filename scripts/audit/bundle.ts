@@ -1,22 +1,30 @@
-import { getAddress, isAddress, type Address, type Hex } from "viem";
-import { accept, reject, type Structs, type Verdict } from "#protocol";
+import { getAddress, type Address, type Hex } from "viem";
+import type { Structs, Verdict } from "#protocol";
+import { batchEvidenceJson, parseBatchEvidence, type BatchEvidence } from "./batch.ts";
+import {
+  isAddressText,
+  isBytes,
+  isDecimal,
+  isHexList,
+  isRecord,
+  isUint,
+  isWord,
+  MAX_NODES,
+  MAX_SIGNERS,
+  parseList,
+  readCanonical,
+  writeCanonical,
+  type BundleForm,
+} from "./bundle-text.ts";
+import type { ProvenState } from "./proven-state.ts";
 
 /** The contracts whose storage a bundle proves. */
-export interface ProvenContracts {
-  readonly identityRegistry: Address;
-  readonly ownerRecovery: Address;
-  readonly anchors: Address;
-  readonly credentials: Address;
-  readonly issuerCredentials: Address;
-  readonly semaphoreCredentials: Address;
-  readonly stakeVault: Address;
-  readonly reputationEpochs: Address;
-}
-
 export const provenContractNames = [
   ...(["identityRegistry", "ownerRecovery", "anchors", "credentials", "issuerCredentials"] as const),
   ...(["semaphoreCredentials", "stakeVault", "reputationEpochs"] as const),
-] as const satisfies readonly (keyof ProvenContracts)[];
+] as const;
+export type ProvenContract = (typeof provenContractNames)[number];
+export type ProvenContracts = Readonly<Record<ProvenContract, Address>>;
 
 /** A range of a log of the agent that is anchored on chain. */
 export type BundledAnchor = Omit<Structs["LogAnchor"], "agentId">;
@@ -29,34 +37,36 @@ export interface BundledScore {
 }
 
 /** Everything that an auditor needs to check one agent against one block hash, with no RPC and nobody to believe. */
-export interface Bundle {
-  readonly contracts: ProvenContracts;
+export interface Bundle extends ProvenState<ProvenContract> {
   readonly agentId: bigint;
   /** ERC-7913 bytes of every signer that was ever bound to the agent. */
   readonly signers: readonly Hex[];
+  /** Bindings of the agent in batches, as their holder handed them over: the chain has only the batches' roots. */
+  readonly batched: readonly BatchEvidence[];
   readonly scores: readonly BundledScore[];
   /** The last ranges of the agent's logs, in order, each log's up to its tip. */
   readonly anchors: readonly BundledAnchor[];
-  /** RLP of the block header. */
-  readonly header: Hex;
-  /** Nodes of the state and storage tries, ascending, each needed by the check. */
-  readonly nodes: readonly Hex[];
 }
 
-const FORMAT = "surety-audit-bundle/2";
-/** Sanity bounds of what a stranger hands over: an agent's lifetime of keys, topics, and a deep trie for each. */
-const MAX_SIGNERS = 1_024;
+/** Sanity bounds of what a stranger hands over: an agent's lifetime of batches, topics and ranges. */
+const MAX_BATCHED = 256;
 const MAX_SCORES = 256;
 const MAX_ANCHORS = 4_096;
-const MAX_NODES = 100_000;
 
-/** The one text of a bundle: fixed key order, lower-case hex, decimal integers, two spaces. */
-export function writeBundle(bundle: Bundle): string {
-  const canonical = {
-    format: FORMAT,
+const agentForm: BundleForm<Bundle> = { format: "surety-audit-bundle/3", write: writeFields, parse };
+
+/** The one text of a bundle. */
+export const writeBundle = (bundle: Bundle): string => writeCanonical(agentForm, bundle);
+
+/** Reads a bundle; only its canonical text is one, so that no byte of it is free. */
+export const readBundle = (text: string): Verdict<Bundle> => readCanonical(agentForm, text);
+
+function writeFields(bundle: Bundle): Record<string, unknown> {
+  return {
     contracts: Object.fromEntries(provenContractNames.map((name) => [name, bundle.contracts[name].toLowerCase()])),
     agentId: bundle.agentId.toString(),
     signers: bundle.signers,
+    batched: bundle.batched.map(batchEvidenceJson),
     scores: bundle.scores.map(({ topic, index, leaf, proof }) => ({
       topic: topic.toString(),
       index,
@@ -70,67 +80,41 @@ export function writeBundle(bundle: Bundle): string {
     header: bundle.header,
     nodes: [...bundle.nodes].sort(),
   };
-  return `${JSON.stringify(canonical, null, 2)}\n`;
 }
 
-/** Reads a bundle; only its canonical text is one, so that no byte of it is free. */
-export function readBundle(text: string): Verdict<Bundle> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return reject("BUNDLE_NOT_JSON", "the bundle is not JSON");
-  }
-  const bundle = parse(json);
-  if (bundle === undefined) return reject("BUNDLE_SHAPE", `not an object of the form ${FORMAT}`);
-  if (writeBundle(bundle) !== text) return reject("BUNDLE_NOT_CANONICAL", "the bundle is not in its canonical form");
-  return accept(bundle);
-}
-
-function parse(json: unknown): Bundle | undefined {
-  if (!isRecord(json) || json["format"] !== FORMAT || !isRecord(json["contracts"])) return undefined;
-  const given = json["contracts"];
-  const { agentId, signers, scores, anchors, header, nodes } = json;
-  if (!provenContractNames.every((name) => isAddressText(given[name]))) return undefined;
+function parse(json: Record<string, unknown>): Bundle | undefined {
+  const { contracts: given, agentId, signers, header, nodes } = json;
+  if (!isRecord(given) || !provenContractNames.every((name) => isAddressText(given[name]))) return undefined;
   if (!isDecimal(agentId) || !isHexList(signers, MAX_SIGNERS) || !isHexList(nodes, MAX_NODES)) return undefined;
-  if (!isBytes(header) || !Array.isArray(scores) || scores.length > MAX_SCORES) return undefined;
-  if (!Array.isArray(anchors) || anchors.length > MAX_ANCHORS) return undefined;
-  const parsedScores = scores.map(parseScore);
-  const parsedAnchors = anchors.map(parseAnchor);
-  if (!parsedScores.every((score) => score !== undefined)) return undefined;
-  if (!parsedAnchors.every((anchor) => anchor !== undefined)) return undefined;
+  const batched = parseList(json["batched"], MAX_BATCHED, parseBatched);
+  const scores = parseList(json["scores"], MAX_SCORES, parseScore);
+  const anchors = parseList(json["anchors"], MAX_ANCHORS, parseAnchor);
+  if (!isBytes(header) || batched === undefined || scores === undefined || anchors === undefined) return undefined;
   const contracts = Object.fromEntries(provenContractNames.map((name) => [name, getAddress(given[name] as string)]));
   return {
     ...{ contracts: contracts as unknown as ProvenContracts, agentId: BigInt(agentId), signers },
-    ...{ scores: parsedScores, anchors: parsedAnchors, header, nodes },
+    ...{ batched, scores, anchors, header, nodes },
   };
+}
+
+function parseBatched(json: unknown): BatchEvidence | undefined {
+  const read = parseBatchEvidence(json);
+  return read.kind === "accept" ? read.value : undefined;
 }
 
 function parseAnchor(json: unknown): BundledAnchor | undefined {
   if (!isRecord(json)) return undefined;
   const { log, fromSeq, toSeq, root, stateHead } = json;
-  if (!isAddressText(log) || !isSeq(fromSeq) || !isSeq(toSeq) || !isWord(root) || !isWord(stateHead)) return undefined;
+  if (!isAddressText(log) || !isUint(fromSeq, 40) || !isUint(toSeq, 40)) return undefined;
+  if (!isWord(root) || !isWord(stateHead)) return undefined;
   return { log: getAddress(log), fromSeq, toSeq, root, stateHead };
 }
 
 function parseScore(json: unknown): BundledScore | undefined {
   if (!isRecord(json)) return undefined;
   const { topic, index, leaf, proof } = json;
-  if (!isDecimal(topic) || !isDecimal(leaf) || !Number.isSafeInteger(index) || (index as number) < 0) return undefined;
+  if (!isDecimal(topic) || !isDecimal(leaf) || !isUint(index, 53)) return undefined;
   // Deeper than 32 levels is no tree of 2^32 seats.
   if (!isHexList(proof, 32)) return undefined;
-  return { topic: BigInt(topic), index: index as number, leaf: BigInt(leaf), proof };
+  return { topic: BigInt(topic), index, leaf: BigInt(leaf), proof };
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-const isBytes = (value: unknown): value is Hex => typeof value === "string" && /^0x([0-9a-f]{2})*$/.test(value);
-const isWord = (value: unknown): value is Hex => isBytes(value) && value.length === 66;
-/** A uint40. */
-const isSeq = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < 2 ** 40;
-const isAddressText = (value: unknown): value is string => typeof value === "string" && isAddress(value);
-const isDecimal = (value: unknown): value is string =>
-  typeof value === "string" && /^(0|[1-9]\d{0,77})$/.test(value) && BigInt(value) < 1n << 256n;
-const isHexList = (value: unknown, max: number): value is Hex[] =>
-  Array.isArray(value) && value.length <= max && value.every(isBytes);

@@ -4,10 +4,14 @@ export interface Check {
   readonly isOk: boolean;
   /** What was compared with what, with the values. */
   readonly detail: string;
+  /** Nothing speaks against it, and nothing proves it: its reader has to ask elsewhere. */
+  readonly isUnproven?: true;
 }
 
 export const holds = (name: string, detail: string): Check => ({ name, isOk: true, detail });
 export const fails = (name: string, detail: string): Check => ({ name, isOk: false, detail });
+/** What no evidence at hand can show, told so that nobody takes silence for a proof. */
+export const unproven = (name: string, detail: string): Check => ({ name, isOk: true, detail, isUnproven: true });
 export const check = (name: string, isOk: boolean, detail: string): Check => ({ name, isOk, detail });
 
 /** Seconds since 1970 as a date that people read; what no calendar has, as a number. 0 = no end. */

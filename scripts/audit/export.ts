@@ -3,12 +3,12 @@ import {
   anchorsAbi,
   credentialsAbi,
   decodeHolding,
-  encodeHeader,
   holdingSlot,
   identityRegistryAbi,
   reputationEpochsAbi,
   type Deployment,
 } from "#protocol";
+import type { BatchEvidence } from "./batch.ts";
 import {
   provenContractNames,
   type Bundle,
@@ -17,39 +17,34 @@ import {
   type ProvenContracts,
 } from "./bundle.ts";
 import { readEvents } from "./logs.ts";
+import { proveState, readBlock, type Exported } from "./proven-state.ts";
 import { proveScore, readFinalizedTopic } from "./score.ts";
 import { slotsOf, type HeldCredential } from "./verify-bundle.ts";
 import { logsOf, verifierNames } from "./verify-identity.ts";
 
 /** Ranges of a log that a bundle proves: the newest, which are the ones that a reader holds entries of. */
 const MAX_RANGES = 64;
-/** RLP of nothing. */
-const EMPTY_TRIE: Hex = "0x80";
 
-/** What an export gives: the bundle, and the block whose hash its reader has to believe. */
-export interface Export {
-  readonly bundle: Bundle;
-  readonly blockNumber: bigint;
-  readonly blockHash: Hex;
+/** What an export of one of our agents gives. */
+export type Export = Exported<Bundle>;
+
+/** What beyond the agent's own state a bundle proves. */
+export interface ExportChoice {
+  /** Topics whose scores to prove, default all that were ever finalized; those without a seat of the agent are left out. */
+  readonly topics?: readonly bigint[] | undefined;
+  /** Bindings of the agent in batches, as their holders keep them. */
+  readonly batched?: readonly BatchEvidence[];
 }
 
-/**
- * Collects header, EIP-1186 proofs and score proofs of one agent at the newest block.
- * @param topics topics whose scores to prove, default all that were ever finalized; those without a seat of the agent
- * are left out
- */
+/** Collects header, EIP-1186 proofs, batched bindings and score proofs of one agent at the newest block. */
 export async function exportBundle(
   client: PublicClient,
   deployment: Deployment,
   agentId: bigint,
-  topics?: readonly bigint[],
+  { topics, batched = [] }: ExportChoice = {},
 ): Promise<Export> {
-  const block = await client.request<{ ReturnType: Record<string, unknown> }>({
-    method: "eth_getBlockByNumber",
-    params: ["latest", false],
-  });
-  const blockNumber = BigInt(block["number"] as Hex);
-  const signers = await readSigners(client, deployment, agentId, blockNumber);
+  const { block, number: blockNumber, hash: blockHash } = await readBlock(client);
+  const signers = await readSigners(client, deployment, { agentId, blockNumber });
   const wanted = topics ?? (await readTopics(client, deployment, blockNumber));
   const scores = await readScores(client, deployment, agentId, wanted, blockNumber);
   const anchors = await readAnchors(client, deployment, signers, { agentId, blockNumber });
@@ -57,19 +52,9 @@ export async function exportBundle(
     provenContractNames.map((name) => [name, deployment.contracts[name]]),
   ) as unknown as ProvenContracts;
   const credential = await readCredential(client, deployment, { agentId, blockNumber });
-  const slots = slotsOf({ agentId, signers, scores, anchors }, credential);
-  const nodes = new Set<Hex>();
-  for (const name of provenContractNames) {
-    const proof = await client.getProof({ address: contracts[name], storageKeys: slots[name], blockNumber });
-    for (const node of [...proof.accountProof, ...proof.storageProof.flatMap((slot) => slot.proof)]) nodes.add(node);
-  }
-  // Some endpoints prove the emptiness of an empty trie by its root; a verifier knows that hash.
-  nodes.delete(EMPTY_TRIE);
-  return {
-    bundle: { contracts, agentId, signers, scores, anchors, header: encodeHeader(block), nodes: [...nodes].sort() },
-    blockNumber,
-    blockHash: block["hash"] as Hex,
-  };
+  const claims = { agentId, signers, batched, scores, anchors };
+  const state = await proveState(client, block, contracts, slotsOf(claims, credential));
+  return { bundle: { ...claims, ...state }, blockNumber, blockHash };
 }
 
 interface At {
@@ -114,19 +99,15 @@ async function readCredential(
   return { operator, source, verifier: verifierNames.find((name) => contracts[name] === getAddress(verifier)) };
 }
 
-async function readSigners(
+/** ERC-7913 bytes of every signer that was ever bound to an agent, by the deployment's registry. */
+export async function readSigners(
   client: PublicClient,
   deployment: Deployment,
-  agentId: bigint,
-  toBlock: bigint,
+  { agentId, blockNumber }: At,
 ): Promise<Hex[]> {
   const bound = await readEvents(client, {
-    abi: identityRegistryAbi,
-    address: deployment.contracts.identityRegistry,
-    eventName: "SignerBound",
-    args: { agentId },
-    fromBlock: BigInt(deployment.deployedAtBlock),
-    toBlock,
+    ...{ abi: identityRegistryAbi, address: deployment.contracts.identityRegistry, eventName: "SignerBound" },
+    ...{ args: { agentId }, fromBlock: BigInt(deployment.deployedAtBlock), toBlock: blockNumber },
   });
   return bound.map(({ args }) => args.signer);
 }

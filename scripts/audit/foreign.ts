@@ -1,6 +1,6 @@
 // Agents of registries that are not ours. Their bindings have a contract of their own, which answers as ours does, under numbers of its own.
 import { isAddressEqual, type Address, type PublicClient } from "viem";
-import { foreignBindingsAbi, type Deployment } from "#protocol";
+import { foreignBindingsAbi, SuretyError, type Deployment } from "#protocol";
 import { auditSigners, auditVersions, readBindings } from "./agent.ts";
 import { check, fails, holds, type Check } from "./checks.ts";
 import type { Subject } from "./responsibility.ts";
@@ -25,6 +25,24 @@ export function adoptedIdOf(
     ...{ args: [registry, id], ...(blockNumber === undefined ? {} : { blockNumber }) },
   });
 }
+
+/** Nobody gave an agent of another registry a number here. */
+export const notAdopted = (registry: Address, id: bigint) =>
+  new SuretyError("FOREIGN_NOT_ADOPTED", `Agent ${id} of ${registry} has no number here yet.`, {
+    values: { registry, agentId: id },
+    next: `Anybody gives it one: \`surety agent adopt ${registry} ${id} --key-file KEY\`.`,
+  });
+
+/** Whom another registry names as an agent's owner at a block; undefined = nobody, or no answer. */
+export const ownerThere = (
+  client: PublicClient,
+  registry: Address,
+  id: bigint,
+  blockNumber: bigint,
+): Promise<Address | undefined> =>
+  client
+    .readContract({ abi: foreignBindingsAbi, address: registry, functionName: "ownerOf", args: [id], blockNumber })
+    .catch(() => undefined);
 
 /** An agent of another registry as a subject of the checks of ours. A number of 0 has no signer. */
 export async function adoptedSubject(subject: Subject, registry: Address): Promise<Subject> {
@@ -51,9 +69,7 @@ export async function* auditForeignAgent(
 
   const bindings = { abi: foreignBindingsAbi, address: deployment.contracts.foreignBindings, blockNumber } as const;
   const seen = await client.readContract({ ...bindings, functionName: "ownerOf", args: [agentId] });
-  const present = await client
-    .readContract({ ...bindings, address: registry, functionName: "ownerOf", args: [id] })
-    .catch(() => undefined);
+  const present = await ownerThere(client, registry, id, blockNumber);
   if (present === undefined) return yield fails("owner", `${registry} names no owner of agent ${id} any more`);
   // Until somebody asks, a former owner's keys count here as they did.
   const unseen = `${registry} names ${present}, here ${seen} was seen last: \`surety agent observe\` ends the keys of ${seen}`;

@@ -24,23 +24,35 @@ import {
   sourceSlot,
   structHash,
   versionSlot,
+  type BindingsContract,
 } from "#protocol";
-import type { Bundle, BundledAnchor, ProvenContracts } from "./bundle.ts";
+import { verifyBatched } from "./batch.ts";
+import type { Bundle, BundledAnchor, ProvenContract } from "./bundle.ts";
 import { check, fails, holds, type Check } from "./checks.ts";
+import type { Words } from "./proven-state.ts";
 
-/** A word of one contract's proven storage. */
-export type Words = (contract: keyof ProvenContracts, slot: Hex) => bigint;
+/** Proven storage of the contracts of an agent's bundle. */
+export type AgentWords = Words<ProvenContract>;
+
+/** Proven storage of one of the two registries of bindings. */
+export interface BindingWords {
+  readonly of: BindingsContract;
+  readonly word: (slot: Hex) => bigint;
+}
 
 /** Owner, wallet, signers, credential, version chain, recovery and anchors of an agent at the bundle's block. */
-export function* verifyIdentity(bundle: Bundle, words: Words, timestamp: number): Generator<Check, void, void> {
+export function* verifyIdentity(bundle: Bundle, words: AgentWords, timestamp: number): Generator<Check, void, void> {
   const { agentId } = bundle;
+  const bindings: BindingWords = { of: "identityRegistry", word: (slot) => words("identityRegistry", slot) };
   const owner = addressOf(words("identityRegistry", ownerSlot(agentId)));
   yield check("owner", owner !== zeroAddress, owner === zeroAddress ? `agent ${agentId} does not exist` : owner);
   const changes = words("identityRegistry", changesSlot(agentId));
   yield holds("wallet", decodeWallet(changes) ?? owner);
   const { tenure } = decodeTenure(changes);
-  yield verifyVersions(agentId, words);
-  for (const signer of bundle.signers) yield verifySigner(agentId, signer, words, { tenure, timestamp });
+  yield verifyVersions(agentId, bindings);
+  for (const signer of bundle.signers) yield verifySigner(agentId, signer, bindings, { tenure, timestamp });
+  const anchored = (slot: Hex) => words("anchors", slot);
+  for (const evidence of bundle.batched) yield verifyBatched(agentId, evidence, anchored, timestamp);
   yield verifyCredential(bundle, words, { owner, timestamp });
   yield verifyRecovery(agentId, words, tenure);
   for (const log of logsOf(bundle.signers)) yield* verifyAnchors(bundle, log, words);
@@ -53,10 +65,16 @@ export const logsOf = (signers: readonly Hex[]): Address[] => [
   ...new Set(signers.filter((signer) => size(signer) === 20).map((signer) => getAddress(signer))),
 ];
 
-function verifyVersions(agentId: bigint, words: Words): Check {
-  const commitment = words("identityRegistry", commitmentSlot(agentId));
-  const head = words("identityRegistry", headSlot(agentId));
-  const version = decodeVersion(words("identityRegistry", versionSlot(agentId)));
+/** Slots of an agent's version chain and signers. */
+export const bindingSlotsOf = (of: BindingsContract, agentId: bigint, signers: readonly Hex[]): Hex[] => [
+  ...[commitmentSlot(agentId, of), headSlot(agentId, of), versionSlot(agentId, of)],
+  ...signers.map((signer) => signerSlot(keccak256(signer), of)),
+];
+
+export function verifyVersions(agentId: bigint, { of, word: wordAt }: BindingWords): Check {
+  const commitment = wordAt(commitmentSlot(agentId, of));
+  const head = wordAt(headSlot(agentId, of));
+  const version = decodeVersion(wordAt(versionSlot(agentId, of)));
   // At version 1 the commitment is the head, and neither version nor head is stored.
   const current = commitment === 0n ? 0n : version === 0n ? 1n : version;
   const isConsistent = version === 0n ? head === 0n : head !== 0n && version > 1n && commitment !== 0n;
@@ -65,13 +83,13 @@ function verifyVersions(agentId: bigint, words: Words): Check {
   return check("version chain", isConsistent, current === 0n ? "no code commitment" : shown);
 }
 
-function verifySigner(
+export function verifySigner(
   agentId: bigint,
   signer: Hex,
-  words: Words,
+  { of, word }: BindingWords,
   { tenure, timestamp }: { tenure: number; timestamp: number },
 ): Check {
-  const record = decodeSignerRecord(words("identityRegistry", signerSlot(keccak256(signer))));
+  const record = decodeSignerRecord(word(signerSlot(keccak256(signer), of)));
   const isOfAgent = record.agentId === agentId && record.purpose !== undefined;
   const window = `from ${record.validFrom} to ${record.validUntil || "no end"}`;
   const state = stateOf(record, tenure, timestamp);
@@ -88,7 +106,7 @@ function stateOf(record: ReturnType<typeof decodeSignerRecord>, tenure: number, 
 
 function verifyCredential(
   { agentId, contracts }: Bundle,
-  words: Words,
+  words: AgentWords,
   { owner, timestamp }: { owner: Address; timestamp: number },
 ): Check {
   const operator = numberToHex(words("credentials", operatorSlot(agentId)), { size: 32 });
@@ -107,7 +125,7 @@ function verifyCredential(
 /** Credential verifiers whose revocations a bundle proves. */
 export const verifierNames = ["issuerCredentials", "semaphoreCredentials"] as const;
 
-function verifyRecovery(agentId: bigint, words: Words, tenure: number): Check {
+function verifyRecovery(agentId: bigint, words: AgentWords, tenure: number): Check {
   const setting = decodeRecovery(words("ownerRecovery", recoverySlot(agentId)));
   const pending = decodePendingRecovery(words("ownerRecovery", pendingRecoverySlot(agentId)));
   if (pending.newOwner !== zeroAddress && pending.tenure === tenure) {
@@ -121,7 +139,7 @@ function verifyRecovery(agentId: bigint, words: Words, tenure: number): Check {
 }
 
 /** The last ranges of a log: each one's word is the hash of its fields, and they lead to the tip without a gap. */
-function* verifyAnchors({ agentId, anchors }: Bundle, log: Address, words: Words): Generator<Check, void, void> {
+function* verifyAnchors({ agentId, anchors }: Bundle, log: Address, words: AgentWords): Generator<Check, void, void> {
   const { nextSeq, anchoredAt } = decodeLogTip(words("anchors", logTipSlot(log)));
   const ranges = anchors.filter((anchor) => anchor.log === log);
   const isKept = ({ fromSeq, ...rest }: BundledAnchor) => {

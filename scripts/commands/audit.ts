@@ -1,16 +1,17 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { isHex, type Hex } from "viem";
 import { purposes, SuretyError, topicIdOf } from "#protocol";
-import { auditBatched } from "../audit/batch.ts";
-import { readBundle, writeBundle } from "../audit/bundle.ts";
+import { readAnyBundle } from "../audit/any-bundle.ts";
+import { auditBatched, type BatchEvidence } from "../audit/batch.ts";
+import { writeBundle } from "../audit/bundle.ts";
 import { dateOf, runChecks } from "../audit/checks.ts";
 import { exportBundle } from "../audit/export.ts";
+import { exportForeignBundle, writeForeignBundle } from "../audit/foreign-bundle.ts";
 import { adoptedSubject } from "../audit/foreign.ts";
 import { auditSigner } from "../audit/responsibility.ts";
-import { verifyBundle } from "../audit/verify-bundle.ts";
-import { runAction } from "../cli/action.ts";
-import { connect } from "../cli/network.ts";
+import { runAction, type Outcome } from "../cli/action.ts";
+import { connect, type Connection } from "../cli/network.ts";
 import {
   addNetworkOptions,
   jsonOption,
@@ -24,28 +25,7 @@ import { outcomeOf } from "./verify.ts";
 
 export function auditCommand(): Command {
   const audit = new Command("audit").description("evidence that can be checked offline against one block hash");
-  addNetworkOptions(audit.command("export"))
-    .description("write everything that proves an agent's state: header, account, storage and score proofs")
-    .argument("<agentId>", "the agent's id", parseAgentId)
-    .requiredOption("-o, --out <file>", "where the bundle is written")
-    .option("--topic <name...>", "topics whose scores to prove; default: all that were finalized")
-    .addOption(jsonOption())
-    .action((agentId: bigint, options: CommonOptions & { out: string; topic?: string[] }) =>
-      runAction(options.json, async ({ signal }) => {
-        const { client, deployment } = await connect(options, signal);
-        const topics = options.topic?.map(topicIdOf);
-        const { bundle, blockNumber, blockHash } = await exportBundle(client, deployment, agentId, topics);
-        const text = writeBundle(bundle);
-        writeFileSync(options.out, text);
-        return {
-          result: { file: options.out, bytes: text.length, agentId, blockNumber, blockHash },
-          lines: [
-            `${options.out}: agent ${agentId} at block ${blockNumber}, ${bundle.scores.length} scores, ${text.length} bytes`,
-            `check it offline: surety audit verify ${options.out} --block-hash ${blockHash}`,
-          ],
-        };
-      }),
-    );
+  audit.addCommand(exportCommand());
   audit
     .command("verify")
     .description("check a bundle offline: no RPC, nobody to believe but the block hash")
@@ -54,14 +34,14 @@ export function auditCommand(): Command {
     .addOption(jsonOption())
     .action((file: string, options: { blockHash: Hex; json: boolean }) =>
       runAction(options.json, async () => {
-        const bundle = readBundle(readText(file));
+        const bundle = readAnyBundle(readText(file));
         if (bundle.kind !== "accept") {
           throw new SuretyError(`USAGE_${bundle.code}`, `${file} is not a bundle: ${bundle.detail}.`, {
             values: { file },
             next: "Export it again with `surety audit export`; a bundle that was edited is refused.",
           });
         }
-        return outcomeOf(await runChecks(`bundle ${file}`, verifyBundle(bundle.value, options.blockHash)));
+        return outcomeOf(await runChecks(`bundle ${file}`, bundle.value(options.blockHash)));
       }),
     );
   addNetworkOptions(audit.command("signer"))
@@ -100,6 +80,100 @@ export function auditCommand(): Command {
       }),
     );
   return audit;
+}
+
+interface ExportOptions extends CommonOptions {
+  readonly out: string;
+  readonly topic?: string[];
+  readonly batched?: string[];
+  readonly foreign?: Hex;
+}
+
+const exportCommand = () =>
+  addNetworkOptions(new Command("export"))
+    .description("write everything that proves an agent's state: header, account, storage and score proofs")
+    .argument("<agentId>", "the agent's id", parseAgentId)
+    .requiredOption("-o, --out <file>", "where the bundle is written")
+    .option("--topic <name...>", "topics whose scores to prove; default: all that were finalized")
+    .option("--batched <file...>", "bindings of it in an issuer's batch, to prove too (files of `surety batch anchor`)")
+    .addOption(
+      new Option(
+        "--foreign <registry>",
+        "the agent is one of this registry, which is not ours: what is bound to it here",
+      )
+        .argParser(parseAddress)
+        .conflicts(["topic", "batched"]),
+    )
+    .addOption(jsonOption())
+    .action((agentId: bigint, options: ExportOptions) =>
+      runAction(options.json, async ({ signal }) => {
+        const evidence = (options.batched ?? []).map((file) => readBatchedOf(agentId, file));
+        const connection = await connect(options, signal);
+        return options.foreign === undefined
+          ? await exportOwn(connection, agentId, evidence, options)
+          : await exportForeign(connection, agentId, options.foreign, options);
+      }),
+    );
+
+async function exportOwn(
+  { client, deployment }: Connection,
+  agentId: bigint,
+  batched: readonly BatchEvidence[],
+  { out, topic }: ExportOptions,
+): Promise<Outcome> {
+  const choice = { topics: topic?.map(topicIdOf), batched };
+  const { bundle, blockNumber, blockHash } = await exportBundle(client, deployment, agentId, choice);
+  const text = writeBundle(bundle);
+  writeFileSync(out, text);
+  const holding = `${bundle.scores.length} scores, ${batched.length} batched bindings, ${text.length} bytes`;
+  return {
+    result: { file: out, bytes: text.length, agentId, blockNumber, blockHash },
+    lines: [`${out}: agent ${agentId} at block ${blockNumber}, ${holding}`, offlineLine(out, blockHash)],
+  };
+}
+
+async function exportForeign(
+  { client, deployment }: Connection,
+  foreignId: bigint,
+  registry: Hex,
+  { out }: ExportOptions,
+): Promise<Outcome> {
+  const exported = await exportForeignBundle(client, deployment, registry, foreignId);
+  const { bundle, blockNumber, blockHash, agentId, ownerSeen, ownerThere } = exported;
+  const text = writeForeignBundle(bundle);
+  writeFileSync(out, text);
+  const owner =
+    ownerThere === ownerSeen
+      ? `its owner there, ${ownerThere}, is the one seen here; the bundle proves only the latter`
+      : `WARNING: ${registry} names ${ownerThere ?? "no owner"}, here ${ownerSeen} was seen last: \`surety agent observe\` first`;
+  const subject = `agent ${foreignId} of ${registry}, ${agentId} here, at block ${blockNumber}`;
+  return {
+    result: {
+      file: out,
+      bytes: text.length,
+      registry,
+      foreignId,
+      agentId,
+      ownerSeen,
+      ownerThere,
+      blockNumber,
+      blockHash,
+    },
+    lines: [`${out}: ${subject}, ${text.length} bytes`, owner, offlineLine(out, blockHash)],
+  };
+}
+
+const offlineLine = (file: string, blockHash: Hex): string =>
+  `check it offline: surety audit verify ${file} --block-hash ${blockHash}`;
+
+/** @throws SuretyError USAGE_BATCH_EVIDENCE, USAGE_BATCH_AGENT */
+function readBatchedOf(agentId: bigint, file: string): BatchEvidence {
+  const evidence = readEvidence(file);
+  if (evidence.binding.agentId === agentId) return evidence;
+  throw new SuretyError("USAGE_BATCH_AGENT", `${file} binds a signer to agent ${evidence.binding.agentId}.`, {
+    values: { file, agentId: evidence.binding.agentId, asked: agentId },
+    next: `Name files of bindings of agent ${agentId}, or export the other agent.`,
+  });
 }
 
 /** commander argument parser: a signer's bytes or their hash. */

@@ -29,17 +29,21 @@ import {
   type CommonOptions,
 } from "../cli/options.ts";
 
-/** A verdict as the terminal shows it: a line for each check, the first failure last. */
+/** A verdict as the terminal shows it: a line for each check, the first failure last; what stays unproven is named again. */
 export function outcomeOf(verdict: Verdict): Outcome {
+  const unproven = verdict.checks.filter(({ isUnproven }) => isUnproven).map(({ name }) => name);
+  const remains = unproven.length === 0 ? "" : `; NOT PROVEN: ${unproven.join(", ")}`;
   return {
-    result: verdict,
+    result: { ...verdict, unproven },
     isFailed: !verdict.isOk,
     lines: [
-      ...verdict.checks.map(({ name, isOk, detail }) => `${isOk ? "ok  " : "FAIL"}  ${name}: ${detail}`),
-      `${verdict.subject}: ${verdict.isOk ? "everything checked holds" : "does not hold"}`,
+      ...verdict.checks.map((check) => `${markOf(check)}  ${check.name}: ${check.detail}`),
+      `${verdict.subject}: ${verdict.isOk ? "everything checked holds" : "does not hold"}${remains}`,
     ],
   };
 }
+
+const markOf = ({ isOk, isUnproven }: Check): string => (isUnproven ? "----" : isOk ? "ok  " : "FAIL");
 
 interface Evidence<T> {
   readonly code: string;

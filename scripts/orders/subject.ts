@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { zeroAddress, type Hex } from "viem";
-import { foreignBindingsAbi, SuretyError } from "#protocol";
-import { adoptedDeployment, adoptedIdOf } from "../audit/foreign.ts";
+import { foreignBindingsAbi } from "#protocol";
+import { adoptedDeployment, adoptedIdOf, notAdopted } from "../audit/foreign.ts";
 import { requireAgent } from "../cli/agents.ts";
 import type { Connection } from "../cli/network.ts";
 import { parseAddress } from "../cli/options.ts";
@@ -42,9 +42,3 @@ export async function subjectOf(connection: Connection, id: bigint, foreign?: He
   });
   return { connection: { ...connection, deployment: await adoptedDeployment(client, deployment) }, agentId, owner };
 }
-
-const notAdopted = (registry: Hex, id: bigint) =>
-  new SuretyError("FOREIGN_NOT_ADOPTED", `Agent ${id} of ${registry} has no number here yet.`, {
-    values: { registry, agentId: id },
-    next: `Anybody gives it one: \`surety agent adopt ${registry} ${id} --key-file KEY\`.`,
-  });

@@ -126,12 +126,22 @@ describe("the guides for binding and verifying an agent", function () {
       "everything checked holds",
     );
 
+    const { stdout: exported } = await run(there(blockOf(verify, "foreign-export")));
+    expect(exported).to.include("is the one seen here");
+    const [hash = ""] = /(?<=--block-hash )0x[0-9a-f]{64}/.exec(exported) ?? [];
+    const offline = await run(`surety audit verify foreign-1.json --block-hash ${hash}`, false);
+    expect(offline.stdout)
+      .to.include("----  owner there: ")
+      .and.to.include("everything checked holds; NOT PROVEN: owner there");
+
     await run(`surety agent adopt ${elsewhere} 2 --key-file anybody.key`);
     await run(`surety agent transfer 2 ${createSigner(keccak256("0x03")).address} --key-file anybody.key`);
     const stale = await suretyHere(...argumentsOf(`surety verify agent 2 --foreign ${elsewhere}`, true));
     expect([stale.code, /FAIL {2}owner: .* surety agent observe/.test(stale.stdout.replaceAll("`", ""))]).to.deep.equal(
       [1, true],
     );
+    const warned = await run(`surety audit export 2 --foreign ${elsewhere} --out foreign-2.json`);
+    expect(warned.stdout).to.include("WARNING: ").and.to.include("surety agent observe");
     await run(`surety agent observe ${elsewhere} 2 --key-file anybody.key`);
     await run(`surety verify agent 2 --foreign ${elsewhere}`);
   });

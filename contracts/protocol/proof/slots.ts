@@ -17,11 +17,16 @@ export const nextSlot = (slot: Hex): Hex => numberToHex(BigInt(slot) + 1n, { siz
 
 export const ownerSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._owners, agentId);
 export const changesSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._changes, agentId);
+/** The two registries of bindings, our own agents' and the adopted ones': alike, but for where each begins. */
+export type BindingsContract = "identityRegistry" | "foreignBindings";
+
 /** First of three words: commitment, head, version. */
-export const commitmentSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.identityRegistry._chains, agentId);
-export const headSlot = (agentId: bigint): Hex => nextSlot(commitmentSlot(agentId));
-export const versionSlot = (agentId: bigint): Hex => nextSlot(headSlot(agentId));
-export const signerSlot = (signerHash: Hex): Hex => mappingSlot(storageSlots.identityRegistry._signers, signerHash);
+export const commitmentSlot = (agentId: bigint, of: BindingsContract = "identityRegistry"): Hex =>
+  mappingSlot(storageSlots[of]._chains, agentId);
+export const headSlot = (agentId: bigint, of?: BindingsContract): Hex => nextSlot(commitmentSlot(agentId, of));
+export const versionSlot = (agentId: bigint, of?: BindingsContract): Hex => nextSlot(headSlot(agentId, of));
+export const signerSlot = (signerHash: Hex, of: BindingsContract = "identityRegistry"): Hex =>
+  mappingSlot(storageSlots[of]._signers, signerHash);
 export const stakeSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.stakeVault._stakes, agentId);
 /** First of two words: the root, then epoch, leaf count, depth and candidate. */
 export const finalizedSlot = (topic: bigint): Hex => mappingSlot(storageSlots.reputationEpochs._finalized, topic);
@@ -46,6 +51,20 @@ export const logTipSlot = (log: Address): Hex => mappingSlot(storageSlots.anchor
 /** Holds the EIP-712 struct hash of the LogAnchor that begins at this seq. */
 export const logAnchorSlot = (log: Address, fromSeq: number): Hex =>
   mappingSlot(BigInt(mappingSlot(storageSlots.anchors._anchors, addressKey(log))), BigInt(fromSeq));
+
+/** The number of a foreign agent; 0 = never adopted. */
+export const adoptedIdSlot = (registry: Address, id: bigint): Hex =>
+  mappingSlot(BigInt(mappingSlot(storageSlots.foreignBindings._ids, addressKey(registry))), id);
+export const observedOwnerSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.foreignBindings._tenures, agentId);
+
+/** An issuer's batch of bindings: how many, and since when. */
+export const batchSlot = (issuer: Address, root: Hex): Hex =>
+  mappingSlot(BigInt(mappingSlot(storageSlots.anchors._batches, addressKey(issuer))), root);
+/** First second (Unix) at which a binding of a batch does not count; 0 = it counts. */
+export function batchRevocationSlot(issuer: Address, root: Hex, index: number): Hex {
+  const ofIssuer = BigInt(mappingSlot(storageSlots.anchors._revocations, addressKey(issuer)));
+  return mappingSlot(BigInt(mappingSlot(ofIssuer, root)), BigInt(index));
+}
 
 /** Bits [offset, offset + width) of a word. */
 const bitsOf = (word: bigint, offset: number, width: number): bigint =>
@@ -142,6 +161,22 @@ export const decodeLogTip = (word: bigint) => ({
   nextSeq: Number(bitsOf(word, 0, 40)),
   anchoredAt: Number(bitsOf(word, 40, 48)),
 });
+
+/** ForeignBindings.Tenure: owner160 | tenure24 | since40, least significant first; what the foreign registry said last. */
+export const decodeObservedOwner = (word: bigint) => ({
+  owner: addressOf(word),
+  tenure: Number(bitsOf(word, 160, 24)),
+  since: Number(bitsOf(word, 184, 40)),
+});
+
+/** Anchors.Batch: count32 | anchoredAt48, least significant first. A count of 0 = never anchored. */
+export const decodeBatch = (word: bigint) => ({
+  count: Number(bitsOf(word, 0, 32)),
+  anchoredAt: Number(bitsOf(word, 32, 48)),
+});
+
+/** Anchors._revocations: 48 bits. */
+export const decodeBatchRevocation = (word: bigint): number => Number(bitsOf(word, 0, 48));
 
 /** Second word of ReputationEpochs.FinalizedTopic: epoch32 | leafCount32 | depth8 | candidateId64. */
 export function decodeFinalized(word: bigint): { epoch: number; leafCount: number; depth: number } {

@@ -16,12 +16,19 @@ import {
   topicIdOf,
   typedDataDigest,
 } from "#protocol";
-import { adoptedSubject } from "../../../scripts/audit/foreign.ts";
+import { readAnyBundle } from "../../../scripts/audit/any-bundle.ts";
+import { adoptedIdOf, adoptedSubject } from "../../../scripts/audit/foreign.ts";
+import {
+  exportForeignBundle,
+  writeForeignBundle,
+  type ForeignBundle,
+  type ForeignExport,
+} from "../../../scripts/audit/foreign-bundle.ts";
 import { auditSigner } from "../../../scripts/audit/responsibility.ts";
 import { testAccount } from "../../../scripts/devnet/accounts.ts";
 import type { LocalAgent } from "../../../scripts/devnet/provision.ts";
 import { readBundle, writeBundle } from "../../../scripts/audit/bundle.ts";
-import { runChecks } from "../../../scripts/audit/checks.ts";
+import { fails, runChecks, type Verdict } from "../../../scripts/audit/checks.ts";
 import { exportBundle, type Export } from "../../../scripts/audit/export.ts";
 import { auditScore } from "../../../scripts/audit/score.ts";
 import { auditAgent } from "../../../scripts/audit/agent.ts";
@@ -29,6 +36,7 @@ import { auditDeal } from "../../../scripts/audit/deal.ts";
 import { verifyBundle } from "../../../scripts/audit/verify-bundle.ts";
 import { dealEscrowAbi } from "#protocol";
 import { createAuthenticator } from "../../fixtures/authenticator.ts";
+import { unnoticedFlips } from "../../fixtures/byte-flips.ts";
 import { startLocalNetwork, writeAs, type LocalNetwork } from "../../fixtures/local-network.ts";
 import { isNightly } from "../../fixtures/profile.ts";
 
@@ -213,17 +221,9 @@ describe("the auditor", function () {
 
   it("passes no bundle of which one byte was changed", async function () {
     this.timeout(300_000);
-    // Every byte in the nightly profile; else every sixth, from another one on each time: all of them take most of a minute.
-    const stride = isNightly ? 1 : 6;
-    const passed: number[] = [];
-    for (let index = Math.floor(Math.random() * stride); index < text.length; index += stride) {
-      const code = text.charCodeAt(index);
-      // A neighbouring hex digit or decimal where there is one, so that the change is not caught by the form alone.
-      const changed = String.fromCharCode(/[0-8a-e]/.test(text[index] as string) ? code + 1 : code ^ 1);
-      const verdict = await verdictOf(text.slice(0, index) + changed + text.slice(index + 1));
-      if (verdict.isOk) passed.push(index);
-    }
-    expect(passed).to.deep.equal([]);
+    // Every byte in the nightly profile; else every twelfth, from another one on each time: all of them take most of a minute.
+    const passes = async (changed: string) => (await verdictOf(changed)).isOk;
+    expect(await unnoticedFlips(text, isNightly ? 1 : 12, passes)).to.deep.equal([]);
   });
 
   it("re-derives a score from the ledger's events and the published leaves", async () => {
@@ -286,30 +286,121 @@ describe("the auditor", function () {
     expect(await judged(Number(after.timestamp) - 1)).to.deep.equal([true, "contract"]);
   });
 
-  it("judges the signer of an agent of another registry by the bindings that it has here", async () => {
-    const { client, deployment } = world;
-    const { contracts, chainId } = deployment;
-    // To the bindings of foreign agents, our registry is one like any other.
-    const foreign = contracts.identityRegistry;
-    const agent = world.agents[3] as LocalAgent;
-    const as = (name: string, args: readonly unknown[]) =>
-      writeAs(world, agent, contracts.foreignBindings, foreignBindingsAbi as Abi, name, args);
+  describe("of an agent of another registry", () => {
+    /** Any ERC-721 is one to the bindings of foreign agents, ours too. */
+    let registry: Hex;
+    let agent: LocalAgent;
+    let foreign: ForeignExport;
     const log = createSigner(keccak256(toHex("a foreign agent's log")));
-    await as("adopt", [foreign, agent.agentId]);
-    const number = { abi: foreignBindingsAbi, address: contracts.foreignBindings, functionName: "idOf" } as const;
-    const agentId = await client.readContract({ ...number, args: [foreign, agent.agentId] });
-    const window = { validFrom: 0, validUntil: 0, deadline: 2 ** 48 - 1 };
-    const binding = { agentId, owner: agent.address, signerHash: log.signerHash, purpose: purposes.log, ...window };
-    const domain = { ...contracts, chainId, identityRegistry: contracts.foreignBindings };
-    const proof = log.sign(typedDataDigest("SignerBinding", binding, domain));
-    await as("bindSigner", [agentId, log.address, purposes.log, 0, 0, window.deadline, proof]);
-    const { number: blockNumber, timestamp } = await client.getBlock();
-    const subject = { client, deployment, agentId: agent.agentId, blockNumber };
-    const question = { signer: log.address, time: Number(timestamp) };
-    const judge = async (about: typeof subject) => (await runChecks("signer", auditSigner(about, question))).isOk;
-    expect(await judge(await adoptedSubject(subject, foreign))).to.equal(true);
-    expect(await judge(subject), "our own registry knows nothing of it").to.equal(false);
-    expect(await judge(await adoptedSubject({ ...subject, agentId: 1n }, foreign)), "never adopted").to.equal(false);
+
+    before(async () => {
+      const { contracts, chainId } = world.deployment;
+      registry = contracts.identityRegistry;
+      agent = world.agents[3] as LocalAgent;
+      const as = (name: string, args: readonly unknown[]) =>
+        writeAs(world, agent, contracts.foreignBindings, foreignBindingsAbi as Abi, name, args);
+      // Another one first: the number here is not the id there.
+      await as("adopt", [registry, 1n]);
+      await as("adopt", [registry, agent.agentId]);
+      const agentId = await adoptedIdOf(world, registry, agent.agentId);
+      const window = { validFrom: 0, validUntil: 0, deadline: 2 ** 48 - 1 };
+      const binding = { agentId, owner: agent.address, signerHash: log.signerHash, purpose: purposes.log, ...window };
+      const domain = { ...contracts, chainId, identityRegistry: contracts.foreignBindings };
+      const proof = log.sign(typedDataDigest("SignerBinding", binding, domain));
+      await as("bindSigner", [agentId, log.address, purposes.log, 0, 0, window.deadline, proof]);
+      const update = { agentId, version: 1n, previous: zeroHash, delta: FIRST, deadline: window.deadline };
+      const signature = agent.signer.sign(typedDataDigest("BindingUpdate", update, domain));
+      await as("updateCommitment", [agentId, 1n, FIRST, window.deadline, signature]);
+      foreign = await exportForeignBundle(world.client, world.deployment, registry, agent.agentId);
+    });
+
+    const judge = async (bundleText: string, blockHash = foreign.blockHash): Promise<Verdict> => {
+      const read = readAnyBundle(bundleText);
+      return await runChecks(
+        "bundle",
+        read.kind === "accept" ? read.value(blockHash) : [fails(read.code, read.detail)],
+      );
+    };
+    const lastOf = async (bundle: ForeignBundle) => {
+      const { isOk, checks } = await judge(writeForeignBundle(bundle));
+      return [isOk, checks.at(-1)?.name];
+    };
+
+    it("judges its signer by the bindings that it has here", async () => {
+      const { client, deployment } = world;
+      const { number: blockNumber, timestamp } = await client.getBlock();
+      const subject = { client, deployment, agentId: agent.agentId, blockNumber };
+      const question = { signer: log.address, time: Number(timestamp) };
+      const isSigner = async (about: typeof subject) => (await runChecks("signer", auditSigner(about, question))).isOk;
+      expect(await isSigner(await adoptedSubject(subject, registry))).to.equal(true);
+      expect(await isSigner(subject), "our own registry knows nothing of it").to.equal(false);
+      const never = await adoptedSubject({ ...subject, agentId: 99n }, registry);
+      expect(await isSigner(never), "never adopted").to.equal(false);
+    });
+
+    it("proves its number, versions and signers offline, and says that its owner there is not proven", async () => {
+      const { isOk, checks } = await judge(writeForeignBundle(foreign.bundle));
+      expect(isOk, JSON.stringify(checks)).to.equal(true);
+      const names = ["adopted", "owner seen", "owner there", "version chain", `signer ${log.address.toLowerCase()}`];
+      expect(checks.map(({ name }) => name)).to.deep.equal(["header", ...names, "nodes"]);
+      expect(checks.filter(({ isUnproven }) => isUnproven).map(({ name }) => name)).to.deep.equal(["owner there"]);
+      const detailOf = (name: string) => checks.find((found) => found.name === name)?.detail;
+      expect(detailOf("adopted")).to.include("has the number 2 here");
+      expect(detailOf("owner seen")).to.include(agent.address);
+      expect(detailOf("version chain")).to.include(`version 1, commitment ${FIRST}`);
+      expect(detailOf(names[4] as string)).to.match(/^agent 2, log, valid, /);
+    });
+
+    it("passes no bundle of it of which one byte was changed, and none of another id, registry or signer", async function () {
+      this.timeout(300_000);
+      const passes = async (changed: string) => (await judge(changed)).isOk;
+      const text = writeForeignBundle(foreign.bundle);
+      // What is claimed stands before the header: each byte of it, whatever the profile.
+      const claims = text.slice(0, text.indexOf('"header"'));
+      const rest = text.slice(claims.length);
+      expect(await unnoticedFlips(claims, 1, (head) => passes(head + rest))).to.deep.equal([]);
+      expect(await unnoticedFlips(rest, isNightly ? 1 : 12, (tail) => passes(claims + tail))).to.deep.equal([]);
+
+      const { bundle } = foreign;
+      // Nodes of the bundle may prove the absence of other slots, too.
+      const { token } = world.deployment.contracts;
+      const stranger = agent.address.toLowerCase() as Hex;
+      const more = [...bundle.signers, stranger];
+      for (const [change, name] of [
+        [{ foreignId: 1n }, "adopted"],
+        [{ registry: token }, "adopted"],
+        [{ signers: more }, `signer ${stranger}`],
+      ] as const) {
+        const [isOk, last] = await lastOf({ ...bundle, ...change });
+        expect(isOk).to.equal(false);
+        expect(last).to.be.oneOf(["proof", "nodes", name]);
+      }
+      expect(await lastOf({ ...bundle, signers: [] })).to.deep.equal([false, "nodes"]);
+      const other = await world.client.getBlock({ blockNumber: 1n });
+      const { isOk, checks } = await judge(text, other.hash);
+      expect([isOk, checks.at(-1)?.name]).to.deep.equal([false, "header"]);
+      expect((await judge(text.replace("foreign/1", "foreign/2"))).checks[0]?.name).to.equal("BUNDLE_SHAPE");
+    });
+
+    it("ends its keys in the bundle once it was seen to have changed hands, and is never exported unadopted", async () => {
+      const { client, deployment } = world;
+      const { contracts } = deployment;
+      const heir = world.agents[4] as LocalAgent;
+      const move = [agent.address, heir.address, agent.agentId];
+      await writeAs(world, agent, registry, identityRegistryAbi as Abi, "transferFrom", move);
+      const unseen = await exportForeignBundle(client, deployment, registry, agent.agentId);
+      expect([unseen.ownerSeen, unseen.ownerThere]).to.deep.equal([agent.address, heir.address]);
+      await writeAs(world, agent, contracts.foreignBindings, foreignBindingsAbi as Abi, "observeOwner", [2n]);
+      const seen = await exportForeignBundle(client, deployment, registry, agent.agentId);
+      const { isOk, checks } = await judge(writeForeignBundle(seen.bundle), seen.blockHash);
+      expect(isOk).to.equal(true);
+      expect(checks.find(({ name }) => name === "owner seen")?.detail)
+        .to.include(heir.address)
+        .and.include("after 1 ");
+      expect(checks.find(({ name }) => name.startsWith("signer"))?.detail).to.include("a former owner's");
+      const never = await exportForeignBundle(client, deployment, registry, 99n).catch((error: unknown) => error);
+      expect(never).to.include({ code: "FOREIGN_NOT_ADOPTED" });
+    });
   });
 
   it("re-derives an agent and each of its deals", async () => {

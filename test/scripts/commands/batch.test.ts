@@ -1,11 +1,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "chai";
-import { keccak256 } from "viem";
+import { keccak256, type Hex } from "viem";
 import { createSigner } from "#protocol";
 import { auditBatched, readBatchEvidence } from "../../../scripts/audit/batch.ts";
+import { readAnyBundle } from "../../../scripts/audit/any-bundle.ts";
+import { readBundle, writeBundle } from "../../../scripts/audit/bundle.ts";
 import { runChecks } from "../../../scripts/audit/checks.ts";
+import { unnoticedFlips } from "../../fixtures/byte-flips.ts";
 import { cliHere as cli } from "../../fixtures/cli-here.ts";
+import { isNightly } from "../../fixtures/profile.ts";
 import { startLocalNetwork, type LocalNetwork } from "../../fixtures/local-network.ts";
 
 describe("surety batch", function () {
@@ -80,11 +84,78 @@ describe("surety batch", function () {
     }
   });
 
+  const exportTo = async (name: string, ...files: number[]) => {
+    const batched = files.map((index) => at(`out/${index}.json`));
+    const made = await cli.run("audit", "export", "2", "--batched", ...batched, "-o", at(name), "--json", ...on);
+    expect(made.code, made.stderr).to.equal(0);
+    return (JSON.parse(made.stdout) as { blockHash: Hex }).blockHash;
+  };
+  /** The check that ended the audit of a bundle, and whether it holds. */
+  async function verify(text: string, blockHash: Hex): Promise<readonly [boolean, string | undefined]> {
+    const read = readAnyBundle(text);
+    if (read.kind !== "accept") return [false, read.code];
+    const { isOk, checks } = await runChecks("bundle", read.value(blockHash));
+    return [isOk, checks.at(-1)?.name];
+  }
+
+  it("is proven offline by a bundle, of which no byte is free", async function () {
+    const hash = await exportTo("batched.bundle", 3, 0);
+    const offline = await cli.run("audit", "verify", at("batched.bundle"), "--block-hash", hash);
+    expect(offline.code, offline.stdout).to.equal(0);
+    const signer = createSigner(keccak256("0x04")).signerHash;
+    expect(offline.stdout)
+      .to.include(`ok    batched signer ${signer}: agent 2, LOG, valid, `)
+      .and.include("4 of 5 in 0x");
+    const text = readFileSync(at("batched.bundle"), "utf8");
+    const [start, end] = [text.indexOf('"batched"'), text.indexOf('"scores"')];
+    const [before, claims, after] = [text.slice(0, start), text.slice(start, end), text.slice(end)];
+    const passes = async (changed: string) => (await verify(before + changed + after, hash))[0];
+    expect(await unnoticedFlips(claims, isNightly ? 1 : 3, passes)).to.deep.equal([]);
+    if (isNightly) {
+      expect(
+        await unnoticedFlips(after, 1, async (tail) => (await verify(before + claims + tail, hash))[0]),
+      ).to.deep.equal([]);
+    }
+  });
+
+  it("refuses a bundle whose binding is another's, of another agent, or in no batch", async () => {
+    const hash = await exportTo("refused.bundle", 1);
+    const read = readBundle(readFileSync(at("refused.bundle"), "utf8"));
+    if (read.kind !== "accept") throw new Error(read.detail);
+    const bundle = read.value;
+    const [evidence] = bundle.batched;
+    if (evidence === undefined) throw new Error("the bundle has no batched binding");
+    const { binding } = evidence;
+    const name = (hashOf: Hex) => `batched signer ${hashOf}`;
+    const other = createSigner(keccak256("0x99")).signerHash;
+    for (const [batched, ended] of [
+      [[{ ...evidence, binding: { ...binding, signerHash: other } }], name(other)],
+      [[{ ...evidence, binding: { ...binding, agentId: 1n } }], name(binding.signerHash)],
+      [[{ ...evidence, binding: { ...binding, validUntil: 1 } }], name(binding.signerHash)],
+      [[{ ...evidence, binding: { ...binding, purpose: keccak256("0x00") } }], name(binding.signerHash)],
+      [[{ ...evidence, proof: evidence.proof.slice(1) }], name(binding.signerHash)],
+      [[{ ...evidence, issuer: world.agents[1]?.address as Hex }], name(binding.signerHash)],
+    ] as const) {
+      const [isOk, last] = await verify(writeBundle({ ...bundle, batched }), hash);
+      expect(isOk).to.equal(false);
+      // Slots of another issuer or place are proven absent, or not proven at all.
+      expect(last).to.be.oneOf([ended, "proof"]);
+    }
+    const foreign = ["audit", "export", "1", "--batched", at("out/1.json"), "-o", at("never"), ...on];
+    expect(await cli.failure(...foreign)).to.deep.equal([2, "USAGE_BATCH_AGENT"]);
+  });
+
   it("ends one binding alone, by the agent's owner, and no other", async () => {
     const revoked = await cli.run("batch", "revoke", at("out/4.json"), "--key-file", at("owner.key"), ...on);
     expect(revoked.code, revoked.stderr).to.equal(0);
     expect(await judge(fileOf(4))).to.deep.equal([false, "contract"]);
     expect(await judge(fileOf(3))).to.deep.equal([true, "issuer"]);
+    const hash = await exportTo("revoked.bundle", 3, 4);
+    const offline = await cli.run("audit", "verify", at("revoked.bundle"), "--block-hash", hash);
+    expect([offline.code, offline.stdout]).to.satisfy(
+      ([code, text]: [number, string]) =>
+        code === 1 && /ok {4}batched signer/.test(text) && /FAIL.*, revoked at /.test(text),
+    );
     put("bad.json", "[{}]");
     const bad = ["batch", "anchor", at("bad.json"), "--key-file", at("issuer.key"), "-o", at("never"), ...on];
     expect(await cli.failure(...bad)).to.deep.equal([2, "USAGE_BATCH_FILE"]);
