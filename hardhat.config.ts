@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import hardhatIgnitionViem from "@nomicfoundation/hardhat-ignition-viem";
 import hardhatKeystore from "@nomicfoundation/hardhat-keystore";
 import hardhatMocha from "@nomicfoundation/hardhat-mocha";
@@ -12,10 +13,11 @@ import { parallelBuild } from "./scripts/parallel-build.ts";
 const require = createRequire(import.meta.url);
 const { version } = require("solc/package.json") as { version: string };
 
+const soljson = import.meta.url.endsWith(".ts") ? "./scripts/soljson.ts" : "./scripts/soljson.js";
 // The compiler comes from npm, so that a build needs no download. NATIVE_SOLC=1 lets Hardhat fetch the native one.
 const solc = {
   version,
-  ...(process.env["NATIVE_SOLC"] === "1" ? {} : { path: require.resolve("solc/soljson.js") }),
+  ...(process.env["NATIVE_SOLC"] === "1" ? {} : { path: fileURLToPath(new URL(soljson, import.meta.url)) }),
 };
 
 const isNightly = process.env["SURETY_PROFILE"] === "nightly";
