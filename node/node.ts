@@ -196,6 +196,7 @@ async function compose(
   };
   stops.push(() => sender.stop());
   const relay = agent.gasKey === undefined ? undefined : createRelay(agent.gasKey);
+  const relayed = relay === undefined ? {} : { relay };
   stops.push(() => relay?.stop());
   const isJuror = createJuryReader({ client, deployment });
   const webhooks = new Webhooks({ store, endpoints: agent.webhooks, onFault: onFault("webhooks") });
@@ -205,7 +206,7 @@ async function compose(
     ...{ store, transport, ...adapt(application), ...depth, fetchPurchase, onFault: onFault("settlement") },
     chain: createDealChain({
       ...{ client, heads, sender, deployment, signer, chainTime, ...feeCapOf(agent) },
-      ...(relay === undefined ? {} : { relay }),
+      ...relayed,
       scoreProofOf: (deal, asked) => scoreProofOf(scores, deal, asked),
     }),
     onReceipt(receipt) {
@@ -283,7 +284,7 @@ async function compose(
   }
   if (agent.roles.includes("juror")) {
     const juror = new Juror({
-      ...{ agentId, client, heads, sender, deployment, store, transport, chainTime, random: randomWord },
+      ...{ agentId, client, heads, sender, ...relayed, deployment, store, transport, chainTime, random: randomWord },
       vote: (dealId, evidence, asked) => voteOf(application, dealId, evidence, asked),
       onFault: onFault("juror"),
       onStep: (step, disputeId) => journal.note("juror", { step, disputeId }),
@@ -293,7 +294,7 @@ async function compose(
   }
   const tabs = createTabs({
     ...{ agentId, signer, contracts, store, transport, onFault: onFault("tabs") },
-    chain: createTabChain({ client, heads, sender, deployment, chainTime }),
+    chain: createTabChain({ client, heads, sender, deployment, signer, chainTime, ...relayed }),
     agentOf: (address, asked) => identity.agentOfSigner(signerHashOf(address), asked),
     random: () => BigInt(randomWord()),
     work: tabWorkOf(application),

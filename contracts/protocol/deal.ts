@@ -66,6 +66,29 @@ export function tabPaymentDigestOf(
   return authorizationDigestOf(deposit, structHash("Tab", tab), tabEscrow, window, tokenDomain);
 }
 
+const permitTypes = {
+  Permit: [
+    { name: "owner", type: "address" },
+    { name: "spender", type: "address" },
+    { name: "value", type: "uint256" },
+    { name: "nonce", type: "uint256" },
+    { name: "deadline", type: "uint256" },
+  ],
+};
+
+/** An allowance by signature. `deadline` is its last second (Unix), `nonce` the owner's present one at the token. */
+export interface Permit {
+  readonly owner: Address;
+  readonly spender: Address;
+  readonly value: bigint;
+  readonly nonce: bigint;
+  readonly deadline: bigint;
+}
+
+/** What the holder of a token signs under EIP-2612, for anybody to send. */
+export const permitDigestOf = (permit: Permit, tokenDomain: Domain): Hex =>
+  tokenDigestOf("Permit", permitTypes, { ...permit }, tokenDomain);
+
 function authorizationDigestOf(
   value: bigint,
   nonce: Hex,
@@ -73,21 +96,20 @@ function authorizationDigestOf(
   window: PaymentWindow,
   tokenDomain: Domain,
 ): Hex {
+  const { payer: from, validAfter, validBefore } = window;
+  const message = { from, to, value, validAfter, validBefore, nonce };
+  return tokenDigestOf("ReceiveWithAuthorization", paymentTypes, message, tokenDomain);
+}
+
+function tokenDigestOf(
+  primaryType: string,
+  types: Record<string, { name: string; type: string }[]>,
+  data: Record<string, unknown>,
+  tokenDomain: Domain,
+): Hex {
   const separator = hashDomain({
     domain: { ...tokenDomain, chainId: BigInt(tokenDomain.chainId) } as never,
     types: { EIP712Domain: domainTypes },
   });
-  const message = hashStruct({
-    primaryType: "ReceiveWithAuthorization",
-    types: paymentTypes,
-    data: {
-      from: window.payer,
-      to,
-      value,
-      validAfter: window.validAfter,
-      validBefore: window.validBefore,
-      nonce,
-    },
-  });
-  return keccak256(concat(["0x1901", separator, message]));
+  return keccak256(concat(["0x1901", separator, hashStruct({ primaryType, types, data })]));
 }

@@ -1,5 +1,5 @@
 import type { Address, Hex, TransactionReceipt } from "viem";
-import { classifyBroadcastFault } from "./broadcast-fault.ts";
+import { classifyBroadcastFault, withoutFunds } from "./broadcast-fault.ts";
 import { withSignal } from "./clock.ts";
 import { unreachable, type ChainClient } from "./connect.ts";
 import { revertDataOf, revertErrorOf } from "./revert.ts";
@@ -30,7 +30,7 @@ export class AccountView {
     return this.#ask(this.#client.estimateFeesPerGas(), signal);
   }
 
-  /** Tries a call against the latest state. @throws SuretyError CALL_REVERTED_*, CHAIN_UNREACHABLE */
+  /** Tries a call against the latest state. @throws SuretyError CALL_REVERTED_*, SENDER_WITHOUT_FUNDS, CHAIN_UNREACHABLE */
   async prepare(
     content: CallContent,
     maxFeePerGasWei: bigint,
@@ -43,9 +43,16 @@ export class AccountView {
       return { gas: (gas * GAS_MARGIN_PERCENT) / 100n, fees };
     } catch (cause) {
       signal.throwIfAborted();
-      const revertData = revertDataOf(cause);
-      throw revertData === undefined ? unreachable(cause) : revertErrorOf(content.functionName, revertData, cause);
+      throw this.#refusalOf(content.functionName, cause);
     }
+  }
+
+  /** Nodes refuse to try what the account cannot pay, some of them in the words of a revert. */
+  #refusalOf(functionName: string, cause: unknown): unknown {
+    const revertData = revertDataOf(cause);
+    if (revertData !== undefined && revertData !== "0x") return revertErrorOf(functionName, revertData, cause);
+    if (classifyBroadcastFault(cause) === "funds") return withoutFunds(this.#address, cause);
+    return revertData === undefined ? unreachable(cause) : revertErrorOf(functionName, revertData, cause);
   }
 
   estimateGas({ to, calldata, valueWei }: Pick<Flight, "to" | "calldata" | "valueWei">): Promise<bigint> {

@@ -2,6 +2,7 @@ import { zeroAddress, type Abi, type Address, type Hex } from "viem";
 import {
   dealDisputesAbi,
   dealEscrowAbi,
+  dealIdOf,
   dealPaymentDigestOf,
   recoverSigner,
   SuretyError,
@@ -19,6 +20,7 @@ import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts"
 import type { Agreement, Consent } from "../negotiation/port.ts";
 import { Payments } from "./payments.ts";
 import type { ChainStep, DealChain, Sighting } from "./port.ts";
+import { explainOwnCalls } from "./relay.ts";
 import { DealSight } from "./sight.ts";
 
 export interface DealChainOptions {
@@ -26,8 +28,9 @@ export interface DealChainOptions {
   readonly heads: Heads;
   readonly sender: ChainSender;
   /**
-   * Another account that sends, and pays the gas of, what our signature alone makes valid: openings by authorization,
-   * deliveries, ratings, parts, and all that anybody may call. Bonds, disputes and credits stay with `sender`.
+   * Another account that sends, and pays the gas of, what our signature alone makes valid (openings by authorization,
+   * allowances, deliveries, ratings, parts, disputes) and all that anybody may call, arbitration fees with it. Prices and
+   * bonds in native value, evidence and credits stay with `sender`: see `relay.ts`.
    */
   readonly relay?: ChainSender;
   readonly deployment: Deployment;
@@ -60,16 +63,19 @@ type Disputes = Target<typeof dealDisputesAbi>;
 class ViemDealChain implements DealChain {
   readonly #options: DealChainOptions;
   readonly #contracts: DomainContracts;
+  /** Our own account. */
+  readonly #own: ChainSender;
   readonly #payments: Payments;
   readonly #escrow: Escrow;
   /** The escrow made it; asked for once. */
   #bound: Promise<{ readonly disputes: Disputes; readonly sight: DealSight }> | undefined;
 
   constructor(options: DealChainOptions) {
-    const { deployment, client, sender } = options;
+    const { deployment, client, sender, relay, signer, chainTime } = options;
     this.#options = options;
     this.#contracts = { chainId: deployment.chainId, ...deployment.contracts };
-    this.#payments = new Payments(client, sender);
+    this.#own = relay === undefined ? sender : explainOwnCalls(sender);
+    this.#payments = new Payments(client, this.#own, relay && { sender: relay, signer, chainTime });
     this.#escrow = { address: deployment.contracts.dealEscrow, abi: dealEscrowAbi };
   }
 
@@ -91,13 +97,14 @@ class ViemDealChain implements DealChain {
   }
 
   async #bind(signal: AbortSignal) {
-    const { client, sender, chainTime } = this.#options;
+    const { client, sender, relay, chainTime } = this.#options;
     const escrow = this.#escrow.address;
+    const accounts = { account: sender.address, ...(relay === undefined ? {} : { relay: relay.address }) };
     this.#bound ??= client
       .readContract({ address: escrow, abi: dealEscrowAbi, functionName: "disputes" })
       .then((address) => ({
         disputes: { address, abi: dealDisputesAbi },
-        sight: new DealSight({ client, escrow, disputes: address, account: sender.address, chainTime }),
+        sight: new DealSight({ client, escrow, disputes: address, ...accounts, chainTime }),
       }));
     try {
       return await withSignal(this.#bound, signal);
@@ -144,16 +151,16 @@ class ViemDealChain implements DealChain {
         return await this.#dispute(deal, step.reasonHash, signal);
       case "depositFee":
         // Creation is a step of its own: an arbitrator that refuses it now must not cost us the deposit's deadline.
-        return await this.#send(disputes, "depositFee", [deal, false], signal, this.#checkFee(step.feeWei));
+        return await this.#relayed(disputes, "depositFee", [deal, false], signal, this.#checkFee(step.feeWei));
       case "createDispute":
       case "resolve":
         return await this.#relayed(disputes, step.kind, [deal], signal);
       case "submitEvidence":
         return await this.#send(disputes, "submitEvidence", [deal, step.evidence], signal);
       case "appeal":
-        return await this.#send(disputes, "appeal", [deal, step.disputeId], signal, this.#checkFee(step.feeWei));
+        return await this.#relayed(disputes, "appeal", [deal, step.disputeId], signal, this.#checkFee(step.feeWei));
       case "withdrawFeeCredit":
-        return await this.#send(disputes, "withdrawCredit", [zeroAddress, address], signal);
+        return await this.#withdrawFees(disputes, step.isRelays, signal);
     }
   }
 
@@ -262,8 +269,19 @@ class ViemDealChain implements DealChain {
 
   async #dispute(deal: Deal, reasonHash: Hex, signal: AbortSignal): Promise<Hex> {
     const { disputes, sight } = await this.#bind(signal);
-    const costWei = (await sight.costOf(deal.arbiter, signal)) ?? 0n;
-    return await this.#send(disputes, "dispute", [deal, reasonHash], signal, this.#checkFee(costWei));
+    const feeWei = this.#checkFee((await sight.costOf(deal.arbiter, signal)) ?? 0n);
+    if (this.#options.relay === undefined) {
+      return await this.#send(disputes, "dispute", [deal, reasonHash], signal, feeWei);
+    }
+    const party = this.#sign(typedDataDigest("DealDispute", { dealId: dealIdOf(deal), reasonHash }, this.#contracts));
+    return await this.#relayed(disputes, "disputeFor", [deal, reasonHash, partyOf(party)], signal, feeWei);
+  }
+
+  /** Deposits that come back belong to the agent; what was sent beyond a fee, to who sent it. */
+  async #withdrawFees(disputes: Disputes, isRelays: boolean, signal: AbortSignal): Promise<Hex> {
+    const { relay } = this.#options;
+    const sender = isRelays && relay !== undefined ? relay : this.#own;
+    return await this.#send(disputes, "withdrawCredit", [zeroAddress, sender.address], signal, 0n, sender);
   }
 
   #checkFee(feeWei: bigint): bigint {
@@ -285,7 +303,7 @@ class ViemDealChain implements DealChain {
     args: WriteArgs<A, F>,
     signal: AbortSignal,
     valueWei = 0n,
-    sender = this.#options.sender,
+    sender = this.#own,
   ): Promise<Hex> {
     const { hash } = await sender.send({ ...target, functionName, args, valueWei, isOnce: true }, signal);
     await this.#options.heads.refresh(signal);
@@ -298,8 +316,9 @@ class ViemDealChain implements DealChain {
     functionName: F,
     args: WriteArgs<A, F>,
     signal: AbortSignal,
+    valueWei = 0n,
   ): Promise<Hex> {
-    return await this.#send(target, functionName, args, signal, 0n, this.#options.relay);
+    return await this.#send(target, functionName, args, signal, valueWei, this.#options.relay);
   }
 }
 

@@ -372,12 +372,13 @@ function closing(
 }
 
 function leftoverStep(record: DealRecord, sighting: Sighting): ChainStep | undefined {
-  const { creditWei, feeCreditWei, potWei } = sighting;
+  const { creditWei, feeCreditWei, relayFeeCreditWei, potWei } = sighting;
   const fees = feesEffect(sighting);
   if (fees !== undefined) return fees;
   if (potWei > 0n && record.shares !== undefined) return { kind: "distribute", shares: record.shares };
   if (creditWei > 0n) return { kind: "withdrawCredit" };
-  return feeCreditWei > 0n ? { kind: "withdrawFeeCredit" } : undefined;
+  if (relayFeeCreditWei > 0n) return { kind: "withdrawFeeCredit", isRelays: true };
+  return feeCreditWei > 0n ? { kind: "withdrawFeeCredit", isRelays: false } : undefined;
 }
 
 const outcomes: Partial<Record<Sighting["state"], Receipt["outcome"]>> = {

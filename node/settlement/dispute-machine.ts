@@ -72,17 +72,25 @@ function rulingEffects(record: DealRecord, dispute: DisputeSighting, time: numbe
   const { deal, role } = record.agreement;
   const { answers } = record;
   if (time > deal.arbiterDeadline) return [take({ kind: "resolve" })];
-  if (!answers.hasEvidence) return [{ kind: "sendEvidence" }];
-  const { appeal, disputeId } = dispute;
-  const wait: DealEffect = { kind: "wait", until: deal.arbiterDeadline + 1 };
+  const appealed = appealEffect(role, answers, dispute, time);
+  if (appealed !== undefined) return [appealed];
+  return answers.hasEvidence ? [{ kind: "wait", until: deal.arbiterDeadline + 1 }] : [{ kind: "sendEvidence" }];
+}
+
+/** Before evidence: an appeal has a deadline, and evidence that cannot be sent must not cost us that. */
+function appealEffect(
+  role: keyof typeof RULING_FOR,
+  { appeal: asked }: DisputeAnswers,
+  { appeal, disputeId }: DisputeSighting,
+  time: number,
+): DealEffect | undefined {
   if (appeal === undefined || disputeId === undefined || appeal.ruling === RULING_FOR[role] || time > appeal.until) {
-    return [wait];
+    return undefined;
   }
-  const asked = answers.appeal;
   if (asked?.ruling !== appeal.ruling || asked.until !== appeal.until) {
-    return [{ kind: "askAppeal", ruling: appeal.ruling, costWei: appeal.costWei, disputeId, until: appeal.until }];
+    return { kind: "askAppeal", ruling: appeal.ruling, costWei: appeal.costWei, disputeId, until: appeal.until };
   }
-  return asked.isWanted ? [take({ kind: "appeal", disputeId, feeWei: appeal.costWei })] : [wait];
+  return asked.isWanted ? take({ kind: "appeal", disputeId, feeWei: appeal.costWei }) : undefined;
 }
 
 const take = (step: ChainStep): DealEffect => ({ kind: "take", step });

@@ -18,6 +18,7 @@ import type { Store } from "../store/port.ts";
 import type { Transport } from "../transport/port.ts";
 import { fetchEvidence } from "./deliverables.ts";
 import { readEvidenceNotice, type EvidenceBundle } from "./evidence.ts";
+import { explainOwnCalls } from "./relay.ts";
 
 // A juror's part in disputes, without a person: draw when the seed is mined, seal a vote and keep it, open it in its time,
 // execute what is due, settle the rounds. The chain is read before each step; the vote and its salt alone are ours.
@@ -30,6 +31,8 @@ export interface JurorOptions {
   readonly client: ChainClient;
   readonly heads: Heads;
   readonly sender: ChainSender;
+  /** Another account that sends, and pays the gas of, what anybody may: all but the sealed vote itself. */
+  readonly relay?: ChainSender;
   readonly deployment: Deployment;
   readonly store: Store;
   readonly transport: Transport;
@@ -267,10 +270,12 @@ export class Juror {
     args: WriteArgs<typeof jurorPanelAbi, F>,
     id: bigint,
   ): Promise<void> {
-    const { sender, heads, onStep } = this.#options;
+    const { sender, relay, heads, onStep } = this.#options;
     const call = { ...this.#panel, functionName, args, isOnce: true };
+    const own = relay === undefined ? sender : explainOwnCalls(sender);
+    const account = functionName === "commitVote" ? own : (relay ?? sender);
     try {
-      await sender.send(call, this.#lifetime.signal);
+      await account.send(call, this.#lifetime.signal);
       onStep?.(functionName, id);
     } catch (fault) {
       const isOvertaken =

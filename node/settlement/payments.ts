@@ -1,19 +1,26 @@
-import { maxUint256, zeroAddress, type Address } from "viem";
-import type { Domain } from "#protocol";
+import { maxUint256, parseSignature, zeroAddress, type Address } from "viem";
+import { permitDigestOf, type Domain } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
 import type { ChainSender, ContractCall } from "../chain/port.ts";
 import { erc20Abi } from "./erc20.ts";
+import type { Relay } from "./relay.ts";
+
+/** Permits end at the full hour after the next: equal ones of one hour are one transaction, and none is good for ever. */
+const PERMIT_SECONDS = 3_600;
 
 /** How this account pays into a contract: allowances are one number for all deals, so that they change one at a time. */
 export class Payments {
   readonly #client: ChainClient;
   readonly #sender: ChainSender;
+  readonly #relay: Relay | undefined;
   #approvals: Promise<unknown> = Promise.resolve();
 
-  constructor(client: ChainClient, sender: ChainSender) {
+  /** @param relay sends allowances by signature, where the token takes them */
+  constructor(client: ChainClient, sender: ChainSender, relay?: Relay) {
     this.#client = client;
     this.#sender = sender;
+    this.#relay = relay;
   }
 
   async allowanceOf(token: Address, spender: Address, signal: AbortSignal): Promise<bigint> {
@@ -37,29 +44,69 @@ export class Payments {
       const allowance = await this.allowanceOf(token, spender, signal);
       // Who has allowed everything has allowed this, and there is no number above it.
       const allowed = allowance > maxUint256 - amount ? maxUint256 : allowance + amount;
-      const approval: ContractCall = {
-        ...{ abi: erc20Abi, address: token, functionName: "approve", args: [spender, allowed] },
-        isOnce: true,
-      };
-      if (allowed !== allowance) await this.#sender.send(approval, signal);
+      if (allowed !== allowance) await this.#allow(token, spender, allowed, signal);
       await use();
     });
     this.#approvals = turn.catch(() => undefined);
     await turn;
   }
 
+  async #allow(token: Address, spender: Address, allowed: bigint, signal: AbortSignal): Promise<void> {
+    const target = { abi: erc20Abi, address: token, isOnce: true };
+    const permit = this.#relay && (await this.#permit(this.#relay, token, { spender, value: allowed }, signal));
+    if (this.#relay !== undefined && permit !== undefined) {
+      await this.#relay.sender.send({ ...target, functionName: "permit", args: permit }, signal);
+      return;
+    }
+    const approval: ContractCall = { ...target, functionName: "approve", args: [spender, allowed] };
+    await this.#sender.send(approval, signal);
+  }
+
+  /** Arguments of an allowance by signature (EIP-2612); undefined if the token takes none. */
+  async #permit(
+    { signer, chainTime }: Relay,
+    token: Address,
+    { spender, value }: { spender: Address; value: bigint },
+    signal: AbortSignal,
+  ) {
+    const query = { address: token, abi: erc20Abi } as const;
+    const owner = signer.address;
+    const [domain, nonce] = await Promise.all([
+      this.#domainOf(token, signal),
+      this.#unlessRefused(this.#client.readContract({ ...query, functionName: "nonces", args: [owner] }), signal),
+    ]);
+    if (domain === undefined || nonce === undefined) return undefined;
+    const deadline = BigInt((Math.floor(chainTime() / PERMIT_SECONDS) + 2) * PERMIT_SECONDS);
+    const signature = signer.sign(permitDigestOf({ owner, spender, value, nonce, deadline }, domain));
+    const { r, s, yParity } = parseSignature(signature);
+    return [owner, spender, value, deadline, 27 + yParity, r, s] as const;
+  }
+
   /** The domain under which the token takes EIP-3009 authorizations; undefined if it takes none. */
   async authorizationDomainOf(token: Address, signal: AbortSignal): Promise<Domain | undefined> {
     if (token === zeroAddress) return undefined;
     const nonce = `0x${"00".repeat(32)}` as const;
-    const query = { address: token, abi: erc20Abi } as const;
-    const probes = Promise.all([
-      this.#client.readContract({ ...query, functionName: "eip712Domain" }),
-      this.#client.readContract({ ...query, functionName: "authorizationState", args: [this.#sender.address, nonce] }),
+    const args = [this.#sender.address, nonce] as const;
+    const query = { address: token, abi: erc20Abi, functionName: "authorizationState", args } as const;
+    const [domain, state] = await Promise.all([
+      this.#domainOf(token, signal),
+      this.#unlessRefused(this.#client.readContract(query), signal),
     ]);
+    return state === undefined ? undefined : domain;
+  }
+
+  async #domainOf(token: Address, signal: AbortSignal): Promise<Domain | undefined> {
+    const query = { address: token, abi: erc20Abi, functionName: "eip712Domain" } as const;
+    const answer = await this.#unlessRefused(this.#client.readContract(query), signal);
+    if (answer === undefined) return undefined;
+    const [, name, version, chainId, verifyingContract] = answer;
+    return { name, version, chainId: Number(chainId), verifyingContract };
+  }
+
+  /** What a token does not answer, it does not know. */
+  async #unlessRefused<T>(answer: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
     try {
-      const [[, name, version, chainId, verifyingContract]] = await withSignal(probes, signal);
-      return { name, version, chainId: Number(chainId), verifyingContract };
+      return await withSignal(answer, signal);
     } catch {
       signal.throwIfAborted();
       return undefined;

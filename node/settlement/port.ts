@@ -113,6 +113,8 @@ export interface Sighting {
   readonly dispute?: DisputeSighting;
   /** What the disputes owe us, in native value. */
   readonly feeCreditWei: bigint;
+  /** What they owe the account that pays our gas, where there is one: fees that had fallen when they were sent. */
+  readonly relayFeeCreditWei: bigint;
 }
 
 /** One leaf of a deal's `splitsRoot`. */
@@ -148,7 +150,7 @@ export type ChainStep =
   | { readonly kind: "resolve" }
   | { readonly kind: "distribute"; readonly shares: readonly Share[] }
   | { readonly kind: "withdrawCredit" }
-  | { readonly kind: "withdrawFeeCredit" };
+  | { readonly kind: "withdrawFeeCredit"; readonly isRelays: boolean };
 
 /** The escrow, as one party to a deal uses it. */
 export interface DealChain {

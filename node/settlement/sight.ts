@@ -27,6 +27,8 @@ export interface SightOptions {
   readonly disputes: Address;
   /** Ours. */
   readonly account: Address;
+  /** Who pays our gas, if not we. */
+  readonly relay?: Address;
   /** Unix seconds of the chain. */
   readonly chainTime: () => number;
 }
@@ -64,7 +66,7 @@ export class DealSight {
       releasedWei: isMetered ? await this.#ask(this.#read("releasedOf", [dealId]), signal) : 0n,
       potWei: isOver && BigInt(deal.splitsRoot) !== 0n ? await this.#ask(this.#read("potOf", [dealId]), signal) : 0n,
       creditWei: isOver ? await this.#creditOf(this.#escrow.address, deal.token, signal) : 0n,
-      feeCreditWei: isOver && mayBeDisputed ? await this.#creditOf(this.#disputes.address, zeroAddress, signal) : 0n,
+      ...(await this.#feeCreditsOf(isOver && mayBeDisputed, signal)),
     };
   }
 
@@ -72,8 +74,16 @@ export class DealSight {
     return this.#options.client.readContract({ ...this.#escrow, functionName, args });
   }
 
-  #creditOf(address: Address, token: Address, signal: AbortSignal): Promise<bigint> {
-    const args = [token, this.#options.account] as const;
+  async #feeCreditsOf(isAsked: boolean, signal: AbortSignal) {
+    const { relay } = this.#options;
+    const { address } = this.#disputes;
+    if (!isAsked) return { feeCreditWei: 0n, relayFeeCreditWei: 0n };
+    const relayFeeCreditWei = relay === undefined ? 0n : await this.#creditOf(address, zeroAddress, signal, relay);
+    return { feeCreditWei: await this.#creditOf(address, zeroAddress, signal), relayFeeCreditWei };
+  }
+
+  #creditOf(address: Address, token: Address, signal: AbortSignal, account = this.#options.account): Promise<bigint> {
+    const args = [token, account] as const;
     return this.#ask(
       this.#options.client.readContract({ ...this.#escrow, address, functionName: "creditOf", args }),
       signal,

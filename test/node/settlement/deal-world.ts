@@ -94,10 +94,12 @@ export async function createDealWorld(agentCount = 2) {
   };
 
   /** The tab escrow as one agent uses it. */
-  const tabChainOf = (agent: TestAgent) => {
+  const tabChainOf = (agent: TestAgent, payer?: Signer) => {
     const sender = createSender({ client, heads, signer: agent.signer });
-    senders.push(sender);
-    return createTabChain({ client, heads, sender, deployment, chainTime });
+    const relay = payer && createSender({ client, heads, signer: payer });
+    senders.push(sender, ...(relay === undefined ? [] : [relay]));
+    const options = { client, heads, sender, deployment, signer: agent.signer, chainTime };
+    return createTabChain({ ...options, ...(relay === undefined ? {} : { relay }) });
   };
 
   /** A deal between agents, signed by both as after a negotiation; each gets its side of it. */

@@ -1,10 +1,20 @@
 import { expect } from "chai";
-import { parseEventLogs, zeroAddress, type Address, type Hex } from "viem";
-import { contentHashOf, dealDisputesAbi, dealEscrowAbi, rootOfShares, topicIdOf, type Deal } from "#protocol";
+import { decodeFunctionData, isAddressEqual, parseEventLogs, zeroAddress, type Address, type Hex } from "viem";
+import {
+  contentHashOf,
+  dealDisputesAbi,
+  dealEscrowAbi,
+  rootOfShares,
+  testTokenAbi,
+  topicIdOf,
+  type Deal,
+  type SuretyError,
+} from "#protocol";
 import { fetchEvidence } from "../../../node/settlement/deliverables.ts";
 import { decodeEvidence, encodeEvidence, readEvidenceNotice } from "../../../node/settlement/evidence.ts";
 import type { Agreement } from "../../../node/negotiation/port.ts";
 import type { Judgement } from "../../../node/settlement/port.ts";
+import { testSigner } from "../chain/test-chain.ts";
 import { createDealWorld, never, PRICE, REVIEW_SECONDS, type DealWorld, type TestAgent } from "./deal-world.ts";
 import {
   deliverable,
@@ -348,6 +358,52 @@ describe("settlement in dispute", function () {
         for (const outcome of await ended(both, agreed.dealId)) expect(outcome).to.include({ state: "Resolved" });
       });
     }
+
+    it("needs no ether of either side where other accounts pay, but for evidence, and says so", async () => {
+      const court = await deployCourt();
+      const [buyer, seller] = world.agents as [TestAgent, TestAgent];
+      const payers = [testSigner(6), testSigner(7)] as const;
+      for (const { signer } of [buyer, seller]) await world.networkHelpers.setBalance(signer.address, 0n);
+      const sent = () =>
+        Promise.all([buyer, seller].map(({ signer: { address } }) => world.client.getTransactionCount({ address })));
+      const before = await sent();
+      const counsel = { defend: () => Promise.resolve(true), appeal: () => Promise.resolve(true) };
+      const both = await joinBoth(
+        { judgement: bad, chain: world.dealChainOf(buyer, payers[0]) },
+        { counsel, chain: world.dealChainOf(seller, payers[1]) },
+      );
+      const agreed = await agree({ arbiter: court.address, providerBond: BOND });
+      adopt(agreed, both);
+      await until(async () => (await stageOf(agreed.dealId)) === 4);
+      const isOfEvidence = (fault: unknown) =>
+        (fault as SuretyError).code === "SENDER_WITHOUT_FUNDS" &&
+        (fault as SuretyError).values["functionName"] === "submitEvidence" &&
+        (fault as SuretyError).message.includes("the contract takes evidence from a side itself");
+      const { client, provider } = both;
+      await until(() => [client, provider].every(({ faults }) => faults.some(isOfEvidence)));
+      // What cannot be sent holds up no appeal.
+      await court.write.giveRuling([0n, 1]);
+      await until(async () => (await court.read.disputeStatus([0n])) === 0);
+      await court.write.giveRuling([0n, 1]);
+      for (const outcome of await ended(both, agreed.dealId)) expect(outcome).to.include({ state: "Resolved" });
+      await until(async () => (await stageOf(agreed.dealId)) === 6);
+      expect(await sent()).to.deep.equal(before);
+
+      const abi = [...dealEscrowAbi, ...dealDisputesAbi, ...testTokenAbi];
+      const logs = await world.client.getLogs({ fromBlock: 0n });
+      const hashes = new Set(logs.map(({ transactionHash }) => transactionHash));
+      const calls = await Promise.all([...hashes].map((hash) => world.client.getTransaction({ hash })));
+      const ofPayers = payers.map(({ address }) =>
+        calls.flatMap(({ from, input }) =>
+          isAddressEqual(from, address) ? [decodeFunctionData({ abi, data: input }).functionName] : [],
+        ),
+      );
+      // Either may create what is paid, and resolve what is ruled.
+      const own = (names: readonly string[] | undefined) =>
+        names?.filter((name) => name !== "createDispute" && name !== "resolve");
+      expect(own(ofPayers[0])).to.deep.equal(["openWithAuthorization", "disputeFor"]);
+      expect(own(ofPayers[1])).to.deep.equal(["permit", "submitFor", "depositFee", "appeal"]);
+    });
 
     it("asks no more of an owner than it allowed", async () => {
       const court = await world.chain.viem.deployContract("CourtArbitrator", [10n ** 18n, APPEAL_SECONDS]);

@@ -3,12 +3,13 @@
 import { expect } from "chai";
 import { keccak256, parseEventLogs, toHex, zeroAddress, type Hex } from "viem";
 
-import { jurorPanelAbi, signerHashOf, stakeVaultAbi, testTokenAbi, type Deployment } from "#protocol";
+import { jurorPanelAbi, signerHashOf, stakeVaultAbi, testTokenAbi, type Deployment, type Signer } from "#protocol";
 import { createSender } from "../../../node/chain/sender.ts";
 import { createJuryReader, Juror, type Vote } from "../../../node/settlement/juror.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
 import { testKey } from "../../fixtures/log.ts";
+import { testSigner } from "../chain/test-chain.ts";
 import { createDealWorld, never, type DealWorld, type TestAgent } from "./deal-world.ts";
 import { introduce, patience, startParty, stateOf, until, type Party } from "./party.ts";
 
@@ -88,7 +89,7 @@ describe("a jury of nodes", function () {
   }
 
   let salts = 0;
-  async function seat(index: number, parties: readonly Party[], vote: Vote): Promise<Seat> {
+  async function seat(index: number, parties: readonly Party[], vote: Vote, payer?: Signer): Promise<Seat> {
     const agent = world.agents[index] as TestAgent;
     const transport = await createLibp2pTransport({ privateKey: testKey(index + 1) });
     await transport.start();
@@ -96,12 +97,15 @@ describe("a jury of nodes", function () {
     for (const { transport: host } of parties) await transport.learnAddresses(host.peerId, host.addresses());
     const { client, heads, chainTime } = world;
     const sender = createSender({ client, heads, signer: agent.signer });
+    const relay = payer && createSender({ client, heads, signer: payer });
     stops.push(() => sender.stop());
+    stops.push(() => relay?.stop());
     const store = openStore(":memory:");
     stops.push(() => store.close());
     const [steps, faults, seen]: [string[], unknown[], string[][]] = [[], [], []];
     const juror = new Juror({
       ...{ agentId: agent.agentId, client, heads, sender, deployment, store, transport, chainTime },
+      ...(relay === undefined ? {} : { relay }),
       random: () => keccak256(toHex(++salts)),
       async vote(dealId, evidence, signal) {
         seen.push(evidence.map(({ role }) => role).sort());
@@ -136,10 +140,16 @@ describe("a jury of nodes", function () {
       return Promise.resolve(complaint === "It is in English." ? 1 : 2);
     };
     const seats = await Promise.all(
-      JURORS.map((k) => seat(k, [client, provider], k === DISSENTER ? () => Promise.resolve(2) : byEvidence)),
+      JURORS.map((k) => {
+        const vote: Vote = k === DISSENTER ? () => Promise.resolve(2) : byEvidence;
+        return seat(k, [client, provider], vote, testSigner(10 + k));
+      }),
     );
     const [first, second] = world.agents as [TestAgent, TestAgent];
     const before = await world.token.read.balanceOf([first.signer.address]);
+    const sentByJurors = () =>
+      Promise.all(seats.map(({ agent }) => world.client.getTransactionCount({ address: agent.signer.address })));
+    const sentBefore = await sentByJurors();
     const arbiterDeadline = (await world.networkHelpers.time.latest()) + 10_000;
     const terms = { arbiter: panel.address, arbiterDeadline, providerBond: PROVIDER_BOND };
     const agreed = await world.agree(first, second, { terms });
@@ -187,6 +197,8 @@ describe("a jury of nodes", function () {
       expect(each.seen).to.deep.equal([["client", "provider"]]);
       expect(each.steps.filter((step) => step === "commitVote" || step === "revealVote")).to.have.length(2);
     }
+    // The sealed vote is theirs to send; all else went by the account that pays their gas.
+    expect(await sentByJurors()).to.deep.equal(sentBefore.map((count) => count + 1));
     for (const step of ["draw", "executeRuling", "settle"]) {
       expect(seats.flatMap(({ steps }) => steps).filter((took) => took === step)).to.have.length(1);
     }

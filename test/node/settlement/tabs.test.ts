@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { parseEventLogs, type Hex } from "viem";
+import { parseEventLogs, zeroAddress, type Hex } from "viem";
 import { signerHashOf, tabEscrowAbi, tabStates, topicIdOf } from "#protocol";
 import type { Store } from "../../../node/store/port.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
@@ -8,6 +8,7 @@ import { createTabs, type TabRequest, type Tabs, type TabsOptions } from "../../
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
 import type { Transport } from "../../../node/transport/port.ts";
 import { testKey } from "../../fixtures/log.ts";
+import { testSigner } from "../chain/test-chain.ts";
 import { createDealWorld, never, type DealWorld, type TestAgent } from "./deal-world.ts";
 import { patience, until } from "./party.ts";
 
@@ -138,6 +139,40 @@ describe("tabs", function () {
     expect(await balanceOf(provider)).to.equal(ofProvider + 3_000n);
     expect(await balanceOf(client)).to.equal(ofClient - 3_000n);
     expect([...client.faults, ...provider.faults]).to.deep.equal([]);
+  });
+
+  it("need no ether of either side where other accounts pay the gas, but for a larger deposit, and say so", async () => {
+    const payers = [testSigner(6), testSigner(7)] as const;
+    for (const { signer } of world.agents) await world.networkHelpers.setBalance(signer.address, 0n);
+    const count = ({ signer: { address } }: TestAgent) => world.client.getTransactionCount({ address });
+    const before = await Promise.all(world.agents.map(count));
+    const chains = world.agents.map((agent, index) => world.tabChainOf(agent, payers[index]));
+    const [ofClient, ofProvider] = chains as [TabChain, TabChain];
+    const { client, provider } = await startBoth({ chain: ofClient }, { chain: ofProvider, policy: { valueWei: 6n } });
+    const [clientWei, providerWei] = [await balanceOf(client), await balanceOf(provider)];
+    const claimed = await client.tabs.open(requestOf(provider), patience());
+    const waiting = await client.tabs.open(requestOf(provider), patience());
+    for (const words of ["a", "b", "c"]) await ask(client, claimed.tabId, words);
+    await until(async () => (await paidOf(claimed.tabId)) === 6n);
+
+    const more = await client.tabs.topUp(claimed.tabId, 1n, patience()).catch((fault: unknown) => fault);
+    expect(more).to.include({ code: "SENDER_WITHOUT_FUNDS" });
+    expect((more as Error).message).to.include("cannot pay for topUp, and its gas account cannot send it");
+    const coin = requestOf(provider, { token: zeroAddress, depositWei: 1_000n });
+    const opening = new AbortController();
+    const native = client.tabs.open(coin, opening.signal).catch(() => "given up");
+    const isNamed = (fault: unknown) => /cannot pay for open, and its gas account cannot send it/.test(String(fault));
+    await until(() => client.faults.some(isNamed));
+    opening.abort();
+    expect(await native).to.equal("given up");
+
+    for (const { tabId } of [claimed, waiting]) client.tabs.close(tabId);
+    await provider.tabs.whenClosed(claimed.tabId, patience());
+    // Nothing to claim: the provider closes by its signature alone.
+    await provider.tabs.whenClosed(waiting.tabId, patience());
+    expect(await balanceOf(provider)).to.equal(providerWei + 3n * PRICE);
+    expect(await balanceOf(client)).to.equal(clientWei - 3n * PRICE);
+    expect(await Promise.all(world.agents.map(count))).to.deep.equal(before);
   });
 
   it("claims when enough has come together", async () => {
