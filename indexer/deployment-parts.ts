@@ -36,9 +36,14 @@ async function readTokenUnit(
   }
 }
 
-/** Rows mean something only for this chain, these contracts and this schema. */
-export function identityOf({ chainId, deployedAtBlock, contracts }: Deployment): string {
+/** Names a chain and our contracts there. */
+export function contractsOf({ chainId, deployedAtBlock, contracts }: Deployment): string {
   const names = Object.keys(foldedAbis) as ContractName[];
   const addresses = names.map((name) => `${name}=${contracts[name].toLowerCase()}`);
-  return [`schema=${SCHEMA_VERSION}`, `chain=${chainId}`, `from=${deployedAtBlock}`, ...addresses].join(" ");
+  return [`chain=${chainId}`, `from=${deployedAtBlock}`, ...addresses].join(" ");
+}
+
+/** Rows mean something only for this chain, these contracts and this schema. */
+export function identityOf(deployment: Deployment): string {
+  return `schema=${SCHEMA_VERSION} ${contractsOf(deployment)}`;
 }

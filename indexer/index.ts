@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { PublicClient } from "viem";
 import { SuretyError, type Deployment } from "#protocol";
-import { identityOf, siteOf } from "./deployment-parts.ts";
+import { contractsOf, identityOf, siteOf } from "./deployment-parts.ts";
 import type { ExplorerOptions } from "./site/site.ts";
 import { startServer, type IndexerServer } from "./graphql/server.ts";
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
@@ -16,6 +16,8 @@ import { runSync } from "./sync/driver.ts";
 import { EndpointPool, type EndpointStatus } from "./sync/endpoints.ts";
 import { watchHeads } from "./sync/heads.ts";
 import { createChainReader } from "./sync/rpc.ts";
+import type { Subscription } from "./webhooks/subscriptions.ts";
+import { Webhooks } from "./webhooks/webhooks.ts";
 
 export { identityOf } from "./deployment-parts.ts";
 export { createReplica, runReplica, type Replica, type ReplicaOptions } from "./replica.ts";
@@ -26,6 +28,7 @@ export type { ExplorerOptions } from "./site/site.ts";
 export type { EndpointStatus } from "./sync/endpoints.ts";
 export type { IndexerStatus } from "./status.ts";
 export type { Store } from "./store/store.ts";
+export { readSubscriptions, type Subscription } from "./webhooks/subscriptions.ts";
 
 /** Between two looks at the chain. A WebSocket's newHeads wake the indexer earlier. */
 const DEFAULT_POLL_INTERVAL_MS = 500;
@@ -53,6 +56,8 @@ export interface IndexerOptions {
   readonly maxRangeBlocks?: number;
   /** Blocks below the head whose states can be asked for and undone, from 128 to 100,000. Default 128. */
   readonly historyBlocks?: number;
+  /** Who is told of the chain's events. */
+  readonly webhooks?: readonly Subscription[];
   /** Milliseconds, for freshness and the ETA only. Default Date.now. */
   readonly now?: () => number;
 }
@@ -89,6 +94,12 @@ export function createIndexer(options: IndexerOptions): Indexer {
   const endpoints = createEndpoints(options);
   const staleAfterMs = Math.max(STALE_AFTER_MS, pollIntervalMs * STALE_AFTER_POLLS);
   const board = new StatusBoard(first, options.now ?? Date.now, staleAfterMs);
+  const decode = createDecoder(deployment.contracts);
+  const webhooks = new Webhooks({
+    ...{ store, subscriptions: options.webhooks ?? [], chainId: deployment.chainId, decode },
+    ...{ deployment: contractsOf(deployment), now: options.now ?? Date.now },
+    ...{ status: () => board.read(), until: (predicate, signal) => board.until(predicate, signal) },
+  });
   const stopping = new AbortController();
   const ended = Promise.withResolvers<undefined>();
   // Whoever does not ask for `ended` finds the error in status().fatal.
@@ -100,14 +111,12 @@ export function createIndexer(options: IndexerOptions): Indexer {
     const heads = watchHeads(client, pollIntervalMs);
     try {
       const parts = {
-        ...{ reader: endpoints, store, heads, decode: createDecoder(deployment.contracts) },
+        ...{ reader: endpoints, store, heads, decode },
         ...{ chainId: deployment.chainId, identity: identityOf(deployment), staleAfterMs },
         onState: (state: SyncState) => board.set(state),
         onFailure: (error: unknown) => board.fail(error),
       };
       await runSync(parts, first, signal);
-    } catch (error) {
-      if (!signal.aborted) board.end(error instanceof Error ? error : new Error(String(error)));
     } finally {
       heads.close();
     }
@@ -138,8 +147,17 @@ export function createIndexer(options: IndexerOptions): Indexer {
         statusOf: () => board.read(),
         endpoints,
         watch: board.watch,
+        webhooks: () => webhooks.status(),
       });
-      void index(AbortSignal.any([signal, stopping.signal])).then(end);
+      const running = AbortSignal.any([signal, stopping.signal]);
+      const parts = [index(running), webhooks.run(running)].map((part) =>
+        part.catch((error: unknown) => {
+          if (!running.aborted) board.end(error instanceof Error ? error : new Error(String(error)));
+          // What ends one ends the other.
+          stopping.abort();
+        }),
+      );
+      void Promise.all(parts).then(end);
     },
     async stop() {
       stopping.abort();

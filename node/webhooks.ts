@@ -1,4 +1,5 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHash } from "node:crypto";
+import { webhookSignature } from "#protocol";
 import { systemClock } from "./chain/clock.ts";
 import type { Clock } from "./chain/port.ts";
 import type { WebhookEndpoint } from "./config.ts";
@@ -170,7 +171,7 @@ export class Webhooks {
       "content-type": "application/json",
       "webhook-id": id,
       "webhook-timestamp": timestamp,
-      "webhook-signature": signatureOf(endpoint.secret, id, timestamp, body),
+      "webhook-signature": webhookSignature(endpoint.secret, id, timestamp, body),
     };
     const signal = AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     try {
@@ -181,11 +182,6 @@ export class Webhooks {
       return false;
     }
   }
-}
-
-/** As Standard Webhooks signs: what a receiver computes to compare. */
-export function signatureOf(secret: Uint8Array, id: string, timestamp: string, body: string): string {
-  return `v1,${createHmac("sha256", secret).update(`${id}.${timestamp}.${body}`).digest("base64")}`;
 }
 
 /** One id a step of a deal and side; another ending, after a reorg, is another step. */

@@ -27,3 +27,4 @@ export * from "./tab-state.ts";
 export * from "./topic.ts";
 export * from "./typed-data.ts";
 export * from "./window/index.ts";
+export * from "./webhook.ts";

@@ -1,10 +1,17 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { IndexerStatus } from "../status.ts";
 import type { EndpointReport } from "../sync/endpoints.ts";
+import type { WebhookStatus } from "../webhooks/lane.ts";
+
+interface Sources {
+  readonly status: () => IndexerStatus;
+  readonly endpoints: EndpointReport;
+  readonly webhooks?: () => readonly WebhookStatus[];
+}
 
 /** What Prometheus scrapes of an indexer and its process. Values are read when they are scraped, so that nothing is kept twice. */
 export function createMetrics(
-  { status, endpoints }: { readonly status: () => IndexerStatus; readonly endpoints: EndpointReport },
+  { status, endpoints, webhooks = () => [] }: Sources,
   requestCount: () => number,
 ): Registry {
   const registry = new Registry();
@@ -53,6 +60,16 @@ export function createMetrics(
     });
   ofEndpoint("failures", "Requests that an endpoint failed");
   ofEndpoint("contradictions", "Answers in which most others contradicted an endpoint");
+  const ofWebhook = (name: string, help: string, read: (webhook: WebhookStatus) => number) =>
+    new Gauge({
+      ...named(`webhook_${name}`, help),
+      labelNames: ["webhook"],
+      collect() {
+        for (const webhook of webhooks()) this.set({ webhook: webhook.name }, read(webhook));
+      },
+    });
+  ofWebhook("block", "Block of the last event that a subscription has gone through", ({ block }) => block ?? 0);
+  ofWebhook("failures", "Messages in a row that its receiver did not take", ({ failures }) => failures);
   counter("http_requests", "Requests to this server", requestCount);
   return registry;
 }

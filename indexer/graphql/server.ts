@@ -12,6 +12,7 @@ import { createMetrics } from "./metrics.ts";
 import { limitPlugin, snapshotPlugin } from "./plugins.ts";
 import { createSchema } from "./schema.ts";
 import type { Site } from "../site/site.ts";
+import type { WebhookStatus } from "../webhooks/lane.ts";
 
 /** Connections at once; each may hold a body of MAX_BODY_BYTES. */
 const MAX_CONNECTIONS = 512;
@@ -25,6 +26,8 @@ export interface ServerOptions {
   /** Whether a snapshot's rows are answered for; called after it was taken. */
   readonly statusOf: (snapshot: Snapshot) => IndexerStatus;
   readonly endpoints: EndpointReport;
+  /** How far each subscriber has been told. */
+  readonly webhooks?: () => readonly WebhookStatus[];
   /** Tells of every new status until the returned function is called. */
   readonly watch: (tell: (status: IndexerStatus) => void) => () => void;
   /** Loopback unless told otherwise: an indexer is not an API for the world before somebody decides so. */
@@ -82,14 +85,14 @@ export async function startServer(options: ServerOptions): Promise<IndexerServer
 
 /** @returns false = not a question about the status */
 function answerStatus(
-  { status: read, endpoints }: Pick<ServerOptions, "status" | "endpoints">,
+  { status: read, endpoints, webhooks }: Pick<ServerOptions, "status" | "endpoints" | "webhooks">,
   metrics: Registry,
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
   const path = request.url?.split("?", 1)[0];
   const status = read();
-  const words = { ...describe(status), endpoints: endpoints.status() };
+  const words = { ...describe(status), endpoints: endpoints.status(), webhooks: webhooks?.() };
   if (path === "/health") sendJson(response, status.fatal === undefined ? 200 : 503, words);
   else if (path === "/ready") sendJson(response, status.isReady ? 200 : 503, words);
   else if (path === "/metrics") void sendMetrics(response, metrics);

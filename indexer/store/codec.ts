@@ -1,6 +1,6 @@
-import { formatUnits } from "viem";
+import { formatUnits, type Hex } from "viem";
 import type { AnyRow, Column, ColumnKind, Value } from "../entities.ts";
-import type { BlockRef, StoredChain } from "./store.ts";
+import type { BlockRef, StoredChain, StoredEvent } from "./store.ts";
 
 /** What SQLite holds. */
 export type SqlValue = string | number | null;
@@ -68,6 +68,20 @@ export function decodeValues(columns: Readonly<Record<string, Column>>, values: 
   return Object.fromEntries(
     Object.entries(columns).map(([name, column], k) => [name, decodeValue(column, values[k] as SqlValue)]),
   );
+}
+
+/** A row of table `events`. */
+export function decodeEvent(row: Readonly<Record<string, unknown>>): StoredEvent {
+  const text = (name: string) => row[name] as Hex;
+  return {
+    ...{
+      blockNumber: row["block"] as number,
+      logIndex: row["logIndex"] as number,
+      timestamp: Number(row["timestamp"]),
+    },
+    ...{ blockHash: text("blockHash"), transactionHash: text("txHash"), address: text("address") },
+    ...{ topics: text("topics").split(",") as Hex[], payload: text("payload") },
+  };
 }
 
 /** The row of table `chain` as JavaScript. */

@@ -1,9 +1,9 @@
 import type { Pool, PoolClient } from "pg";
 import { SuretyError } from "#protocol";
 import type { AnyRow, Row, TableName } from "../entities.ts";
-import { decodeChain } from "./codec.ts";
+import { decodeChain, decodeEvent } from "./codec.ts";
 import { decodeBlock, decodeRecord, decodeWriter, postgresDialect, WRITER_SQL } from "./postgres-sql.ts";
-import { changesSql, countSql, formerSql, selectSql, type Sql } from "./sql.ts";
+import { changesSql, countSql, eventsSql, formerSql, selectSql, type Sql } from "./sql.ts";
 import type { PastRows, RowView, Snapshot } from "./store.ts";
 
 /** Snapshots open at the same time; PostgreSQL allows 100 connections in all by default, and others want some. */
@@ -47,6 +47,12 @@ function snapshotOf(client: PoolClient, stored: Pick<Snapshot, "identity" | "cha
       return found === undefined ? undefined : decodeBlock(found);
     },
     asOf: (number) => pastOf(client, number),
+    events: async ({ block, logIndex }, upTo, first) =>
+      (await ask(client, eventsSql([block, logIndex, upTo, first], postgresDialect))).map(decodeEvent),
+    async hasEventsOf({ number, hash }) {
+      const text = `SELECT 1 FROM events WHERE block = $1 AND "blockHash" = $2 LIMIT 1`;
+      return (await ask(client, { text, values: [number, hash] })).length > 0;
+    },
     scan: (table: TableName) => scan(client, table),
     close() {
       if (!isOpen) return;

@@ -36,7 +36,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** @returns the engine for more than one machine: PostgreSQL 15 or later */
 export function createPostgresStore(options: PostgresStoreOptions): Store {
   const { url, chainId, schema = `surety_${chainId}`, isReadOnly = false } = options;
-  if (!/^[a-z][a-z0-9_]{0,62}$/.test(schema)) {
+  if (!/^[a-z][a-z0-9_]{0,57}$/.test(schema)) {
     throw new SuretyError("STORE_SCHEMA_NAME", `${schema} is no name of a schema.`, {
       values: { schema },
       next: "Take lower-case letters, digits and underscores.",
@@ -50,6 +50,8 @@ class PostgresStore implements Store {
   #pool: Promise<Pool> | undefined;
   readonly #chainId: number;
   readonly #schema: string;
+  readonly #keptSchema: string;
+  readonly #cursors: string;
   #writer: PoolClient | undefined;
   #identity = "";
   #isOpen = false;
@@ -59,6 +61,8 @@ class PostgresStore implements Store {
     this.#createPool = createPoolOnce;
     this.#chainId = chainId;
     this.#schema = schema;
+    this.#keptSchema = `${schema}_kept`;
+    this.#cursors = `${this.#keptSchema}.cursors`;
   }
 
   async open(identity: string): Promise<{ chain: StoredChain | undefined; isForeign: boolean }> {
@@ -155,6 +159,20 @@ class PostgresStore implements Store {
         "headAt" = CASE WHEN $6 THEN clock_timestamp() ELSE "headAt" END`,
       ...[sync, head === undefined ? null : JSON.stringify(head), isFailing, trouble ?? null, staleAfterMs, isNewHead],
     );
+  }
+
+  async readCursor(name: string): Promise<string | undefined> {
+    // In a schema of its own, which no rebuild drops; by the pool, since the writer's connection may be in a transaction.
+    const pool = await this.#opened();
+    await pool.query(`CREATE SCHEMA IF NOT EXISTS ${this.#keptSchema}`);
+    await pool.query(`CREATE TABLE IF NOT EXISTS ${this.#cursors} (name text PRIMARY KEY, text text NOT NULL)`);
+    const { rows } = await pool.query<{ text: string }>(`SELECT text FROM ${this.#cursors} WHERE name = $1`, [name]);
+    return rows[0]?.text;
+  }
+
+  async writeCursor(name: string, text: string): Promise<void> {
+    const change = "ON CONFLICT (name) DO UPDATE SET text = excluded.text";
+    await (await this.#opened()).query(`INSERT INTO ${this.#cursors} VALUES ($1, $2) ${change}`, [name, text]);
   }
 
   async snapshot(): Promise<Snapshot> {

@@ -117,6 +117,12 @@ export function countSql(query: Selection, dialect: Dialect, asOf?: number): Sql
   return { text: `SELECT (${present}) - (${now}) + (${then}) AS count`, values: writer.values };
 }
 
+/** @param values block and log index to go on after, last block, and how many */
+export function eventsSql(values: readonly [number, number, number, number], { placeholder: at }: Dialect): Sql {
+  const range = `(block, "logIndex") > (${at(1)}, ${at(2)}) AND block <= ${at(3)}`;
+  return { text: `SELECT * FROM events WHERE ${range} ORDER BY block, "logIndex" LIMIT ${at(4)}`, values };
+}
+
 /** What one row was before the first change above a block; no answer = it has not changed since. */
 export function formerSql(table: TableName, id: string, asOf: number, { placeholder }: Dialect): Sql {
   const of = `"tableName" = '${table}' AND id = ${placeholder(1)} AND block > ${placeholder(2)}`;

@@ -1,8 +1,8 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { SuretyError } from "#protocol";
 import { columnsOf, type AnyRow, type Row, type TableName } from "../entities.ts";
-import { decodeChain, decodeRow, decodeValues, type SqlValue } from "./codec.ts";
-import { changesSql, countSql, formerSql, selectSql, sqliteDialect, type Sql } from "./sql.ts";
+import { decodeChain, decodeEvent, decodeRow, decodeValues, type SqlValue } from "./codec.ts";
+import { changesSql, countSql, eventsSql, formerSql, selectSql, sqliteDialect, type Sql } from "./sql.ts";
 import type { BlockRef, PastRows, RowView, Snapshot, StoredChain } from "./store.ts";
 
 /** Snapshots open at the same time. Each holds a connection (about 2 MB); more readers are refused and asked to retry. */
@@ -68,6 +68,11 @@ class Reader {
         return found === undefined ? undefined : ({ ...found } as unknown as BlockRef);
       },
       asOf: (number) => this.#past(number),
+      events: ({ block, logIndex }, upTo, first) =>
+        this.#all(eventsSql([block, logIndex, upTo, first], sqliteDialect)).map(decodeEvent),
+      hasEventsOf: ({ number, hash }) =>
+        this.#statement("SELECT 1 FROM events WHERE block = ? AND blockHash = ? LIMIT 1").get(number, hash) !==
+        undefined,
       scan: (table: TableName) => scan(this.db, table),
       close: () => {
         if (!isOpen) return;

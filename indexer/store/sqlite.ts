@@ -44,6 +44,7 @@ class SqliteStore implements Store {
     // WAL with NORMAL loses no consistency by a crash; what a power cut may lose is read from the chain again.
     this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000");
     this.#db.exec("CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT) STRICT");
+    this.#db.exec("CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT");
     this.#readers = new SnapshotPool(path);
     this.#chainId = chainId;
   }
@@ -108,11 +109,24 @@ class SqliteStore implements Store {
     this.#statements.clear();
     this.#transact(() => {
       // Also tables of an older schema, whatever they were called.
-      const old = this.#db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name != 'identity'").all();
+      const old = this.#db
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('identity', 'cursors')")
+        .all();
       for (const { name } of old) this.#db.exec(`DROP TABLE "${name as string}"`);
       for (const statement of schemaStatements()) this.#db.exec(statement);
       this.#run("INSERT OR REPLACE INTO identity VALUES (1, ?)", this.#identity);
     });
+  }
+
+  async readCursor(name: string): Promise<string | undefined> {
+    return this.#db.prepare("SELECT text FROM cursors WHERE name = ?").get(name)?.["text"] as string | undefined;
+  }
+
+  async writeCursor(name: string, text: string): Promise<void> {
+    // What was promised before a message left cannot be read again from the chain: it survives a power cut.
+    this.#db.exec("PRAGMA synchronous = FULL");
+    this.#db.prepare("INSERT OR REPLACE INTO cursors VALUES (?, ?)").run(name, text);
+    this.#db.exec("PRAGMA synchronous = NORMAL");
   }
 
   snapshot(): Snapshot {

@@ -78,6 +78,17 @@ export interface RowQuery {
 /** The embedded engine answers at once, a database over a network later. */
 export type Awaitable<T> = T | Promise<T>;
 
+/** A log as it is kept, also of a block that can no more be undone. */
+export interface StoredEvent extends RawLog {
+  readonly timestamp: number;
+}
+
+/** Where an event stands. */
+export interface EventPosition {
+  readonly block: number;
+  readonly logIndex: number;
+}
+
 /** Rows as of one block. */
 export interface RowView {
   get<T extends TableName>(table: T, id: string): Awaitable<Row<T> | undefined>;
@@ -101,6 +112,10 @@ export interface Snapshot extends RowView {
   readonly writer?: HeardWord | undefined;
   /** A block from the undo floor to the checkpoint; undefined = it is not among them. */
   block(by: { readonly number: number } | { readonly hash: string }): Awaitable<BlockRef | undefined>;
+  /** Events after a position, in their order, up to a block. */
+  events(after: EventPosition, upTo: number, first: number): Awaitable<readonly StoredEvent[]>;
+  /** Whether a block of that hash has events here: then it is of the branch that is indexed. */
+  hasEventsOf(block: Pick<BlockRef, "number" | "hash">): Awaitable<boolean>;
   /** @param number of a block from the undo floor to the checkpoint: below, nothing is known of what rows were */
   asOf(number: number): PastRows;
   /** All rows of a table in order of id, for comparisons. */
@@ -150,6 +165,10 @@ export interface Store {
   wipe(): Promise<void>;
   /** Tells processes that only read; absent where there are none. Committed before the next step is taken. */
   announce?(word: WriterWord): Promise<void>;
+  /** How far a webhook has come, kept over `wipe` and a power cut. */
+  readCursor(name: string): Promise<string | undefined>;
+  /** After `readCursor`. */
+  writeCursor(name: string, text: string): Promise<void>;
   snapshot(): Awaitable<Snapshot>;
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { createPublicClient, http, webSocket, type PublicClient } from "viem";
 import {
   dropStored,
+  readSubscriptions,
   runIndexer,
   runReplica,
   statusOfStored,
@@ -26,6 +27,7 @@ interface IndexerCommandOptions extends CommonOptions {
   readonly explorer: boolean;
   readonly history?: number;
   readonly readOnly?: boolean;
+  readonly webhooks?: string;
 }
 
 export function indexerCommand(): Command {
@@ -76,6 +78,11 @@ export function indexerCommand(): Command {
         .argParser(parseInteger(128))
         .env("SURETY_HISTORY_BLOCKS"),
     )
+    .addOption(
+      new Option("--webhooks <file>", "whom to post the chain's events to, as docs/run-an-indexer.md says")
+        .conflicts("readOnly")
+        .env("SURETY_WEBHOOKS"),
+    )
     .option("--topic <name...>", "names of topics that the pages show instead of their hashes")
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
@@ -90,6 +97,7 @@ export function indexerCommand(): Command {
         if ("folder" in store) mkdirSync(store.folder, { recursive: true });
         const { host, port } = options;
         const corsOrigins = options.cors === undefined ? {} : { corsOrigins: options.cors };
+        const webhooks = options.webhooks === undefined ? [] : readSubscriptions(options.webhooks);
         const history = options.history === undefined ? {} : { historyBlocks: options.history };
         await runIndexer(
           {
@@ -102,6 +110,7 @@ export function indexerCommand(): Command {
               ...corsOrigins,
               ...history,
               store,
+              webhooks,
               explorer: explorerOf(options),
             },
             onListening: ({ graphqlUrl, url }) => {

@@ -5,6 +5,7 @@ import { GraphQLClient } from "graphql-request";
 import { createPublicClient, webSocket, zeroAddress, zeroHash, type Hex } from "viem";
 import type { Row, TableName } from "../../indexer/entities.ts";
 import { createIndexer, createSqliteStore, verifyIndex, type Indexer } from "../../indexer/index.ts";
+import { WebhookReceiver } from "../fixtures/webhook-receiver.ts";
 import {
   act,
   ACTION_COUNT,
@@ -180,6 +181,79 @@ describe("indexer on a real chain", () => {
     }
     await socketed.stop();
     (await client.transport.getRpcClient()).close();
+  });
+
+  it("posts the chain's events to a receiver, in order, through failures, a restart and a reorganisation", async function () {
+    this.timeout(60_000);
+    const { client, deployment, folder } = chain;
+    const secret = new TextEncoder().encode("a secret of 24 bytes or more");
+    const receiver = new WebhookReceiver(secret);
+    const url = await receiver.listen();
+    const start = async () => {
+      const where = { url, secret, network: "loopback" as const };
+      const rules = [{ contract: "dealEscrow" as const, events: ["DealFunded", "DealCompleted"], args: {} }];
+      const webhook = { name: "shop", ...where, rules, finality: "unsafe" as const, fromBlock: 0 };
+      const store = { folder: join(folder, "webhooks") };
+      const posting = createIndexer({ client, deployment, store, webhooks: [webhook], pollIntervalMs: 10 });
+      await posting.start();
+      return posting;
+    };
+    const { deliveries } = receiver;
+    const eventsOnChain = async () => {
+      const { address, abi } = chain.escrow;
+      const logs = await client.getContractEvents({ address, abi, fromBlock: 0n, strict: true });
+      return logs.flatMap((log) =>
+        log.eventName === "DealFunded" || log.eventName === "DealCompleted"
+          ? [`${log.eventName} ${log.args.dealId} ${log.transactionHash} ${log.logIndex}`]
+          : [],
+      );
+    };
+    /** What a receiver has that drops ids that it knows. */
+    const told = () =>
+      [...new Map(deliveries.map(({ id, body }) => [id, body])).values()].map(({ type, name, args, ...place }) => {
+        if (type === "reorg") return "reorg";
+        const { dealId } = args as { dealId: Hex };
+        return `${String(name)} ${dealId} ${String(place["transaction"])} ${String(place["logIndex"])}`;
+      });
+    let posting: Indexer | undefined;
+    try {
+      receiver.answers.push((response) => response.writeHead(503).end());
+      posting = await start();
+      const before = await eventsOnChain();
+      expect(before.length).to.be.greaterThan(2);
+      await receiver.until(() => told().length === before.length);
+      expect(told()).to.deep.equal(before);
+      expect(deliveries[0]?.id, "tried again").to.equal(deliveries[1]?.id);
+      await posting.stop();
+
+      const snapshot = await chain.rpc("evm_snapshot");
+      await settleDeal(chain, [agentAt(chain, 0), agentAt(chain, 1)], 10);
+      const longer = await eventsOnChain();
+      posting = await start();
+      await receiver.until(() => told().length === longer.length);
+      expect(told()).to.deep.equal(longer);
+      expect(longer.length).to.equal(before.length + 2);
+      await posting.stop();
+
+      // Undone while nobody looked: the cursor knows what it told of.
+      await chain.rpc("evm_revert", snapshot);
+      const { number: last } = await client.getBlock();
+      await settleDeal(chain, [agentAt(chain, 2), agentAt(chain, 1)], 20);
+      const instead = (await eventsOnChain()).slice(before.length);
+      posting = await start();
+      await receiver.until(() => told().length === longer.length + 1 + instead.length);
+      expect(told()).to.deep.equal([...longer, "reorg", ...instead]);
+      const notice = deliveries.find(({ body }) => body["type"] === "reorg");
+      expect(notice?.body["voidAbove"]).to.be.at.most(Number(last));
+      expect(deliveries.every(({ isGenuine }) => isGenuine)).to.equal(true);
+      const health = (await (await fetch(`${posting.url}/health`)).json()) as { webhooks: unknown[] };
+      expect(health.webhooks).to.have.length(1);
+      expect(health.webhooks[0]).to.deep.include({ name: "shop", failures: 0 });
+      expect(await (await fetch(`${posting.url}/metrics`)).text()).to.match(/webhook_block\{webhook="shop"\} [1-9]/);
+    } finally {
+      await posting?.stop();
+      await receiver.close();
+    }
   });
 
   it("shows a deal with its terms, parties, outcome and the local trust that it moved", async () => {

@@ -74,10 +74,10 @@ export class ModelChain implements ChainReader {
     this.#blocks.push({ number, hash, parentHash, timestamp: 1_000_000 + number * 12 + this.#branch, logs });
   }
 
-  /** Drops blocks above a height. What is mined next is of another branch. */
-  revertTo(height: number): void {
+  /** Drops blocks above a height. What is mined next is of another branch, or of the one that is named. */
+  revertTo(height: number, branch = this.#branch + 1): void {
     this.#blocks = this.#blocks.slice(0, height + 1);
-    this.#branch++;
+    this.#branch = branch;
   }
 
   /** Another chain with the same chain id and contracts. */

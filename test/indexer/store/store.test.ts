@@ -251,6 +251,47 @@ for (const engine of [sqlite, postgresql]) {
       expect(error.code).to.equal("STORE_NOT_UNDOABLE");
     });
 
+    it("gives the events after a position in their order, and knows which blocks have any", async () => {
+      await store.begin(anchor);
+      const first = await batchAfter(anchor, [
+        [0, 1],
+        [1, 1],
+        [3, 2],
+      ]);
+      const empty = await batchAfter(first.checkpoint, []);
+      const last = await batchAfter(empty.checkpoint, [[0, 6]]);
+      for (const batch of [first, empty, last]) await store.apply(batch);
+      const logs = [first, last].flatMap(({ blocks }) =>
+        blocks.flatMap(({ ref: { number, hash, timestamp }, events }) =>
+          events.map(({ log }) => ({ ...log, timestamp, blockNumber: number, blockHash: hash })),
+        ),
+      );
+      const snapshot = await store.snapshot();
+      const after = (block: number, logIndex: number, upTo = last.checkpoint.number, count = 9) =>
+        snapshot.events({ block, logIndex }, upTo, count);
+      expect(await after(0, 0)).to.deep.equal(logs);
+      const { number } = first.checkpoint;
+      expect(await after(number, 0)).to.deep.equal(logs.slice(1));
+      expect(await after(number, 0, number)).to.deep.equal(logs.slice(1, 3));
+      expect(await after(number, 0, number, 1)).to.deep.equal(logs.slice(1, 2));
+      expect(await snapshot.hasEventsOf(last.checkpoint)).to.equal(true);
+      expect(await snapshot.hasEventsOf({ ...last.checkpoint, hash: first.checkpoint.hash })).to.equal(false);
+      expect(await snapshot.hasEventsOf(empty.checkpoint)).to.equal(false);
+      snapshot.close();
+    });
+
+    it("keeps how far webhooks have come over a wipe and a restart, each by its name", async () => {
+      expect(await store.readCursor("shop")).to.equal(undefined);
+      await store.writeCursor("shop", "1");
+      await store.writeCursor("shop", "2");
+      await store.writeCursor("other", "3");
+      await store.wipe();
+      await store.close();
+      store = createStore();
+      await store.open("another identity");
+      expect([await store.readCursor("shop"), await store.readCursor("other")]).to.deep.equal(["2", "3"]);
+    });
+
     it("drops rows of another chain, deployment or schema", async () => {
       await store.begin(anchor);
       await store.apply(await batchAfter(anchor, [[0, 1]]));
