@@ -8,6 +8,8 @@ import { isNightly } from "../fixtures/profile.ts";
 /** Each is a topic with candidates of its own, drawn on chain once. */
 const TOPICS = isNightly ? 64 : 4;
 const AGENTS = 9;
+/** Of one agent in one topic. */
+const MOST_BONDS = 12;
 
 describe("a draw of validators", () => {
   it("is the same in TypeScript and on chain, whoever came, left and came back", async function () {
@@ -21,7 +23,10 @@ describe("a draw of validators", () => {
       const [staked, locked] = await vault.read.stakeOf([agentId]);
       return staked - locked;
     };
-    const bonds = fc.integer({ min: 0, max: 12 });
+    const bonds = fc.integer({ min: 0, max: MOST_BONDS });
+    // Enough for every topic: none is left without candidates because those before it took all there was.
+    const stakeWei = BigInt(TOPICS * MOST_BONDS) * BOND;
+    for (let agentId = 1; agentId <= AGENTS; agentId++) await vault.write.stake([agentId, stakeWei]);
     const histories = fc.sample(
       fc.array(fc.array(bonds, { minLength: AGENTS, maxLength: AGENTS }), { minLength: 1, maxLength: 2 }),
       {

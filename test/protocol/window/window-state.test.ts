@@ -169,7 +169,8 @@ describe("a window's validators", () => {
     expect(crashes).to.equal(6);
   });
 
-  it("fewer than a third of liars, losses, delays and crashes never get two headers of a window through", () => {
+  it("fewer than a third of liars, losses, delays and crashes never get two headers of a window through", function () {
+    this.timeout(isNightly ? 1_200_000 : 60_000);
     let batches = 0;
     let lies = 0;
     const world = fc.record({ seats: fc.integer({ min: 1, max: 7 }), seed: fc.infiniteStream(fc.nat()) });
