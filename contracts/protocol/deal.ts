@@ -107,9 +107,12 @@ function tokenDigestOf(
   data: Record<string, unknown>,
   tokenDomain: Domain,
 ): Hex {
-  const separator = hashDomain({
-    domain: { ...tokenDomain, chainId: BigInt(tokenDomain.chainId) } as never,
+  return keccak256(concat(["0x1901", domainSeparatorOf(tokenDomain), hashStruct({ primaryType, types, data })]));
+}
+
+/** EIP-712 separator of a domain of these four fields, without a salt. */
+export const domainSeparatorOf = (domain: Domain): Hex =>
+  hashDomain({
+    domain: { ...domain, chainId: BigInt(domain.chainId) } as never,
     types: { EIP712Domain: domainTypes },
   });
-  return keccak256(concat(["0x1901", separator, hashStruct({ primaryType, types, data })]));
-}

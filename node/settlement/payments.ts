@@ -1,5 +1,5 @@
-import { maxUint256, parseSignature, zeroAddress, type Address } from "viem";
-import { permitDigestOf, type Domain } from "#protocol";
+import { isAddressEqual, maxUint256, parseSignature, zeroAddress, type Address } from "viem";
+import { domainSeparatorOf, permitDigestOf, type Domain } from "#protocol";
 import { withSignal } from "../chain/clock.ts";
 import { unreachable, type ChainClient } from "../chain/connect.ts";
 import type { ChainSender, ContractCall } from "../chain/port.ts";
@@ -8,6 +8,8 @@ import type { Relay } from "./relay.ts";
 
 /** Permits end at the full hour after the next: equal ones of one hour are one transaction, and none is good for ever. */
 const PERMIT_SECONDS = 3_600;
+/** Of domains that their tokens do not name; each is compared with the token's separator. */
+const COMMON_VERSIONS = ["1", "2"];
 
 /** How this account pays into a contract: allowances are one number for all deals, so that they change one at a time. */
 export class Payments {
@@ -55,7 +57,11 @@ export class Payments {
     const target = { abi: erc20Abi, address: token, isOnce: true };
     const permit = this.#relay && (await this.#permit(this.#relay, token, { spender, value: allowed }, signal));
     if (this.#relay !== undefined && permit !== undefined) {
-      await this.#relay.sender.send({ ...target, functionName: "permit", args: permit }, signal);
+      const call = { ...target, functionName: "permit", args: permit };
+      await this.#relay.sender.send(call, signal).catch(async (fault: unknown) => {
+        // Whoever saw the signature may have sent it first: then it is done.
+        if ((await this.allowanceOf(token, spender, signal)) !== allowed) throw fault;
+      });
       return;
     }
     const approval: ContractCall = { ...target, functionName: "approve", args: [spender, allowed] };
@@ -95,12 +101,27 @@ export class Payments {
     return state === undefined ? undefined : domain;
   }
 
+  /** Named by the token (ERC-5267), or found by its separator: USDC and older tokens have no more to say of it. */
   async #domainOf(token: Address, signal: AbortSignal): Promise<Domain | undefined> {
-    const query = { address: token, abi: erc20Abi, functionName: "eip712Domain" } as const;
-    const answer = await this.#unlessRefused(this.#client.readContract(query), signal);
-    if (answer === undefined) return undefined;
-    const [, name, version, chainId, verifyingContract] = answer;
-    return { name, version, chainId: Number(chainId), verifyingContract };
+    const query = { address: token, abi: erc20Abi } as const;
+    const read = (functionName: "name" | "version") =>
+      this.#unlessRefused(this.#client.readContract({ ...query, functionName }), signal);
+    const named = this.#client.readContract({ ...query, functionName: "eip712Domain" });
+    const answer = await this.#unlessRefused(named, signal);
+    if (answer !== undefined) {
+      const [, name, version, chainId, verifyingContract] = answer;
+      // Under another contract's domain we would sign away that one's tokens.
+      const isOwn = isAddressEqual(verifyingContract, token) && chainId === BigInt(this.#client.chain.id);
+      return isOwn ? { name, version, chainId: Number(chainId), verifyingContract } : undefined;
+    }
+    const separating = this.#client.readContract({ ...query, functionName: "DOMAIN_SEPARATOR" });
+    const separator = await this.#unlessRefused(separating, signal);
+    const name = separator && (await read("name"));
+    if (separator === undefined || name === undefined) return undefined;
+    const versions = new Set([...COMMON_VERSIONS, (await read("version")) ?? ""]);
+    return [...versions]
+      .map((version) => ({ name, version, chainId: this.#client.chain.id, verifyingContract: token }))
+      .find((domain) => domainSeparatorOf(domain) === separator);
   }
 
   /** What a token does not answer, it does not know. */

@@ -1,8 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isHex, type Hex } from "viem";
-import { purposes, SuretyError, topicIdOf } from "#protocol";
-import { readAnyBundle } from "../audit/any-bundle.ts";
+import { parseDeployment, purposes, SuretyError, topicIdOf } from "#protocol";
+import { readAnyBundle, verifyAnyBundle } from "../audit/any-bundle.ts";
 import { auditBatched, type BatchEvidence } from "../audit/batch.ts";
 import { writeBundle } from "../audit/bundle.ts";
 import { dateOf, runChecks } from "../audit/checks.ts";
@@ -31,17 +31,20 @@ export function auditCommand(): Command {
     .description("check a bundle offline: no RPC, nobody to believe but the block hash")
     .argument("<bundle>", "file that `surety audit export` wrote")
     .requiredOption("--block-hash <hash>", "hash of the block, from a source that you trust", parseBytes32)
+    .option("--deployment <file>", "deployment.json that you trust: the bundle has to be about its contracts")
     .addOption(jsonOption())
-    .action((file: string, options: { blockHash: Hex; json: boolean }) =>
+    .action((file: string, options: { blockHash: Hex; deployment?: string; json: boolean }) =>
       runAction(options.json, async () => {
         const bundle = readAnyBundle(readText(file));
+        const { blockHash, deployment: path } = options;
+        const deployment = path === undefined ? undefined : parseDeployment(readText(path));
         if (bundle.kind !== "accept") {
           throw new SuretyError(`USAGE_${bundle.code}`, `${file} is not a bundle: ${bundle.detail}.`, {
             values: { file },
             next: "Export it again with `surety audit export`; a bundle that was edited is refused.",
           });
         }
-        return outcomeOf(await runChecks(`bundle ${file}`, bundle.value(options.blockHash)));
+        return outcomeOf(await runChecks(`bundle ${file}`, verifyAnyBundle(bundle.value, blockHash, deployment)));
       }),
     );
   addNetworkOptions(audit.command("signer"))
@@ -207,7 +210,7 @@ function readText(file: string): string {
   } catch (cause) {
     throw new SuretyError("USAGE_BUNDLE_MISSING", `${file} cannot be read.`, {
       values: { file },
-      next: "Name a file that `surety audit export` wrote.",
+      next: "Name a file that is there: a bundle of `surety audit export`, a deployment of `surety deploy`.",
       cause,
     });
   }

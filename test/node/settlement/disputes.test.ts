@@ -405,6 +405,28 @@ describe("settlement in dispute", function () {
       expect(own(ofPayers[1])).to.deep.equal(["permit", "submitFor", "depositFee", "appeal"]);
     });
 
+    it("returns to the account that pays the gas what it sent beyond a fee", async () => {
+      const court = await deployCourt();
+      const [buyer] = world.agents as [TestAgent];
+      const payer = testSigner(6);
+      const counsel = { defend: () => new Promise<boolean>(() => undefined) };
+      const both = await joinBoth({ judgement: bad, chain: world.dealChainOf(buyer, payer) }, { counsel });
+      const agreed = await agree({ arbiter: court.address });
+      adopt(agreed, both);
+      await until(async () => (await stageOf(agreed.dealId)) === 1);
+      // As if the fee had fallen between the look and the block: more than is owed, from the same account.
+      const call = { functionName: "depositFee", args: [agreed.deal, false], valueWei: 3n * FEE };
+      await world.sendAs({ agentId: 0n, signer: payer }, { ...(await target()), ...call });
+      const owed = async () => await (await disputes()).read.creditOf([zeroAddress, payer.address]);
+      expect(await owed()).to.equal(2n * FEE);
+      await until(async () => (await stageOf(agreed.dealId)) === 4);
+      await court.write.giveRuling([0n, 2]);
+      await passTo((await world.networkHelpers.time.latest()) + APPEAL_SECONDS + 1);
+      await court.write.executeRuling([0n]);
+      await both.client.settlement.whenEnded(agreed.dealId, patience());
+      await until(async () => (await owed()) === 0n);
+    });
+
     it("asks no more of an owner than it allowed", async () => {
       const court = await world.chain.viem.deployContract("CourtArbitrator", [10n ** 18n, APPEAL_SECONDS]);
       const both = await joinBoth({ judgement: bad });

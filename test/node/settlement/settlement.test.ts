@@ -1,14 +1,18 @@
 import { expect } from "chai";
-import { decodeFunctionData, isAddressEqual, parseEventLogs, type Hex } from "viem";
-import { contentHashOf, dealEscrowAbi, dealStates, topicIdOf, type Receipt } from "#protocol";
+import { decodeFunctionData, isAddressEqual, parseEventLogs, zeroAddress, type Hex } from "viem";
+import { contentHashOf, dealEscrowAbi, dealStates, testTokenAbi, topicIdOf, type Receipt } from "#protocol";
+import type { ChainSender, ContractCall } from "../../../node/chain/port.ts";
+import { createSender } from "../../../node/chain/sender.ts";
 import { createDeliverableExchange } from "../../../node/settlement/deliverables.ts";
 import { createSettlement, type Settlement, type SettlementOptions } from "../../../node/settlement/driver.ts";
 import type { DealChain, DealOutcome, Worker } from "../../../node/settlement/port.ts";
+import { Payments } from "../../../node/settlement/payments.ts";
 import { openStore } from "../../../node/store/sqlite.ts";
 import type { Store } from "../../../node/store/port.ts";
 import { createLibp2pTransport } from "../../../node/transport/libp2p.ts";
 import type { Transport } from "../../../node/transport/port.ts";
 import { testKey } from "../../fixtures/log.ts";
+import { impostorCodeOf, reticentCodeOf, reticentName } from "../../fixtures/reticent-token.ts";
 import { testSigner } from "../chain/test-chain.ts";
 import { createDealWorld, never, PRICE, REVIEW_SECONDS, spec, type DealWorld, type TestAgent } from "./deal-world.ts";
 
@@ -211,6 +215,73 @@ describe("settlement", function () {
       ["completeFor", 0],
     ]);
     expect([...client.faults, ...provider.faults]).to.deep.equal([]);
+  });
+
+  describe("paid in a token that says of itself", () => {
+    const deploy = async (bytecode: Hex) => {
+      const [deployer] = await world.chain.viem.getWalletClients();
+      const hash = (await deployer?.deployContract({ abi: testTokenAbi, bytecode })) ?? "0x";
+      return (await world.client.getTransactionReceipt({ hash })).contractAddress ?? zeroAddress;
+    };
+    /** How the first agent pays, where account 6 of the test mnemonic pays its gas, or somebody before it. */
+    const paying = (earlier?: (call: ContractCall) => Promise<unknown>) => {
+      const { client, heads, chainTime } = world;
+      const { signer } = world.agents[0] as TestAgent;
+      const [own, relay] = [signer, testSigner(6)].map((each) => createSender({ client, heads, signer: each })) as [
+        ChainSender,
+        ChainSender,
+      ];
+      const { address } = relay;
+      const send: ChainSender["send"] = async (call, signal) => {
+        await earlier?.(call);
+        return await relay.send(call, signal);
+      };
+      const sender = { address, send, stop: () => relay.stop() };
+      const stop = () => [own, relay].forEach((each) => each.stop());
+      return { payments: new Payments(client, own, { sender, signer, chainTime }), stop };
+    };
+
+    it("nothing, as USDC: its domain is found by its separator, and the deal opened by authorization", async () => {
+      const [buyer, seller] = world.agents as [TestAgent, TestAgent];
+      const token = await deploy(reticentCodeOf(world.token.address));
+      await world.networkHelpers.setStorageAt(token, ...reticentName);
+      const mint = { functionName: "mint", args: [buyer.signer.address, PRICE] };
+      await world.sendAs(seller, { abi: testTokenAbi, address: token, ...mint });
+      await world.networkHelpers.setBalance(buyer.signer.address, 0n);
+      const [client, provider] = [await join(0, { chain: world.dealChainOf(buyer, testSigner(6)) }), await join(1)];
+      await client.transport.learnAddresses(provider.transport.peerId, provider.transport.addresses());
+      const agreed = await world.agree(buyer, seller, { salt: salt++, terms: { token } });
+      provider.settlement.adopt(agreed.provider);
+      client.settlement.adopt(agreed.client);
+      for (const outcome of await bothOutcomes(client, provider, agreed.dealId)) {
+        expect(outcome).to.include({ state: "Completed" });
+      }
+      expect(client.faults).to.deep.equal([]);
+    });
+
+    it("that it is another one: nothing is signed under that one's domain", async () => {
+      const impostor = await deploy(impostorCodeOf(world.token.address));
+      const { payments, stop } = paying();
+      expect(await payments.authorizationDomainOf(world.token.address, never)).to.include({ version: "1" });
+      expect(await payments.authorizationDomainOf(impostor, never)).to.equal(undefined);
+      stop();
+    });
+
+    it("that it takes permits: one that somebody else sent first is as good", async () => {
+      const [buyer, seller] = world.agents as [TestAgent, TestAgent];
+      const calls: string[] = [];
+      const { payments, stop } = paying(async (call) => {
+        calls.push(call.functionName);
+        await world.sendAs(seller, call);
+      });
+      const spender = world.escrow.address;
+      let isUsed = false;
+      const use = () => Promise.resolve(void (isUsed = true));
+      await payments.withAllowance({ token: world.token.address, spender, amount: PRICE }, use, never);
+      stop();
+      expect([calls, isUsed]).to.deep.equal([["permit"], true]);
+      expect(await world.token.read.allowance([buyer.signer.address, spender])).to.equal(PRICE);
+    });
   });
 
   it("refunds the client by itself when the provider delivers nothing", async () => {

@@ -15,8 +15,9 @@ import {
   scopeOf,
   topicIdOf,
   typedDataDigest,
+  type Deployment,
 } from "#protocol";
-import { readAnyBundle } from "../../../scripts/audit/any-bundle.ts";
+import { readAnyBundle, verifyAnyBundle } from "../../../scripts/audit/any-bundle.ts";
 import { adoptedIdOf, adoptedSubject } from "../../../scripts/audit/foreign.ts";
 import {
   exportForeignBundle,
@@ -209,6 +210,20 @@ describe("the auditor", function () {
     expect([isOk, checks.at(-1)?.name]).to.deep.equal([false, "header"]);
   });
 
+  it("names contracts that are not the deployment's, and says where nobody compared them", async () => {
+    const read = readAnyBundle(text);
+    if (read.kind !== "accept") throw new Error(read.detail);
+    const { deployment } = world;
+    const judge = (meant?: Deployment) => runChecks("bundle", verifyAnyBundle(read.value, exported.blockHash, meant));
+    expect((await judge(deployment)).checks.filter(({ isOk, isUnproven }) => !isOk || isUnproven)).to.deep.equal([]);
+    const open = await judge();
+    expect([open.isOk, open.checks[0]?.name, open.checks[0]?.isUnproven]).to.deep.equal([true, "contracts", true]);
+    const contracts = { ...deployment.contracts, anchors: deployment.contracts.token };
+    const other = await judge({ ...deployment, contracts });
+    expect([other.isOk, other.checks.length, other.checks[0]?.name]).to.deep.equal([false, 1, "contracts"]);
+    expect(other.checks[0]?.detail).to.include(`anchors is ${deployment.contracts.token} there`);
+  });
+
   it("names a forged header of a second that no calendar has, and does not stumble over it", async () => {
     const TIMESTAMP = 11;
     const fields = fromRlp(exported.bundle.header, "hex") as Hex[];
@@ -318,7 +333,7 @@ describe("the auditor", function () {
       const read = readAnyBundle(bundleText);
       return await runChecks(
         "bundle",
-        read.kind === "accept" ? read.value(blockHash) : [fails(read.code, read.detail)],
+        read.kind === "accept" ? read.value.verify(blockHash) : [fails(read.code, read.detail)],
       );
     };
     const lastOf = async (bundle: ForeignBundle) => {

@@ -94,7 +94,7 @@ describe("surety batch", function () {
   async function verify(text: string, blockHash: Hex): Promise<readonly [boolean, string | undefined]> {
     const read = readAnyBundle(text);
     if (read.kind !== "accept") return [false, read.code];
-    const { isOk, checks } = await runChecks("bundle", read.value(blockHash));
+    const { isOk, checks } = await runChecks("bundle", read.value.verify(blockHash));
     return [isOk, checks.at(-1)?.name];
   }
 
