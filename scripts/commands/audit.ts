@@ -11,7 +11,7 @@ import { exportForeignBundle, writeForeignBundle } from "../audit/foreign-bundle
 import { adoptedSubject } from "../audit/foreign.ts";
 import { auditSigner } from "../audit/responsibility.ts";
 import { runAction, type Outcome } from "../cli/action.ts";
-import { connect, type Connection } from "../cli/network.ts";
+import { connect, deploymentPath, type Connection } from "../cli/network.ts";
 import {
   addNetworkOptions,
   jsonOption,
@@ -122,8 +122,9 @@ async function exportOwn(
   { client, deployment }: Connection,
   agentId: bigint,
   batched: readonly BatchEvidence[],
-  { out, topic }: ExportOptions,
+  options: ExportOptions,
 ): Promise<Outcome> {
+  const { out, topic } = options;
   const choice = { topics: topic?.map(topicIdOf), batched };
   const { bundle, blockNumber, blockHash } = await exportBundle(client, deployment, agentId, choice);
   const text = writeBundle(bundle);
@@ -131,7 +132,7 @@ async function exportOwn(
   const holding = `${bundle.scores.length} scores, ${batched.length} batched bindings, ${text.length} bytes`;
   return {
     result: { file: out, bytes: text.length, agentId, blockNumber, blockHash },
-    lines: [`${out}: agent ${agentId} at block ${blockNumber}, ${holding}`, offlineLine(out, blockHash)],
+    lines: [`${out}: agent ${agentId} at block ${blockNumber}, ${holding}`, offlineLine(options, blockHash)],
   };
 }
 
@@ -139,8 +140,9 @@ async function exportForeign(
   { client, deployment }: Connection,
   foreignId: bigint,
   registry: Hex,
-  { out }: ExportOptions,
+  options: ExportOptions,
 ): Promise<Outcome> {
+  const { out } = options;
   const exported = await exportForeignBundle(client, deployment, registry, foreignId);
   const { bundle, blockNumber, blockHash, agentId, ownerSeen, ownerThere } = exported;
   const text = writeForeignBundle(bundle);
@@ -162,12 +164,12 @@ async function exportForeign(
       blockNumber,
       blockHash,
     },
-    lines: [`${out}: ${subject}, ${text.length} bytes`, owner, offlineLine(out, blockHash)],
+    lines: [`${out}: ${subject}, ${text.length} bytes`, owner, offlineLine(options, blockHash)],
   };
 }
 
-const offlineLine = (file: string, blockHash: Hex): string =>
-  `check it offline: surety audit verify ${file} --block-hash ${blockHash}`;
+const offlineLine = (options: ExportOptions, blockHash: Hex): string =>
+  `check it offline: surety audit verify ${options.out} --block-hash ${blockHash} --deployment ${deploymentPath(options)}`;
 
 /** @throws SuretyError USAGE_BATCH_EVIDENCE, USAGE_BATCH_AGENT */
 function readBatchedOf(agentId: bigint, file: string): BatchEvidence {
