@@ -266,8 +266,9 @@ abstract contract Bindings is IBindings, EIP712 {
     }
 
     function _revokeSigner(uint256 agentId, bytes32 signerHash, uint48 compromisedAt) private {
-        uint24 tenure = _signers.requireOf(agentId, signerHash);
-        _signers.revoke(agentId, signerHash, compromisedAt, _tenureEndOf(agentId, tenure));
+        SignerRecord memory record = _signers[signerHash];
+        record.requireOf(agentId, signerHash);
+        _signers.revoke(record, signerHash, compromisedAt, _tenureEndOf(agentId, record.tenure));
     }
 
     /// @return the second (Unix) at which a tenure ended, or was seen to have; 0 = it lasts

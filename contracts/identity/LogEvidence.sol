@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IBindings} from "../interfaces/IBindings.sol";
 import {ILogEvidence} from "../interfaces/ILogEvidence.sol";
 import {Domain} from "../libraries/Domain.sol";
@@ -31,8 +32,9 @@ contract LogEvidence is ILogEvidence {
         if (second.header.log != log || second.header.seq != seq) {
             revert LogEvidenceOtherEntry(log, seq, second.header.log, second.header.seq);
         }
-        bytes32 firstDigest = digestOf(first.header);
-        bytes32 secondDigest = digestOf(second.header);
+        bytes32 separator = Domain.separator(Domain.LOG, address(registry));
+        bytes32 firstDigest = MessageHashUtils.toTypedDataHash(separator, StructHash.hashCalldata(first.header));
+        bytes32 secondDigest = MessageHashUtils.toTypedDataHash(separator, StructHash.hashCalldata(second.header));
         // INVARIANT: one header signed twice is no fork.
         if (firstDigest == secondDigest) revert LogEvidenceSameHeader(firstDigest);
         agentId = _requireAnswerable(log, first.header.timeMs / 1000, second.header.timeMs / 1000);
@@ -56,7 +58,7 @@ contract LogEvidence is ILogEvidence {
 
     /// @inheritdoc ILogEvidence
     function digestOf(LogHeader calldata header) public view returns (bytes32) {
-        return Domain.digest(Domain.LOG, address(registry), StructHash.hash(header));
+        return Domain.digest(Domain.LOG, address(registry), StructHash.hashCalldata(header));
     }
 
     /// @inheritdoc ILogEvidence

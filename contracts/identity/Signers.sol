@@ -145,15 +145,15 @@ library Signers {
     }
 
     /// @notice Ends a signer at `compromisedAt`; 0 = now, which also ends one that has not begun.
+    /// @param record the signer's, of this agent
     /// @param tenureEnd end of the tenure in which it was bound; 0 = it lasts
     function revoke(
         mapping(bytes32 signerHash => SignerRecord) storage records,
-        uint256 agentId,
+        SignerRecord memory record,
         bytes32 signerHash,
         uint48 compromisedAt,
         uint48 tenureEnd
     ) internal {
-        SignerRecord memory record = records[signerHash];
         if (record.invalidFrom != 0) revert IBindings.BindingsAlreadyRevoked(signerHash, record.invalidFrom);
         // INVARIANT: what a former owner's signers signed is out of the present owner's reach.
         if (tenureEnd != 0) revert IBindings.BindingsFormerSigner(signerHash, tenureEnd);
@@ -170,20 +170,13 @@ library Signers {
         record.invalidFrom = invalidFrom;
         record.backdatedBy = uint24(block.timestamp - invalidFrom);
         records[signerHash] = record;
-        emit IBindings.SignerRevoked(agentId, signerHash, invalidFrom);
+        emit IBindings.SignerRevoked(record.agentId, signerHash, invalidFrom);
     }
 
     /// @notice Refuses a signer that was never this agent's.
-    /// @return tenure in which it was bound
-    function requireOf(
-        mapping(bytes32 signerHash => SignerRecord) storage records,
-        uint256 agentId,
-        bytes32 signerHash
-    ) internal view returns (uint24 tenure) {
-        uint256 recorded = records[signerHash].agentId;
+    function requireOf(SignerRecord memory record, uint256 agentId, bytes32 signerHash) internal pure {
         // Agent 0 does not exist, and the record of a signer that was never bound names it.
-        if (agentId == 0 || recorded != agentId) revert IBindings.BindingsUnknownSigner(agentId, signerHash);
-        return records[signerHash].tenure;
+        if (agentId == 0 || record.agentId != agentId) revert IBindings.BindingsUnknownSigner(agentId, signerHash);
     }
 
     /// @param tenureEnd end of the tenure in which it was bound; 0 = it lasts

@@ -22,7 +22,7 @@ interface IEvidenceSlasher {
     error EvidenceSlasherPaid(bytes32 offenceId, uint256 penalty);
     error EvidenceSlasherZeroPenalty();
 
-    /// @notice Punishes the agent of a log for two headers of one seq. Judged by `evidence`.
+    /// @notice Punishes the agent of a log for two headers of one seq. Judged as `evidence` judges.
     function reportEquivocation(
         ILogEvidence.SignedHeader calldata first,
         ILogEvidence.SignedHeader calldata second

@@ -16,7 +16,11 @@ library Domain {
 
     /// @param name keccak256 of the domain's name
     function digest(bytes32 name, address verifyingContract, bytes32 structHash) internal view returns (bytes32) {
-        bytes32 separator = keccak256(abi.encode(TYPEHASH, name, VERSION, block.chainid, verifyingContract));
-        return MessageHashUtils.toTypedDataHash(separator, structHash);
+        return MessageHashUtils.toTypedDataHash(separator(name, verifyingContract), structHash);
+    }
+
+    /// @notice What the digests of one domain have in common, for who needs several.
+    function separator(bytes32 name, address verifyingContract) internal view returns (bytes32) {
+        return keccak256(abi.encode(TYPEHASH, name, VERSION, block.chainid, verifyingContract));
     }
 }

@@ -187,6 +187,17 @@ library StructHash {
         return keccak256(abi.encode(LOG_HEADER_TYPEHASH, header));
     }
 
+    /// @notice The same of a header in calldata; see the deal's.
+    function hashCalldata(LogHeader calldata header) internal pure returns (bytes32 structHash) {
+        bytes32 typehash = LOG_HEADER_TYPEHASH;
+        assembly ("memory-safe") {
+            let encoding := mload(0x40)
+            mstore(encoding, typehash)
+            calldatacopy(add(encoding, 0x20), header, 0x160)
+            structHash := keccak256(encoding, 0x180)
+        }
+    }
+
     function hash(BatchHeader memory header) internal pure returns (bytes32) {
         return keccak256(abi.encode(BATCH_HEADER_TYPEHASH, header));
     }

@@ -305,7 +305,7 @@ contract DealEscrow is DealMoney, DealEnds, EIP712, ReentrancyGuardTransient {
     ) private returns (bytes32 dealId) {
         dealId = StructHash.hashCalldata(deal);
         // INVARIANT 5: a dealId leaves Open once, so that neither signature works twice or after a cancel.
-        _requireState(dealId, DealState.Open);
+        Progress storage progress = _requireState(dealId, DealState.Open);
         DealTerms.check(deal);
         _requireConsents(dealId, dealId, deal, client, provider);
         if (deal.topic != 0 && address(bondCurve) != address(0)) {
@@ -313,7 +313,9 @@ contract DealEscrow is DealMoney, DealEnds, EIP712, ReentrancyGuardTransient {
             if (deal.providerBond < required) revert DealEscrowBondTooLow(deal.providerBond, required);
         }
 
-        _progress[dealId] = Progress({payer: payer, state: DealState.Funded, reviewUntil: 0, hasParts: false});
+        // The rest is zero; a struct at once would be written in four parts.
+        progress.payer = payer;
+        progress.state = DealState.Funded;
         _emitFunded(dealId, deal, payer);
     }
 

@@ -319,6 +319,6 @@ contract SemaphoreProofFuzz {
         uint256 message,
         uint256 scope
     ) external view returns (bool) {
-        return SemaphoreProof.isValid(proof, root, nullifier, message, scope);
+        return SemaphoreProof.isValid(proof, root, nullifier, message, SemaphoreProof.scopeTermOf(scope));
     }
 }

@@ -2,22 +2,18 @@
 pragma solidity 0.8.37;
 
 import {IERC721} from "@openzeppelin/contracts/interfaces/IERC721.sol";
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {ICredentials} from "../../interfaces/ICredentials.sol";
 import {ICredentialVerifier} from "../../interfaces/ICredentialVerifier.sol";
 import {IOperators} from "../../interfaces/IOperators.sol";
+import {HoldingWord} from "./HoldingWord.sol";
 import {Operators} from "./Operators.sol";
 
 /// @title Who answers for an agent, in one scope
 /// @notice Nobody owns it, nobody upgrades it. See contracts/identity/credentials/README.md.
 contract Credentials is ICredentials {
-    /// @dev One slot. `owner` 0 = renounced; `agentId` 0 = never presented.
-    struct Holding {
-        address owner;
-        uint48 validUntil;
-        uint32 agentId;
-        uint8 source;
-        uint8 level;
-    }
+    using HoldingWord for uint256;
+
     /// @dev `position` is the source's index + 1; 0 = not accepted.
     struct Admission {
         uint8 position;
@@ -36,7 +32,7 @@ contract Credentials is ICredentials {
     mapping(bytes32 sourceHash => Admission) private _admissions;
     /// @inheritdoc IOperators
     mapping(uint256 agentId => bytes32 operator) public operatorOf;
-    mapping(bytes32 operator => Holding) private _holdings;
+    mapping(bytes32 operator => uint256 holding) private _holdings;
 
     /// @param agents any ERC-721 whose ids are agents
     /// @param sources the issuers that count here, for ever
@@ -76,26 +72,22 @@ contract Credentials is ICredentials {
         bytes32 operator = Operators.idOf(scope, address(verifier), issuerId, nullifier);
         _requireFree(operator, agentId, validUntil);
 
-        _holdings[operator] = Holding({
-            owner: msg.sender,
-            validUntil: validUntil,
-            agentId: uint32(agentId),
-            source: admission.position - 1,
-            level: level
-        });
+        uint8 source = admission.position - 1;
+        _holdings[operator] = HoldingWord.pack(msg.sender, validUntil, agentId, source, level);
         operatorOf[agentId] = operator;
 
-        emit CredentialPresented(agentId, operator, msg.sender, admission.position - 1, level, validUntil);
+        emit CredentialPresented(agentId, operator, msg.sender, source, level, validUntil);
     }
 
     /// @inheritdoc ICredentials
     function renounce(uint256 agentId) external {
         bytes32 operator = operatorOf[agentId];
-        Holding storage holding = _holdings[operator];
+        uint256 holding = _holdings[operator];
         _requireOwner(agentId);
-        if (holding.agentId != agentId || holding.owner != msg.sender) revert CredentialsNone(agentId, msg.sender);
+        if (holding.agentIdOf() != agentId || holding.ownerOf() != msg.sender)
+            revert CredentialsNone(agentId, msg.sender);
 
-        holding.owner = address(0);
+        _holdings[operator] = holding.renounced();
 
         emit CredentialRenounced(agentId, operator);
     }
@@ -105,19 +97,19 @@ contract Credentials is ICredentials {
         uint256 agentId
     ) external view returns (bytes32 operator, uint8 level, uint48 validUntil, uint8 source, bool isValid) {
         operator = operatorOf[agentId];
-        Holding memory holding = _holdings[operator];
-        if (operator == bytes32(0) || holding.agentId != agentId) return (operator, 0, 0, 0, false);
+        uint256 holding = _holdings[operator];
+        if (operator == bytes32(0) || holding.agentIdOf() != agentId) return (operator, 0, 0, 0, false);
         isValid =
-            block.timestamp < holding.validUntil &&
-            holding.owner == IERC721(registry).ownerOf(agentId) &&
-            !_sources[holding.source].verifier.isRevoked(operator);
-        return (operator, holding.level, holding.validUntil, holding.source, isValid);
+            block.timestamp < holding.validUntilOf() &&
+            holding.ownerOf() == IERC721(registry).ownerOf(agentId) &&
+            !_sources[holding.sourceOf()].verifier.isRevoked(operator);
+        return (operator, holding.levelOf(), holding.validUntilOf(), holding.sourceOf(), isValid);
     }
 
     /// @inheritdoc ICredentials
     function holdingOf(bytes32 operator) external view returns (uint256 agentId, uint48 validUntil, address owner) {
-        Holding memory holding = _holdings[operator];
-        return (holding.agentId, holding.validUntil, holding.owner);
+        uint256 holding = _holdings[operator];
+        return (holding.agentIdOf(), holding.validUntilOf(), holding.ownerOf());
     }
 
     /// @inheritdoc ICredentials
@@ -151,17 +143,18 @@ contract Credentials is ICredentials {
 
     function _requireFree(bytes32 operator, uint256 agentId, uint48 validUntil) private view {
         if (validUntil <= block.timestamp) revert CredentialsExpired(validUntil, block.timestamp);
-        Holding memory last = _holdings[operator];
+        uint256 last = _holdings[operator];
+        uint48 lastEnd = last.validUntilOf();
         // INVARIANT: an operator answers for one agent at a time. It moves when its credential has run out, and not before: neither
         // a transfer nor a renunciation frees it, or one person would serve many agents by turns.
-        if (last.agentId != agentId && block.timestamp < last.validUntil) {
-            revert CredentialsOperatorBusy(operator, last.agentId, last.validUntil);
+        if (last.agentIdOf() != agentId && block.timestamp < lastEnd) {
+            revert CredentialsOperatorBusy(operator, last.agentIdOf(), lastEnd);
         }
         // INVARIANT: a presentation counts once, because every end lies after the one before.
-        if (validUntil <= last.validUntil) revert CredentialsNotNewer(operator, last.validUntil, validUntil);
+        if (validUntil <= lastEnd) revert CredentialsNotNewer(operator, lastEnd, validUntil);
     }
 
     function _hashOf(address verifier, bytes32 issuerId) private pure returns (bytes32) {
-        return keccak256(abi.encode(verifier, issuerId));
+        return Hashes.efficientKeccak256(bytes32(uint256(uint160(verifier))), issuerId);
     }
 }

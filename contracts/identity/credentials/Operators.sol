@@ -10,6 +10,14 @@ library Operators {
         bytes32 issuerId,
         bytes32 nullifier
     ) internal pure returns (bytes32 operator) {
-        return keccak256(abi.encode(scope, verifier, issuerId, nullifier));
+        assembly ("memory-safe") {
+            // keccak256(abi.encode(scope, verifier, issuerId, nullifier)), of memory that nobody keeps.
+            let encoding := mload(0x40)
+            mstore(encoding, scope)
+            mstore(add(encoding, 0x20), and(verifier, 0xffffffffffffffffffffffffffffffffffffffff))
+            mstore(add(encoding, 0x40), issuerId)
+            mstore(add(encoding, 0x60), nullifier)
+            operator := keccak256(encoding, 0x80)
+        }
     }
 }

@@ -29,6 +29,9 @@ contract SemaphoreCredentials is ISemaphoreCredentials, EIP712 {
     /// @inheritdoc ICredentialVerifier
     mapping(bytes32 operator => bool) public isRevoked;
 
+    /// @dev A function of the scope and nothing else, kept so that it is computed once: no event tells it, and none has to.
+    mapping(bytes32 scope => SemaphoreProof.Point) private _scopeTerms;
+
     constructor(uint48 rootWindow_, uint48 lifetime_) EIP712("SuretyCredentials", "1") {
         rootWindow = rootWindow_;
         lifetime = lifetime_;
@@ -57,6 +60,12 @@ contract SemaphoreCredentials is ISemaphoreCredentials, EIP712 {
         emit OperatorBanned(msg.sender, scope, nullifier, operator);
     }
 
+    /// @inheritdoc ISemaphoreCredentials
+    function prepareScope(bytes32 scope) external {
+        // INVARIANT: what is kept is what a proof would compute, whoever asks for it and however often.
+        _scopeTerms[scope] = SemaphoreProof.scopeTermOf(uint256(scope));
+    }
+
     /// @inheritdoc ICredentialVerifier
     /// @dev Presentation: proof (8 words, as Semaphore packs them), root, nullifier, validUntil. The proof's message is the EIP-712
     /// digest of OperatorSignal and its scope is `subject.scope`, so that it serves no other agent, owner, scope or chain.
@@ -68,9 +77,10 @@ contract SemaphoreCredentials is ISemaphoreCredentials, EIP712 {
         if (presentation.length != PRESENTATION_LENGTH) {
             revert CredentialMalformed(presentation.length, PRESENTATION_LENGTH);
         }
-        uint256 root = uint256(bytes32(presentation[256:288]));
-        nullifier = bytes32(presentation[288:320]);
-        validUntil = _checkEnd(uint256(bytes32(presentation[320:352])));
+        uint256 root;
+        uint256 end;
+        (root, nullifier, end) = abi.decode(presentation[256:], (uint256, bytes32, uint256));
+        validUntil = _checkEnd(end);
         _checkRoot(issuerId, root);
         bytes32 operator = Operators.idOf(subject.scope, address(this), issuerId, nullifier);
         // INVARIANT: a ban is final, and no later proof of that person counts in this scope.
@@ -78,10 +88,19 @@ contract SemaphoreCredentials is ISemaphoreCredentials, EIP712 {
         OperatorSignal memory signal = OperatorSignal(subject.scope, subject.agentId, subject.owner, validUntil);
         uint256 message = uint256(_hashTypedDataV4(StructHash.hash(signal)));
         // INVARIANT: no credential without a proof of membership for exactly this subject and end.
-        if (!SemaphoreProof.isValid(presentation, root, uint256(nullifier), message, uint256(subject.scope))) {
+        SemaphoreProof.Point memory scopeTerm = _scopeTermOf(subject.scope);
+        if (!SemaphoreProof.isValid(presentation, root, uint256(nullifier), message, scopeTerm)) {
             revert SemaphoreBadProof(issuerId, nullifier);
         }
         return (nullifier, LEVEL, validUntil);
+    }
+
+    /// @dev No point of the curve is (0, 0): that is none kept.
+    function _scopeTermOf(bytes32 scope) private view returns (SemaphoreProof.Point memory term) {
+        SemaphoreProof.Point storage kept = _scopeTerms[scope];
+        term.y = kept.y;
+        if (term.y == 0) return SemaphoreProof.scopeTermOf(uint256(scope));
+        term.x = kept.x;
     }
 
     function _checkEnd(uint256 end) private view returns (uint48) {

@@ -7,61 +7,70 @@ import {SemaphoreKey as Key} from "./SemaphoreKey.sol";
 /// linear combination of the key's terms with the public inputs (EIP-196, EIP-197).
 /// @dev Semaphore's own SemaphoreVerifier carries the keys of 32 depths; `zk/` checks that both judge every proof alike.
 library SemaphoreProof {
+    /// @notice A point of G1.
+    struct Point {
+        uint256 x;
+        uint256 y;
+    }
+
     /// Order of the scalar field.
     uint256 private constant SCALAR = 21888242871839275222246405745257275088548364400416034343698204186575808495617;
     /// Order of the base field.
     uint256 private constant BASE = 21888242871839275222246405745257275088696311157297823662689037894645226208583;
 
+    /// @notice What a scope adds to every proof in it, the combination's constant included.
+    function scopeTermOf(uint256 scope) internal view returns (Point memory term) {
+        uint256[24] memory pairing;
+        (pairing[12], pairing[13]) = (Key.CONSTANT_X, Key.CONSTANT_Y);
+        // INVARIANT: no precompile that ran out of gas leaves a wrong term; the points are the key's and valid.
+        assert(_addTerm(pairing, Key.SCOPE_X, Key.SCOPE_Y, _toScalar(scope)));
+        return Point(pairing[12], pairing[13]);
+    }
+
     /// @param proof begins with A, B and C, eight words, as Semaphore packs them
-    /// @param message what is signed, `scope` where it counts; hashed here into the scalar field as Semaphore does
+    /// @param message what is signed; hashed here into the scalar field as Semaphore does
+    /// @param scopeTerm `scopeTermOf` the scope in which the proof counts
     function isValid(
         bytes calldata proof,
         uint256 root,
         uint256 nullifier,
         uint256 message,
-        uint256 scope
+        Point memory scopeTerm
     ) internal view returns (bool ok) {
         uint256 negatedY = uint256(bytes32(proof[32:64]));
         // INVARIANT: one nullifier has one name; the same value plus the order would be another.
         if (root >= SCALAR || nullifier >= SCALAR || negatedY >= BASE) return false;
-        negatedY = negatedY == 0 ? 0 : BASE - negatedY;
         uint256[24] memory pairing;
-        // The combination takes the place of the third pair's point.
-        ok = _combine(pairing, [root, nullifier, _toScalar(message), _toScalar(scope)]);
-        _fill(pairing, proof, negatedY);
-        uint256[1] memory result;
+        // The combination takes the place of the third pair's point; the terms pass through what is filled after it.
+        (pairing[12], pairing[13]) = (scopeTerm.x, scopeTerm.y);
+        ok = _addTerm(pairing, Key.ROOT_X, Key.ROOT_Y, root);
+        ok = _addTerm(pairing, Key.NULLIFIER_X, Key.NULLIFIER_Y, nullifier) && ok;
+        ok = _addTerm(pairing, Key.MESSAGE_X, Key.MESSAGE_Y, _toScalar(message)) && ok;
+        _fill(pairing, proof, negatedY == 0 ? 0 : BASE - negatedY);
         assembly ("memory-safe") {
-            ok := and(ok, staticcall(gas(), 8, pairing, 768, result, 32))
+            ok := and(ok, staticcall(gas(), 8, pairing, 768, 0, 32))
+            ok := and(ok, mload(0))
         }
-        return ok && result[0] == 1;
     }
 
     /// @dev As Semaphore hashes messages and scopes: 248 bits fit into the field.
-    function _toScalar(uint256 value) private pure returns (uint256) {
-        return uint256(keccak256(abi.encode(value))) >> 8;
-    }
-
-    function _combine(uint256[24] memory pairing, uint256[4] memory inputs) private view returns (bool ok) {
-        // Two points and a scalar: the sum so far, the next term.
-        uint256[5] memory scratch;
-        scratch[0] = Key.CONSTANT_X;
-        scratch[1] = Key.CONSTANT_Y;
-        ok = _addTerm(scratch, Key.ROOT_X, Key.ROOT_Y, inputs[0]);
-        ok = _addTerm(scratch, Key.NULLIFIER_X, Key.NULLIFIER_Y, inputs[1]) && ok;
-        ok = _addTerm(scratch, Key.MESSAGE_X, Key.MESSAGE_Y, inputs[2]) && ok;
-        ok = _addTerm(scratch, Key.SCOPE_X, Key.SCOPE_Y, inputs[3]) && ok;
-        pairing[12] = scratch[0];
-        pairing[13] = scratch[1];
-    }
-
-    function _addTerm(uint256[5] memory scratch, uint256 x, uint256 y, uint256 scalar) private view returns (bool ok) {
+    function _toScalar(uint256 value) private pure returns (uint256 scalar) {
         assembly ("memory-safe") {
-            let term := add(scratch, 64)
+            mstore(0, value)
+            scalar := shr(8, keccak256(0, 32))
+        }
+    }
+
+    /// @dev Adds a term to the point in the words 12 and 13 of `pairing`; 14 to 16 are scratch.
+    function _addTerm(uint256[24] memory pairing, uint256 x, uint256 y, uint256 scalar) private view returns (bool ok) {
+        assembly ("memory-safe") {
+            let sum := add(pairing, 384)
+            let term := add(pairing, 448)
             mstore(term, x)
             mstore(add(term, 32), y)
             mstore(add(term, 64), scalar)
             ok := staticcall(gas(), 7, term, 96, term, 64)
-            ok := and(ok, staticcall(gas(), 6, scratch, 128, scratch, 64))
+            ok := and(ok, staticcall(gas(), 6, sum, 128, sum, 64))
         }
     }
 

@@ -33,7 +33,14 @@ export const storageSlots = {
   ownerRecovery: { _usedNonces: 0n, _settings: 1n, _pending: 2n },
   credentials: { _sources: 0n, _admissions: 1n, operatorOf: 2n, _holdings: 3n },
   issuerCredentials: { _nameFallback: 0n, _versionFallback: 1n, isRevoked: 2n },
-  semaphoreCredentials: { _nameFallback: 0n, _versionFallback: 1n, rootOf: 2n, supersededAt: 3n, isRevoked: 4n },
+  semaphoreCredentials: {
+    _nameFallback: 0n,
+    _versionFallback: 1n,
+    rootOf: 2n,
+    supersededAt: 3n,
+    isRevoked: 4n,
+    _scopeTerms: 5n,
+  },
   dealEscrow: { _credits: 0n, _progress: 1n, releasedOf: 2n, potOf: 3n, _nameFallback: 4n, _versionFallback: 5n },
   tabEscrow: { _credits: 0n, _nameFallback: 1n, _versionFallback: 2n, _accounts: 3n },
   stakeVault: {

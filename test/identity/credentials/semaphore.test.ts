@@ -85,8 +85,16 @@ describe("credentials by membership, where no prover is installed", () => {
       await refuses(() => present(1n, withWord(1, value)), "SemaphoreBadProof", [groupId, vector.nullifier]);
   });
 
-  it("count with a real proof, also while its root's window lasts", async () => {
+  it("count with a real proof, in a prepared scope as in any, also while its root's window lasts", async () => {
     await publish(root + 1n);
+    const args = [1n, semaphore.address, groupId, vector.presentation] as const;
+    const gasOf = () => credentials.estimateGas.present(args, { account: owner.account });
+    const unprepared = await gasOf();
+    const other = toHex("another scope", { size: 32 });
+    for (const prepared of [scope, scope, other]) await semaphore.write.prepareScope([prepared]);
+    expect(unprepared - (await gasOf()) > 3_000n, "prepared in vain").to.equal(true);
+    const end = withWord(10, BigInt(vector.validUntil + 1));
+    await refuses(() => present(1n, end), "SemaphoreBadProof", [groupId, vector.nullifier]);
     await chain.mine(present(1n, vector.presentation));
     const operator = operatorIdOf(scope, semaphore.address, groupId, vector.nullifier);
     expect(await credentials.read.credentialOf([1n])).to.deep.equal([operator, 1, vector.validUntil, 0, true]);
