@@ -16,7 +16,7 @@ export type TableName = keyof typeof tables;
 export const tableNames = Object.keys(tables) as TableName[];
 
 /** Changes whenever stored rows would no longer mean the same: an older database is then rebuilt from the chain. */
-export const SCHEMA_VERSION = 8;
+export const SCHEMA_VERSION = 9;
 
 interface ValueOfKind {
   int: number;

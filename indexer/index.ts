@@ -4,6 +4,8 @@ import type { PublicClient } from "viem";
 import { SuretyError, type Deployment } from "#protocol";
 import { contractsOf, identityOf, siteOf } from "./deployment-parts.ts";
 import type { ExplorerOptions } from "./site/site.ts";
+import type { Row } from "./entities.ts";
+import { leavesStates } from "./handlers/leaves.ts";
 import { startServer, type IndexerServer } from "./graphql/server.ts";
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
 import { StatusBoard, type IndexerStatus } from "./status.ts";
@@ -233,6 +235,28 @@ export interface StoredStatus {
   readonly head: number;
   /** False = the chain was reorganised since; a running indexer undoes those rows. */
   readonly isOnChain: boolean;
+  /** Epoch commits that stand, by what became of their leaves. */
+  readonly leaves: Readonly<Record<string, number>>;
+  /** Requests for leaves that wait for an answer, the most urgent first, at most 20. */
+  readonly leavesWaiting: readonly { readonly id: string; readonly answerBy: number }[];
+}
+
+const MAX_WAITING_SHOWN = 20;
+
+async function leavesIn(snapshot: Snapshot): Promise<Pick<StoredStatus, "leaves" | "leavesWaiting">> {
+  const equal = (column: string, value: string) => ({ column, comparison: "eq", value }) as const;
+  const counts = leavesStates.map(async (state) => {
+    const where = [equal("state", "standing"), equal("leavesState", state)];
+    return [state, await snapshot.count({ table: "candidates", where })] as const;
+  });
+  const waiting = await snapshot.find({
+    ...{ table: "leafRequests", where: [equal("state", "waiting")], orderBy: "answerBy", direction: "asc" },
+    ...{ first: MAX_WAITING_SHOWN, skip: 0 },
+  });
+  return {
+    leaves: Object.fromEntries(await Promise.all(counts)),
+    leavesWaiting: (waiting as readonly Row<"leafRequests">[]).map(({ id, answerBy }) => ({ id, answerBy })),
+  };
 }
 
 /** @throws SuretyError INDEX_MISSING, INDEX_FOREIGN */
@@ -241,13 +265,14 @@ export async function statusOfStored(
   deployment: Deployment,
   location: StoreLocation,
 ): Promise<StoredStatus> {
-  return readStored(deployment, location, async ({ chain }) => {
+  return readStored(deployment, location, async (snapshot) => {
+    const { chain } = snapshot;
     if (chain === undefined) throw indexMissing("nothing is stored yet");
     const { number: block, hash } = chain.checkpoint;
     const head = Number(await client.getBlockNumber());
     const actual = block > head ? undefined : await client.getBlock({ blockNumber: BigInt(block) });
     const { finalized, undoFloor } = chain;
-    return { block, hash, finalized, undoFloor, head, isOnChain: actual?.hash === hash };
+    return { block, hash, finalized, undoFloor, head, isOnChain: actual?.hash === hash, ...(await leavesIn(snapshot)) };
   });
 }
 

@@ -54,10 +54,14 @@ export const reputationTables = {
     /** standing, or struck. Whether a topic was finalized with it says topicRoots. */
     state: { kind: "text", isIndexed: true },
     /**
-     * announced: the leaves are published elsewhere. verified: they are here and hash to every root. mismatch: they do
-     * not. unavailable: struck because nobody could show them.
+     * announced: the leaves did not come with the commit. available: some were answered on chain to whoever asked.
+     * verified: all are here, and hash to every root. mismatch: what came does not. unavailable: struck because nobody
+     * could show them. All but the last can still become verified: by an answer to each `leafRequests` that anyone pays for.
      */
     leavesState: { kind: "text", isIndexed: true },
+    topicCount: int,
+    /** Topics whose leaves are all here. */
+    verifiedTopicCount: int,
     /** Row, Sum, Edge, Seat, Prior or Unavailable; null = not struck. */
     fault: nullableText,
     challenger: nullableBytes,
@@ -83,10 +87,29 @@ export const reputationTables = {
     shift: int,
     leafCount: wide,
     leavesState: text,
+    /** How many of its leaves are here. */
+    knownLeafCount: wide,
     finalizedAt: nullableWide,
     finalizedTx: nullableBytes,
   },
-  /** One leaf of a verified topic; id = candidateId:topic:seat. */
+  /** 256 leaves of a topic that somebody asked for on chain; id = candidateId:topic:chunk. */
+  leafRequests: {
+    id: text,
+    candidate,
+    topic,
+    chunk: wide,
+    requester: bytes,
+    /** What its answer earns, in wei. */
+    fee: big,
+    /** Unix seconds; later the candidate can be struck as unavailable. */
+    answerBy: indexedWide,
+    /** waiting, answered, or reclaimed: the requester took the fee back. */
+    state: { kind: "text", isIndexed: true },
+    requestedAt: wide,
+    requestedTx: bytes,
+    answeredTx: nullableBytes,
+  },
+  /** One leaf, shown to hash to its topic's root; id = candidateId:topic:seat. */
   scores: {
     id: text,
     candidate,

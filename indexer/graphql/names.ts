@@ -35,6 +35,7 @@ export const entityNames: Record<TableName, { readonly type: string; readonly on
   epochs: { type: "Epoch", one: "epoch" },
   candidates: { type: "Candidate", one: "candidate" },
   topicRoots: { type: "TopicRoot", one: "topicRoot" },
+  leafRequests: { type: "LeafRequest", one: "leafRequest" },
   // `score` asks for the proof of one agent's score instead.
   scores: { type: "Score" },
 };
@@ -83,5 +84,6 @@ export const backReferences: readonly {
   { of: "topics", field: "roots", table: "topicRoots", column: "topic" },
   { of: "epochs", field: "candidates", table: "candidates", column: "epoch" },
   { of: "candidates", field: "topicRoots", table: "topicRoots", column: "candidate" },
+  { of: "candidates", field: "leafRequests", table: "leafRequests", column: "candidate" },
   { of: "candidates", field: "scores", table: "scores", column: "candidate" },
 ];

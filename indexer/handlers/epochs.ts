@@ -1,9 +1,8 @@
-import { hexToBytes, numberToHex, type Hex } from "viem";
-import { decodeLeaves, LeafTree, unpackLeaf } from "#protocol";
 import type { Row } from "../entities.ts";
 import type { EventArgs, Folds } from "./event-types.ts";
+import { checkLeaves, leafRequestFolds, scoreRows } from "./leaves.ts";
 import { seatsAtClose, topicOf } from "./local-trust.ts";
-import { agentKey, put, type EventPlace, type RowChange, type RowReader } from "./row-change.ts";
+import { agentKey, put, type EventPlace, type RowReader } from "./row-change.ts";
 
 /** Fault of IReputationEpochs.sol, by its number. */
 const faultNames = ["None", "Row", "Sum", "Edge", "Seat", "Prior", "Unavailable"];
@@ -11,6 +10,7 @@ const faultNames = ["None", "Row", "Sum", "Edge", "Seat", "Prior", "Unavailable"
 type Commit = EventArgs<"reputationEpochs", "EpochCommitted">;
 
 export const epochFolds: Folds<"reputationEpochs"> = {
+  ...leafRequestFolds,
   EpochCommitted(commit, place, rows) {
     const roots = commit.topics.map((topic, position) => rootRow(commit, topic, position, rows));
     const { leavesState, trees } = checkLeaves(commit, roots);
@@ -19,8 +19,8 @@ export const epochFolds: Folds<"reputationEpochs"> = {
     return [
       put("epochs", { ...epoch, ...counted }),
       put("candidates", candidateRow(commit, leavesState, place)),
-      ...roots.map((root) => put("topicRoots", { ...root, leavesState })),
-      ...trees.flatMap((words, k) => scoreRows(roots[k] as Row<"topicRoots">, words, place)),
+      ...roots.map((root, k) => put("topicRoots", { ...root, leavesState, knownLeafCount: trees[k]?.length ?? 0 })),
+      ...trees.flatMap((words, k) => scoreRows(roots[k] as Row<"topicRoots">, 0, words, place)),
     ];
   },
   CandidateStruck({ candidateId, fault, challenger, slashed, reward }, place, rows) {
@@ -69,6 +69,8 @@ function candidateRow(commit: Commit, leavesState: string, place: EventPlace): R
     closingBlockHash: commit.closingBlockHash,
     state: "standing",
     leavesState,
+    topicCount: commit.topics.length,
+    verifiedTopicCount: leavesState === "verified" ? commit.topics.length : 0,
     fault: null,
     challenger: null,
     slashed: null,
@@ -98,38 +100,8 @@ function rootRow(
     shift,
     leafCount: seatsAtClose(topicOf(topic.toString(), rows), epoch),
     leavesState: "announced",
+    knownLeafCount: 0,
     finalizedAt: null,
     finalizedTx: null,
   };
-}
-
-/** No score is shown before every root of the commit is recomputed from the leaves that came with it. */
-function checkLeaves(commit: Commit, roots: readonly Row<"topicRoots">[]): { leavesState: string; trees: bigint[][] } {
-  if (commit.leaves === "0x") return { leavesState: "announced", trees: [] };
-  const leafCounts = roots.map(({ leafCount }) => leafCount);
-  const decoded = decodeLeaves(hexToBytes(commit.leaves), leafCounts);
-  const isVerified =
-    decoded.kind === "accept" &&
-    leafCounts.every((count) => count > 0) &&
-    decoded.value.every((words, k) => new LeafTree(words).root === roots[k]?.root);
-  return isVerified ? { leavesState: "verified", trees: decoded.value } : { leavesState: "mismatch", trees: [] };
-}
-
-function scoreRows(root: Row<"topicRoots">, words: readonly bigint[], place: EventPlace): RowChange[] {
-  return words.map((word, seat) => {
-    const { agentId, score, cum, prior, rowSum } = unpackLeaf(word);
-    return put("scores", {
-      id: `${root.id}:${seat}`,
-      candidate: root.candidate,
-      topic: root.topic,
-      epoch: root.epoch,
-      seat,
-      agent: agentKey(place, agentId),
-      score,
-      cum,
-      prior: Number(prior),
-      rowSum: Number(rowSum),
-      leaf: numberToHex(word, { size: 32 }) satisfies Hex,
-    });
-  });
 }

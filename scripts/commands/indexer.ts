@@ -195,7 +195,7 @@ const nameOf = (location: StoreLocation): string =>
 async function status(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {
   const { client, deployment } = await connect(options, signal);
   const stored = await statusOfStored(client, deployment, locationOf(options));
-  const { block, hash, head, finalized, undoFloor, isOnChain } = stored;
+  const { block, hash, head, finalized, undoFloor, isOnChain, leaves, leavesWaiting } = stored;
   return {
     result: stored,
     isFailed: !isOnChain,
@@ -203,6 +203,12 @@ async function status(options: CommonOptions, signal: AbortSignal): Promise<Outc
       `rows as of block ${block} of ${head} (${hash})`,
       `final up to ${finalized}, can be undone down to ${undoFloor}`,
       isOnChain ? "the chain has that block" : "the chain has another block there: start the indexer, which undoes it",
+      `leaves of standing commits: ${Object.entries(leaves)
+        .map(([state, count]) => `${count} ${state}`)
+        .join(", ")}`,
+      ...leavesWaiting.map(
+        ({ id, answerBy }) => `  chunk ${id} waits for an answer until ${new Date(answerBy * 1_000).toISOString()}`,
+      ),
     ],
   };
 }

@@ -171,7 +171,7 @@ function encodeLog(
 const word = (n: number) => pad(numberToHex(n), { size: 32 });
 
 /** Kinds of `eventOf`. */
-export const EVENT_KIND_COUNT = 40;
+export const EVENT_KIND_COUNT = 43;
 
 interface Picked {
   readonly agentId: bigint;
@@ -263,6 +263,13 @@ function laterEvents(pick: number, { agentId, small, other, topic, deal }: Picke
     }),
     ...of("ownerRecovery", {
       RecoveryStarted: { agentId, newOwner: address(8), attempt: amount, tenure: 0, executableAt: 2 ** 40 },
+    }),
+    ...of("reputationEpochs", {
+      LeavesRequested: {
+        ...{ candidateId: BigInt(pick % 3), topic, chunk: 0n, requester: address(4), fee: amount, answerBy: pick },
+      },
+      LeavesAnswered: { candidateId: BigInt(pick % 3), topic, chunk: 0n, leaves: [amount, 2n ** 224n] },
+      RequestFeeReclaimed: { candidateId: BigInt(pick % 3), topic, chunk: 0n, requester: address(4), fee: amount },
     }),
   ];
 }

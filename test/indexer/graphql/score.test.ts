@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { GraphQLClient, type ClientError } from "graphql-request";
-import { bytesToHex, decodeFunctionResult, hexToBytes, keccak256, toHex, type Hex } from "viem";
+import { type Hex, bytesToHex, decodeFunctionResult, hexToBytes, keccak256, numberToHex, toHex } from "viem";
 import { encodeLeaves, LeafTree, reputationEpochsAbi, verifyProof } from "#protocol";
 import { createIndexer, type Indexer } from "../../../indexer/index.ts";
 import { topicRootOf } from "../../reputation-contracts/world.ts";
@@ -48,7 +48,7 @@ describe("scores and their proofs", () => {
   const [topic, otherTopic] = TOPICS;
 
   before(async function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     chain = await startSuretyChain();
     const { client, deployment, folder } = chain;
     indexer = createIndexer({ client, deployment, store: { folder }, pollIntervalMs: 10 });
@@ -131,6 +131,27 @@ describe("scores and their proofs", () => {
     const leaf = { index: Number(answer?.index), word: BigInt(answer?.leaf ?? 0) };
     expect(verifyProof(answer?.root as Hex, Number(answer?.leafCount), leaf, answer?.proof ?? [])).to.equal(true);
     expect(answer?.root).to.equal(new LeafTree(honest.words).root);
+  });
+
+  it("shows scores of a commit without leaves once they are answered on chain, and who waits for an answer", async () => {
+    const [, , silent] = (await graphql.request<{ candidates: { id: string }[] }>("{ candidates(orderBy: id) { id } }"))
+      .candidates;
+    const [candidateId, { account }] = [BigInt(silent?.id ?? 0), agentAt(chain, 4)];
+    const ofSilent = async () => {
+      await catchUp();
+      const query = `{ candidate(id: "${candidateId}") { leavesState scores { leaf } leafRequests { state requester fee } } }`;
+      return (await graphql.request<{ candidate: Record<string, unknown> }>(query)).candidate;
+    };
+    const value = 10n ** 18n;
+    await chain.epochs.write.requestLeaves([candidateId, topic, 0n], { account, value });
+    const asked = { requester: account.toLowerCase(), fee: value.toString() };
+    expect(await ofSilent()).to.deep.equal({
+      ...{ leavesState: "announced", scores: [], leafRequests: [{ state: "waiting", ...asked }] },
+    });
+    await chain.epochs.write.answerLeaves([candidateId, topic, 0n, honest.words, []], { account });
+    const { scores, ...rest } = await ofSilent();
+    expect(rest).to.deep.equal({ leavesState: "verified", leafRequests: [{ state: "answered", ...asked }] });
+    expect(scores).to.deep.equal(honest.words.map((word) => ({ leaf: numberToHex(word, { size: 32 }) })));
   });
 
   it("gives calldata with which the contract itself confirms a finalized score", async () => {

@@ -50,6 +50,14 @@ describe("surety indexer verify", function () {
     expect(result.rowCount).to.be.greaterThan(10);
   });
 
+  it("and status says how far they have come, and what became of the leaves of commits", async () => {
+    const { code, result } = await cli.json<{ isOnChain: boolean; leaves: unknown; leavesWaiting: unknown }>(
+      ...["indexer", "status", ...on],
+    );
+    expect([code, result.isOnChain, result.leavesWaiting]).to.deep.equal([0, true, []]);
+    expect(result.leaves).to.deep.equal({ verified: 0, available: 0, announced: 0, mismatch: 0 });
+  });
+
   it("names a forged row, a missing row and an invented one, with exit code 1", async () => {
     write(`UPDATE agents SET owner = '0x${"11".repeat(20)}' WHERE id = '31337:2'`);
     write(`DELETE FROM agents WHERE id = '31337:3'`);
