@@ -30,7 +30,7 @@ let measured: Promise<Runtime> | undefined;
 
 /** The runtime of this process, measured once: what was loaded is what was there at the start. */
 export function ownRuntime(signal: AbortSignal): Promise<Runtime> {
-  const root = rootAbove(here);
+  const root = packageAbove(here);
   const isBuilt = BUILT.some((name) => relative(root, here).startsWith(name + sep));
   measured ??= measureRuntime(root, isBuilt, signal).catch((error: unknown) => {
     measured = undefined;
@@ -83,10 +83,13 @@ export function readRuntime(value: unknown): Runtime | undefined {
 
 const sha256Of = (bytes: Uint8Array): Hex => `0x${hash("sha256", bytes, "hex")}`;
 
-function rootAbove(path: string): string {
+/** The folder of the package that a file belongs to. A build's own package.json only says how its modules are read: it has no name. */
+export function packageAbove(path: string): string {
   const folder = dirname(path);
-  if (existsSync(join(folder, "package.json"))) return folder;
-  if (folder !== path) return rootAbove(folder);
+  const described = join(folder, "package.json");
+  if (existsSync(described) && Object.hasOwn(JSON.parse(readFileSync(described, "utf8")) as object, "name"))
+    return folder;
+  if (folder !== path) return packageAbove(folder);
   throw new SuretyError("RUNTIME_UNKNOWN", "This code lies in no package, so its version cannot be committed to.", {
     next: "Run it as it was installed.",
   });

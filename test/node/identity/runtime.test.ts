@@ -2,7 +2,13 @@ import { expect } from "chai";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { measureRuntime, ownRuntime, readRuntime, runtimeDifference } from "../../../node/identity/runtime.ts";
+import {
+  measureRuntime,
+  ownRuntime,
+  packageAbove,
+  readRuntime,
+  runtimeDifference,
+} from "../../../node/identity/runtime.ts";
 
 const signal = new AbortController().signal;
 
@@ -38,6 +44,12 @@ describe("what runs an agent's code", () => {
       /^version is 1.2.4/,
     );
     expect((await measureRuntime(root, true, signal)).code).to.not.equal(source.code);
+  });
+
+  it("is that of the package around a build, whose own package.json has no name", () => {
+    put("dist/package.json", '{ "type": "module" }');
+    expect(packageAbove(join(root, "dist/a.ts"))).to.equal(root);
+    rmSync(join(root, "dist/package.json"));
   });
 
   it("is measured of this very package, and read back from a file as it is", async () => {
