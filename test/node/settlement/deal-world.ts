@@ -137,18 +137,20 @@ export async function createDealWorld(agentCount = 2) {
     return { client: ofClient, provider: ofProvider, dealId: common.dealId, deal };
   };
 
-  /** Sets an allowance of the escrow over an agent's tokens. */
-  const approve = async (agent: TestAgent, amount: bigint) => {
-    const sender = createSender({ client, heads, signer: agent.signer });
-    const args = [escrow.address, amount];
-    await sender.send({ abi: testTokenAbi, address: token.address, functionName: "approve", args }, never);
-  };
-
   /** Any call, as an agent. */
   const sendAs = async (agent: TestAgent, call: ContractCall) => {
     const sender = createSender({ client, heads, signer: agent.signer });
     await sender.send(call, never).finally(() => sender.stop());
   };
+
+  /** Sets an allowance of the escrow over an agent's tokens. */
+  const approve = (agent: TestAgent, amount: bigint) =>
+    sendAs(agent, {
+      abi: testTokenAbi,
+      address: token.address,
+      functionName: "approve",
+      args: [escrow.address, amount],
+    });
 
   const identity = createIdentityReader(client, heads, deployment);
   return {
