@@ -1,8 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { extname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { SuretyError } from "#protocol";
 import { roles } from "../../node/config.ts";
@@ -12,7 +11,8 @@ import { readKeyFile } from "../cli/key.ts";
 import { connect, deploymentPath, networkDir } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, parseJson, type CommonOptions } from "../cli/options.ts";
 
-const mainPath = fileURLToPath(new URL("../../node/main.ts", import.meta.url));
+// Beside this file: TypeScript in a clone, JavaScript where the package is installed.
+const mainPath = join(import.meta.dirname, `../../node/main${extname(import.meta.filename)}`);
 
 interface NodeCommandOptions extends CommonOptions {
   readonly config?: string;

@@ -1,10 +1,11 @@
+import { extname, join } from "node:path";
 import { spawn, type ChildProcess } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { SuretyError } from "#protocol";
 
-const mainPath = fileURLToPath(new URL("../../node/main.ts", import.meta.url));
+// Beside this file: TypeScript in a clone, JavaScript where the package is installed.
+const mainPath = join(import.meta.dirname, `../../node/main${extname(import.meta.filename)}`);
 
 /** What a node process says of each of its agents when it is ready. */
 export interface ReadyAgent {

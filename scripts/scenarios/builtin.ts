@@ -1,4 +1,4 @@
-import { fileURLToPath } from "node:url";
+import { extname, join } from "node:path";
 import { draftMechanism, storedMechanismOf } from "#protocol";
 import type { Scenario, ScenarioAgent, ScenarioTask } from "./scenario.ts";
 import { skills } from "./skills.ts";
@@ -6,7 +6,7 @@ import { skills } from "./skills.ts";
 // The scenario of `npm start`: three good providers, a careless and a silent one that undercut them, and two buyers. In
 // the first round everyone is invited; in the second the buyers look at the finalized scores first.
 
-const module = fileURLToPath(new URL("applications/skill.ts", import.meta.url));
+const module = join(import.meta.dirname, `applications/skill${extname(import.meta.filename)}`);
 
 /** One token: six decimals. */
 const TOKEN = 1_000_000n;

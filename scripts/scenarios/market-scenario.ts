@@ -1,10 +1,9 @@
-import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
+import { basename, extname, join } from "node:path";
 import { MARKET_TOPIC, WEI_PER_CENT, type Order } from "./applications/market.ts";
 import { listPriceOf, listPriceOptimum, readMarket, valueOf, type Customer, type Market } from "./magentic.ts";
 import type { Scenario, ScenarioAgent, ScenarioTask } from "./scenario.ts";
 
-const module = fileURLToPath(new URL("applications/market.ts", import.meta.url));
+const module = join(import.meta.dirname, `applications/market${extname(import.meta.filename)}`);
 
 const TOKEN = 1_000_000n;
 const PURSE = 1_000n * TOKEN;

@@ -28,6 +28,17 @@ const promised = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as
 const entries = Object.entries(promised.exports).filter(([name]) => name !== "./package.json" && !name.includes("*"));
 
 describe("the package that is installed", () => {
+  it("names no TypeScript file to run: installed, there is JavaScript in its place", () => {
+    const files = ["node", "indexer", "scripts"].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((path) => join(folder, path)),
+    );
+    // The checks and the build of a clone are not installed.
+    const installed = files.filter((path) => path.endsWith(".ts") && !/^scripts.(checks|build-dist|test)/.test(path));
+    const found = installed.filter((path) => /new URL\("[^"]*\.ts"/.test(readFileSync(join(root, path), "utf8")));
+    expect(installed.length).to.be.greaterThan(200);
+    expect(found).to.deep.equal([]);
+  });
+
   it("is built with a source for every entry of package.json, and packs each of them", () => {
     const { config } = ts.readConfigFile(join(root, "tsconfig.build.json"), (path) => ts.sys.readFile(path)) as {
       config: unknown;
@@ -52,6 +63,7 @@ describe("the package that is installed", () => {
     this.timeout(1_200_000);
     const folder = mkdtempSync(join(tmpdir(), "surety-package-"));
     try {
+      writeFileSync(join(folder, "package.json"), '{ "name": "user", "type": "module" }');
       await run(root, "node", "scripts/build-dist.ts");
       await run(root, "npm", "pack", "--ignore-scripts", "--pack-destination", folder);
       const packed = readdirSync(folder).find((name) => name.endsWith(".tgz")) ?? expect.fail("nothing was packed");
