@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { bargain, chooseNash, MAX_BARGAIN_ROUNDS, type BargainRules, type Side } from "#protocol";
+import { bargain, chooseNash, MAX_BARGAIN_ROUNDS, NO_COURT, type BargainRules, type Side } from "#protocol";
 import { agentAccount } from "../scripts/devnet/accounts.ts";
 import { Sections } from "./harness/sections.ts";
 import type { Bench, Result } from "./harness/report.ts";
@@ -139,10 +139,11 @@ class Room {
     this.#side = provider;
     const packages = client.worths.map((_, k) => ({
       priceWei: BigInt(k),
-      ...{ soonerS: 0, reviewPeriodS: 60, promise: "" },
+      ...{ bondWei: 0n, soonerS: 0, reviewPeriodS: 60, promise: "" },
     }));
     const rules: BargainRules = {
       ...{ kind: "bargaining", version: 1, packages, maxRounds: MAX_BARGAIN_ROUNDS, moveWithinMs: MOVE_WITHIN_MS },
+      ...NO_COURT,
     };
     const invitees = [{ agentId: invited.agentId, peer: invited.transport.peerId }];
     const request = { ...createRequest(createRules(false), invitees), mechanism: rules, side: client };

@@ -1,4 +1,4 @@
-import { concat, sha256, type Hex } from "viem";
+import { concat, isAddress, sha256, zeroAddress, type Address, type Hex } from "viem";
 import { accept, ignore, reject, type Verdict } from "../errors.ts";
 import type { Call, Deal } from "../generated/structs.ts";
 import { dealLimits } from "../deal-state.ts";
@@ -17,17 +17,26 @@ export interface BargainRules {
   readonly maxRounds: number;
   /** How long either side has for its next offer. */
   readonly moveWithinMs: number;
+  /** Who rules on disputes; the zero address = nobody. */
+  readonly arbiter: Address;
+  /** How long after the review a ruling may take; 0 where nobody rules. */
+  readonly rulingWithinS: number;
 }
 
 /** Terms that are agreed on together. */
 export interface Package {
   readonly priceWei: bigint;
+  /** What the provider puts up. The chain asks for the topic's curve at least. */
+  readonly bondWei: bigint;
   /** Seconds by which the delivery is due before the call's `submitBy`. */
   readonly soonerS: number;
   readonly reviewPeriodS: number;
   /** What is promised beyond price and times, in words. */
   readonly promise: string;
 }
+
+/** Court of a bargaining whose disputes nobody rules on. */
+export const NO_COURT = { arbiter: zeroAddress, rulingWithinS: 0 } as const;
 
 /** What a certificate shows of an agreement that nobody awarded. */
 export interface BargainGrounds {
@@ -44,16 +53,16 @@ export const MAX_BARGAIN_ROUNDS = 128;
 const MAX_PROMISE_LENGTH = 256;
 const MAX_MOVE_MS = 86_400_000;
 const MAX_SECONDS = 2 ** 32 - 1;
-const KEYS = ["kind", "version", "packages", "maxRounds", "moveWithinMs"];
+const KEYS = ["kind", "version", "packages", "maxRounds", "moveWithinMs", "arbiter", "rulingWithinS"];
+const AMOUNT = /^(0|[1-9][0-9]{0,38})$/;
 export const BARGAIN_RULES_KIND = "bargaining";
 
-/** Canonical bytes: a package is a list, its price decimal text. @throws RangeError when a follower would refuse them */
+/** Canonical bytes: a package is a list, its amounts decimal text. @throws RangeError when a follower would refuse them */
 export function encodeBargainRules(rules: BargainRules): Uint8Array {
-  const { kind, version, packages, maxRounds, moveWithinMs } = rules;
-  const wire = packages.map(({ priceWei, soonerS, reviewPeriodS, promise }) => [
-    ...[priceWei.toString(), soonerS, reviewPeriodS, promise],
+  const wire = rules.packages.map(({ priceWei, bondWei, soonerS, reviewPeriodS, promise }) => [
+    ...[priceWei.toString(), bondWei.toString(), soonerS, reviewPeriodS, promise],
   ]);
-  const map = { kind, version, packages: wire, maxRounds, moveWithinMs };
+  const map = { ...rules, packages: wire, arbiter: rules.arbiter.toLowerCase() };
   const verdict = readBargainRules(map);
   if (verdict.kind !== "accept") throw new RangeError(`${verdict.code}: ${verdict.detail}`);
   return encodeStrictCbor(map);
@@ -61,28 +70,39 @@ export function encodeBargainRules(rules: BargainRules): Uint8Array {
 
 /** Judges a decoded map, by its form alone. */
 export function readBargainRules(map: Readonly<Record<string, unknown>>): Verdict<BargainRules> {
-  const { kind, version, packages, maxRounds, moveWithinMs } = map;
+  const { kind, version, packages, maxRounds, moveWithinMs, arbiter, rulingWithinS } = map;
   if (kind !== BARGAIN_RULES_KIND || version !== 1) return ignore("MECHANISM_UNKNOWN", "rules of a later version");
   const keyFault = checkKeys(map, KEYS);
   if (keyFault !== undefined) return keyFault;
   if (!isWhole(maxRounds, 1, MAX_BARGAIN_ROUNDS)) return reject("BARGAIN_ROUNDS", `not 1 to ${MAX_BARGAIN_ROUNDS}`);
   if (!isWhole(moveWithinMs, 1, MAX_MOVE_MS)) return reject("BARGAIN_TIME", `not 1 to ${MAX_MOVE_MS} ms`);
+  if (typeof arbiter !== "string" || !isAddress(arbiter) || arbiter !== arbiter.toLowerCase())
+    return reject("BARGAIN_ARBITER", "no address in lower case");
+  const isRuled = arbiter !== zeroAddress;
+  if (!isWhole(rulingWithinS, isRuled ? 1 : 0, isRuled ? dealLimits.maxArbitration : 0))
+    return reject("BARGAIN_RULING", isRuled ? `not 1 to ${dealLimits.maxArbitration} s` : "0 where nobody rules");
   if (!Array.isArray(packages) || packages.length < 1 || packages.length > MAX_PACKAGES)
     return reject("BARGAIN_PACKAGES", `not a list of 1 to ${MAX_PACKAGES}`);
   const read = packages.map(readPackage);
   const known = read.filter((entry) => entry !== undefined);
   if (known.length < read.length) return reject("BARGAIN_PACKAGE", `package ${read.indexOf(undefined)} is malformed`);
-  return accept({ kind, version, packages: known, maxRounds, moveWithinMs });
+  return accept({ kind, version, packages: known, maxRounds, moveWithinMs, arbiter, rulingWithinS });
 }
 
 function readPackage(stored: unknown): Package | undefined {
-  if (!Array.isArray(stored) || stored.length !== 4) return undefined;
-  const [price, soonerS, reviewPeriodS, promise] = stored as unknown[];
-  if (typeof price !== "string" || !/^(0|[1-9][0-9]{0,38})$/.test(price)) return undefined;
-  if (BigInt(price) > dealLimits.maxAmount) return undefined;
+  if (!Array.isArray(stored) || stored.length !== 5) return undefined;
+  const [price, bond, soonerS, reviewPeriodS, promise] = stored as unknown[];
+  const [priceWei, bondWei] = [readAmount(price), readAmount(bond)];
+  if (priceWei === undefined || bondWei === undefined) return undefined;
   if (!isWhole(soonerS, 0, MAX_SECONDS) || !isWhole(reviewPeriodS, 0, dealLimits.maxReviewPeriod)) return undefined;
   if (typeof promise !== "string" || promise.length > MAX_PROMISE_LENGTH) return undefined;
-  return { priceWei: BigInt(price), soonerS, reviewPeriodS, promise };
+  return { priceWei, bondWei, soonerS, reviewPeriodS, promise };
+}
+
+function readAmount(text: unknown): bigint | undefined {
+  if (typeof text !== "string" || !AMOUNT.test(text)) return undefined;
+  const amount = BigInt(text);
+  return amount > dealLimits.maxAmount ? undefined : amount;
 }
 
 const isWhole = (value: unknown, least: number, most: number): value is number =>
@@ -100,11 +120,13 @@ export function checkBargainCall(call: Call, rules: BargainRules): Verdict<Barga
 /** The fields of a deal that its package decides, beside the price. */
 export function bargainedTermsOf(
   call: Call,
-  { packages }: BargainRules,
+  { packages, arbiter, rulingWithinS }: BargainRules,
   outcome: number,
-): Pick<Deal, "submitBy" | "reviewPeriod"> {
-  const { soonerS = 0, reviewPeriodS = call.reviewPeriod } = packages[outcome] ?? {};
-  return { submitBy: call.submitBy - soonerS, reviewPeriod: reviewPeriodS };
+): Pick<Deal, "submitBy" | "reviewPeriod" | "providerBond" | "arbiter" | "arbiterDeadline"> {
+  const { soonerS = 0, reviewPeriodS = call.reviewPeriod, bondWei = 0n } = packages[outcome] ?? {};
+  const submitBy = call.submitBy - soonerS;
+  const arbiterDeadline = arbiter === zeroAddress ? 0 : submitBy + reviewPeriodS + rulingWithinS;
+  return { submitBy, reviewPeriod: reviewPeriodS, providerBond: bondWei, arbiter, arbiterDeadline };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { bargain, checkAwardEvidence, encodeRules, type BargainRules, type Side } from "#protocol";
+import { bargain, checkAwardEvidence, encodeRules, NO_COURT, type BargainRules, type Side } from "#protocol";
 import { bargainRulesOf } from "../../../node/negotiation/bargain.ts";
 import { encodeRecord } from "../../../node/store/records.ts";
 import { contracts, signerOf } from "../../protocol/negotiation/fixtures.ts";
@@ -9,10 +9,10 @@ import { isNightly } from "../../fixtures/profile.ts";
 
 const PROVIDER = 2n;
 const rulesOf = (packages: number, maxRounds = 128): BargainRules => ({
-  ...{ kind: "bargaining", version: 1, maxRounds, moveWithinMs: 1_000 },
+  ...{ kind: "bargaining", version: 1, maxRounds, moveWithinMs: 1_000, ...NO_COURT },
   packages: Array.from({ length: packages }, (_, k) => ({
     priceWei: 100n + BigInt(k),
-    ...{ soonerS: k, reviewPeriodS: 300 + k, promise: `package ${k}` },
+    ...{ bondWei: 5n, soonerS: k, reviewPeriodS: 300 + k, promise: `package ${k}` },
   })),
 });
 const pairOf = (left: Side, right: Side, maxRounds?: number) =>

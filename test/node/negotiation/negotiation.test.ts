@@ -18,6 +18,7 @@ import {
   topicIdOf,
   typedDataDigest,
   writeAwardEvidence,
+  NO_COURT,
   type AwardEvidence,
   type BargainRules,
   type NegotiationMessage,
@@ -288,9 +289,16 @@ describe("negotiation over libp2p", function () {
     const PACKAGES = 24;
     const packages = Array.from({ length: PACKAGES }, (_, k) => ({
       priceWei: 100n + BigInt(k),
-      ...{ soonerS: k, reviewPeriodS: 300, promise: `${k} pages` },
+      ...{ bondWei: 9n, soonerS: k, reviewPeriodS: 300, promise: `${k} pages` },
     }));
-    const rules: BargainRules = { kind: "bargaining", version: 1, packages, maxRounds: 64, moveWithinMs: 15_000 };
+    const rules: BargainRules = {
+      kind: "bargaining",
+      version: 1,
+      packages,
+      maxRounds: 64,
+      moveWithinMs: 15_000,
+      ...NO_COURT,
+    };
     /** What one side likes best the other likes least. */
     const sideOf = (worth: (k: number) => number): Side => ({
       worths: packages.map((_, k) => BigInt(worth(k))),

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
+import type { Address } from "viem";
 import {
   answerOffer,
   bargain,
@@ -11,24 +12,38 @@ import {
   encodeStrictCbor,
   extendHistory,
   MAX_PACKAGES,
+  NO_COURT,
   type BargainRules,
   type Side,
 } from "#protocol";
 import { bidOf, callOf, signBid } from "./fixtures.ts";
 
 const word = fc.string({ maxLength: 20 });
-const rules: fc.Arbitrary<BargainRules> = fc.record({
+const ARBITER: Address = `0x${"a7".repeat(20)}`;
+const court = fc.constantFrom(
+  NO_COURT,
+  { arbiter: ARBITER, rulingWithinS: 1 },
+  { arbiter: ARBITER, rulingWithinS: 86_400 },
+);
+const terms = fc.record({
   ...{ kind: fc.constant("bargaining" as const), version: fc.constant(1 as const) },
   packages: fc.array(
-    fc.record({ priceWei: fc.bigInt(0n, 900n), soonerS: fc.nat(500), reviewPeriodS: fc.nat(9_999), promise: word }),
+    fc.record({
+      priceWei: fc.bigInt(0n, 900n),
+      bondWei: fc.bigInt(0n, 99n),
+      soonerS: fc.nat(500),
+      reviewPeriodS: fc.nat(9_999),
+      promise: word,
+    }),
     { minLength: 1, maxLength: 20 },
   ),
   maxRounds: fc.integer({ min: 1, max: 128 }),
   moveWithinMs: fc.integer({ min: 1, max: 86_400_000 }),
 });
+const rules: fc.Arbitrary<BargainRules> = fc.tuple(terms, court).map(([drawn, ruled]) => ({ ...drawn, ...ruled }));
 const sample: BargainRules = {
-  ...{ kind: "bargaining", version: 1, maxRounds: 8, moveWithinMs: 5_000 },
-  packages: [{ priceWei: 10n, soonerS: 0, reviewPeriodS: 300, promise: "two pages" }],
+  ...{ kind: "bargaining", version: 1, maxRounds: 8, moveWithinMs: 5_000, ...NO_COURT },
+  packages: [{ priceWei: 10n, bondWei: 4n, soonerS: 0, reviewPeriodS: 300, promise: "two pages" }],
 };
 
 describe("bargaining rules", () => {
@@ -50,20 +65,30 @@ describe("bargaining rules", () => {
         expect(decodeRules(changed).kind).to.be.oneOf(["accept", "reject", "ignore"]);
       }),
     );
+    const least = ["1", "0", 0, 0, ""];
+    const judge = (change: object) => decodeRules(encodeStrictCbor({ ...sample, packages: [least], ...change })).kind;
+    expect(judge({})).to.equal("accept");
+    expect(judge({ arbiter: ARBITER, rulingWithinS: 1 })).to.equal("accept");
     for (const [name, value] of [
       ["packages", []],
-      ["packages", Array.from({ length: MAX_PACKAGES + 1 }, () => ["1", 0, 0, ""])],
-      ["packages", [["01", 0, 0, ""]]],
-      ["packages", [["1", -1, 0, ""]]],
-      ["packages", [["1", 0, 0, "x".repeat(257)]]],
-      ["packages", [[(2n ** 128n).toString(), 0, 0, ""]]],
+      ["packages", Array.from({ length: MAX_PACKAGES + 1 }, () => least)],
+      ["packages", [least.slice(1)]],
+      ["packages", [["01", "0", 0, 0, ""]]],
+      ["packages", [["1", "-1", 0, 0, ""]]],
+      ["packages", [["1", "0", -1, 0, ""]]],
+      ["packages", [["1", "0", 0, 0, "x".repeat(257)]]],
+      ["packages", [[(2n ** 128n).toString(), "0", 0, 0, ""]]],
+      ["packages", [["1", (2n ** 128n).toString(), 0, 0, ""]]],
+      ["arbiter", ARBITER],
+      ["arbiter", ARBITER.toUpperCase()],
+      ["arbiter", 7],
+      ["rulingWithinS", 1],
       ["maxRounds", 0],
       ["maxRounds", 129],
       ["moveWithinMs", 1.5],
       ["extra", 1],
     ] as const) {
-      const map = { ...sample, packages: [["1", 0, 0, ""]], [name]: value };
-      expect(decodeRules(encodeStrictCbor(map)).kind, `${name} ${String(value).slice(0, 20)}`).to.equal("reject");
+      expect(judge({ [name]: value }), `${name} ${String(value).slice(0, 20)}`).to.equal("reject");
     }
     expect(decodeRules(encodeStrictCbor({ ...sample, packages: [], version: 2 })).kind).to.equal("ignore");
   });
@@ -72,7 +97,10 @@ describe("bargaining rules", () => {
     const call = callOf();
     const withTerms = (terms: object) => ({
       ...sample,
-      packages: [...sample.packages, { priceWei: 5n, soonerS: 0, reviewPeriodS: 9, promise: "", ...terms }],
+      packages: [
+        ...sample.packages,
+        { priceWei: 5n, bondWei: 0n, soonerS: 0, reviewPeriodS: 9, promise: "", ...terms },
+      ],
     });
     expect(checkCallRules(call, sample).kind).to.equal("accept");
     expect(checkCallRules(call, withTerms({ priceWei: 1_001n }))).to.include({ code: "RULES_RESERVE" });
