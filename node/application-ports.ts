@@ -7,7 +7,7 @@ import type { Bidder } from "./negotiation/port.ts";
 import type { EvidenceBundle } from "./settlement/evidence.ts";
 import type { Assessor, Counsel, DealStep, Worker } from "./settlement/port.ts";
 import type { TabWork } from "./settlement/tabs/tabs.ts";
-import { decodeSpecification } from "./tasks.ts";
+import { decodeSpecification } from "./task-request.ts";
 import { decodePaidRequest } from "./x402/request.ts";
 
 /** The application behind the ports of negotiation and settlement. */

@@ -1,51 +1,31 @@
-import { encode } from "@ipld/dag-cbor";
 import type { Hex } from "viem";
 import {
   contentHashOf,
-  decodeCanonical,
-  draftMechanism,
+  isDocument,
   postedPriceOf,
-  readMechanismDocument,
-  reject,
   accept,
   MAX_SPEC_BYTES,
-  storedMechanismOf,
   SuretyError,
   topicIdOf,
   type Call,
   type MechanismDocument,
   type Verdict,
 } from "#protocol";
-import type { Specification } from "./application.ts";
 import type { Discovery } from "./discovery/discovery.ts";
-import type { Agreement, Negotiator } from "./negotiation/port.ts";
+import type { Agreement, CallRequest, Negotiator } from "./negotiation/port.ts";
 import type { DealOutcome } from "./settlement/port.ts";
 import type { Settlement } from "./settlement/driver.ts";
 import type { Store } from "./store/port.ts";
+import {
+  decodeRequest,
+  encodeRequest,
+  encodeSpecification,
+  REVIEW_PERIOD_S,
+  rulesOf,
+  timesOf,
+  type TaskRequest,
+} from "./task-request.ts";
 import type { Transport } from "./transport/port.ts";
-
-/** What the agent's own program wants done. Amounts in the token's smallest unit. */
-export interface TaskRequest {
-  readonly spec: Specification;
-  /** What the discovery index is asked for. */
-  readonly query: string;
-  readonly reservePriceWei: bigint;
-  readonly valuePerQuality: bigint;
-  readonly submitWithinS: number;
-  /** How long bids are waited for at most; everybody who was reached ends the bidding early. */
-  readonly biddingMs: number;
-  readonly maxInvited: number;
-  /** Least score of an invited agent, a fraction of the best one found; 0 invites agents without a score. */
-  readonly minScore: number;
-  /** How long a delivery can be judged; without it a minute, which is enough for a program. */
-  readonly reviewPeriodS?: number;
-  /** Rules of the call; absent: a sealed second price that asks for no bond. Its price, weights and times take the place of the above. */
-  readonly mechanism?: MechanismDocument;
-  /** Agents that are not invited, whatever they offer: who has failed this task before. */
-  readonly excludedAgentIds?: readonly bigint[];
-  /** Only these agents are invited, whatever topics they offer. */
-  readonly invitedAgentIds?: readonly bigint[];
-}
 
 export type TaskState = "searching" | "negotiating" | "settling" | "settled" | "refunded" | "cancelled" | "failed";
 
@@ -83,11 +63,6 @@ export interface TaskBoardOptions {
   readonly onFault: (fault: unknown) => void;
 }
 
-/** Bidders answer within a moment; a task may give them longer. */
-export const DEFAULT_BIDDING_MS = 8_000;
-const REVIEW_PERIOD_S = 60;
-/** Quality is promised in percent. */
-const MAX_QUALITY = 100n;
 /** Calls that were never made, and that no second attempt would make. */
 const HOPELESS = ["CALL_INVALID", "CALL_NOBODY_ADMITTED"];
 /** A call that was under way when the node died has ended one way or the other after this. */
@@ -102,6 +77,8 @@ const migrations = [
     provider TEXT, deal_id TEXT, price TEXT, rating INTEGER
   ) STRICT`,
 ];
+
+type Terms = Pick<CallRequest, "mechanism" | "side" | "reservePrice" | "reviewPeriod">;
 
 interface TaskRow {
   readonly id: string;
@@ -252,7 +229,8 @@ export class TaskBoard {
 
   async #invite(task: Task, signal: AbortSignal): Promise<void> {
     const { agentId, discovery, transport, announce, nowMs } = this.#options;
-    const { spec, query, minScore, maxInvited, excludedAgentIds = [], invitedAgentIds } = task.request;
+    const { spec, query, minScore, excludedAgentIds = [], invitedAgentIds } = task.request;
+    const maxInvited = task.request.bargain === undefined ? task.request.maxInvited : 1;
     announce(task, nowMs() + timesOf(task.request).biddingMs);
     const excluded = new Set([agentId, ...excludedAgentIds]);
     const limit = Math.min(maxInvited + excluded.size, 100);
@@ -274,24 +252,21 @@ export class TaskBoard {
     invitees: readonly { agentId: bigint; peer: string }[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { negotiator, token, chainTime, publishRules, learn = accept } = this.#options;
+    const { negotiator, token, chainTime, publishRules } = this.#options;
     const { spec } = task.request;
-    const learnt = learn(rulesOf(task.request));
-    if (learnt.kind !== "accept") return this.#end(task.id, "failed", `${learnt.code}: ${learnt.detail}`);
-    const rules = learnt.value;
+    const terms = this.#termsOf(task.request);
+    if (terms.kind !== "accept") return this.#end(task.id, "failed", `${terms.code}: ${terms.detail}`);
     const { biddingMs, submitWithinS } = timesOf(task.request);
-    const posted = rules.award.rule === "posted-price" ? postedPriceOf(rules) : undefined;
     this.#options.store.prepare("UPDATE tasks_task SET state = 'negotiating' WHERE id = ?").run(task.id);
     this.#changed();
-    publishRules(rules);
+    if (isDocument(terms.value.mechanism)) publishRules(terms.value.mechanism);
     // How it ends is told to onAgreed or onFailed, as for a call that a restart interrupted.
     const calling = negotiator.callForBids(
       {
         topic: topicIdOf(spec.topic),
         spec: encodeSpecification(spec, task.id),
-        mechanism: rules,
-        ...{ token, invitees, biddingMs, reviewPeriod: rules.review.periodS },
-        reservePrice: posted ?? task.request.reservePriceWei,
+        ...terms.value,
+        ...{ token, invitees, biddingMs },
         submitBy: chainTime() + submitWithinS,
       },
       signal,
@@ -300,6 +275,20 @@ export class TaskBoard {
       if (!(fault instanceof SuretyError) || !HOPELESS.includes(fault.code)) throw fault;
       this.#end(task.id, "failed", `${fault.code}: ${fault.message}`);
     });
+  }
+
+  /** By which rules a task is called: a document as what the agent has seen bears it out, or packages as they stand. */
+  #termsOf(request: TaskRequest): Verdict<Terms> {
+    const { learn = accept } = this.#options;
+    const { bargain, reservePriceWei: reservePrice, reviewPeriodS = REVIEW_PERIOD_S } = request;
+    if (bargain !== undefined)
+      return accept({ mechanism: bargain.rules, side: bargain.side, reservePrice, reviewPeriod: reviewPeriodS });
+    const learnt = learn(rulesOf(request));
+    if (learnt.kind !== "accept") return learnt;
+    const { award, review } = learnt.value;
+    const posted = award.rule === "posted-price" ? postedPriceOf(learnt.value) : undefined;
+    const price = { reservePrice: posted ?? reservePrice };
+    return accept({ mechanism: learnt.value, ...price, reviewPeriod: review.periodS });
   }
 
   /** The negotiator resumes calls of before the restart and tells how they end; one that never reached its disk is lost. */
@@ -361,74 +350,3 @@ export const isEnded = (state: TaskState): boolean => !["searching", "negotiatin
 
 const endStateOf = ({ state }: DealOutcome): TaskState =>
   state in endStates ? endStates[state as keyof typeof endStates] : "failed";
-
-/** The bytes that are hashed into call and deal. The task's id makes two equal tasks different. */
-function encodeSpecification({ topic, title, input }: Specification, id: string): Uint8Array {
-  return encode({ topic, title, input, id });
-}
-
-/** What a stranger's specification says, if it is one. */
-export function decodeSpecification(bytes: Uint8Array): Verdict<Specification> {
-  const decoded = decodeCanonical(bytes, MAX_SPEC_BYTES);
-  if (decoded.kind !== "accept") return decoded;
-  const { topic, title, input } = (decoded.value ?? {}) as Record<string, unknown>;
-  if (typeof topic !== "string" || typeof title !== "string" || input === undefined) {
-    return reject("SPEC_SHAPE", "a specification has topic, title and input");
-  }
-  return accept({ topic, title, input });
-}
-
-/** When bids and delivery are due: by the rules, or as the task says, with room to open sealed bids before the work begins. */
-function timesOf({ mechanism, biddingMs, submitWithinS }: TaskRequest): { biddingMs: number; submitWithinS: number } {
-  if (mechanism === undefined) return { biddingMs: Math.min(biddingMs, submitWithinS * 500), submitWithinS };
-  return { biddingMs: mechanism.deadlines.bidWithinMs, submitWithinS: mechanism.deadlines.submitWithinS };
-}
-
-/** The rules of a task that brings none: a sealed second price. Equal tasks share one document. */
-function rulesOf(request: TaskRequest): MechanismDocument {
-  if (request.mechanism !== undefined) return request.mechanism;
-  const { spec, valuePerQuality, reviewPeriodS = REVIEW_PERIOD_S } = request;
-  const { biddingMs, submitWithinS } = timesOf(request);
-  const draft = draftMechanism({
-    ...{ name: `Tasks on ${spec.topic}`, topics: [spec.topic], rule: "scored-second-price", valuePerQuality },
-  });
-  return {
-    ...draft,
-    award: { ...draft.award, maxQuality: MAX_QUALITY },
-    review: { ...draft.review, periodS: reviewPeriodS },
-    deadlines: {
-      ...draft.deadlines,
-      bidWithinMs: biddingMs,
-      revealWithinMs: Math.min(biddingMs, submitWithinS * 250),
-      submitWithinS,
-    },
-  };
-}
-
-function encodeRequest({ mechanism, ...request }: TaskRequest): string {
-  const stored = mechanism === undefined ? {} : { mechanism: storedMechanismOf(mechanism) };
-  return JSON.stringify({ ...request, ...stored }, (_, value: unknown) =>
-    typeof value === "bigint" ? value.toString() : value,
-  );
-}
-
-/** A request as JSON holds it: amounts are text. */
-type StoredRequest = Omit<TaskRequest, "mechanism" | "reservePriceWei" | "valuePerQuality" | AgentLists> & {
-  readonly reservePriceWei: string;
-  readonly valuePerQuality: string;
-  readonly mechanism?: unknown;
-} & { readonly [K in AgentLists]?: readonly string[] };
-type AgentLists = "excludedAgentIds" | "invitedAgentIds";
-
-function decodeRequest(text: string): TaskRequest {
-  const { mechanism, excludedAgentIds, invitedAgentIds, ...request } = JSON.parse(text) as StoredRequest;
-  const rules = mechanism === undefined ? undefined : readMechanismDocument(mechanism);
-  if (rules !== undefined && rules.kind !== "accept") throw new Error(`a stored task's rules: ${rules.detail}`);
-  return {
-    ...request,
-    ...{ reservePriceWei: BigInt(request.reservePriceWei), valuePerQuality: BigInt(request.valuePerQuality) },
-    ...(rules === undefined ? {} : { mechanism: rules.value }),
-    ...(excludedAgentIds === undefined ? {} : { excludedAgentIds: excludedAgentIds.map(BigInt) }),
-    ...(invitedAgentIds === undefined ? {} : { invitedAgentIds: invitedAgentIds.map(BigInt) }),
-  };
-}

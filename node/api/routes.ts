@@ -8,6 +8,7 @@ import {
   type AwardEvidence,
   type MechanismDocument,
 } from "#protocol";
+import { readTaskBargain, type TaskBargain } from "../bargaining.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { FindFilter } from "../discovery/port.ts";
 import type { Settlement } from "../settlement/driver.ts";
@@ -16,7 +17,8 @@ import type { Tabs, TabSummary } from "../settlement/tabs/tabs.ts";
 import type { Buyer, PaidAnswer, PurchaseRequest } from "../x402/client.ts";
 import type { GraphBoard } from "../graphs/board.ts";
 import type { GraphRequest, SubtaskRequest } from "../graphs/port.ts";
-import { DEFAULT_BIDDING_MS, type TaskBoard, type TaskRequest } from "../tasks.ts";
+import { DEFAULT_BIDDING_MS, type TaskRequest } from "../task-request.ts";
+import type { TaskBoard } from "../tasks.ts";
 import { failure, type Answer, type Route } from "./server.ts";
 
 /** What a node says of itself. */
@@ -276,6 +278,7 @@ function readTask(body: unknown): TaskRequest {
     maxInvited: readNumber(fields["maxInvited"] ?? 8, "maxInvited", 1),
     minScore: readNumber(fields["minScore"] ?? 0, "minScore"),
     ...(fields["mechanism"] === undefined ? {} : { mechanism: readRules(fields["mechanism"]) }),
+    ...(fields["bargain"] === undefined ? {} : { bargain: readBargain(fields) }),
     ...(fields["excludedAgentIds"] === undefined ? {} : { excludedAgentIds: readIds(fields["excludedAgentIds"]) }),
   };
 }
@@ -307,6 +310,13 @@ function readRules(value: unknown): MechanismDocument {
   const verdict = readMechanismDocument(value);
   if (verdict.kind === "accept") return verdict.value;
   throw invalid("mechanism", `a mechanism document (${verdict.detail})`);
+}
+
+function readBargain({ bargain, mechanism }: Record<string, unknown>): TaskBargain {
+  if (mechanism !== undefined) throw invalid("bargain", "there beside a mechanism: a task has one or the other");
+  const verdict = readTaskBargain(bargain);
+  if (verdict.kind === "accept") return verdict.value;
+  throw invalid("bargain", `packages to bargain over (${verdict.code}: ${verdict.detail})`);
 }
 
 function readIds(value: unknown): bigint[] {

@@ -13,7 +13,8 @@ import {
 import type { Settlement } from "../settlement/driver.ts";
 import type { Store } from "../store/port.ts";
 import { decodeRecord, encodeRecord } from "../store/records.ts";
-import type { Task, TaskBoard, TaskRequest } from "../tasks.ts";
+import type { TaskRequest } from "../task-request.ts";
+import type { Task, TaskBoard } from "../tasks.ts";
 import { fillInput, referencesOf } from "./inputs.ts";
 import type { Graph, GraphRequest, GraphState, RewardShare, SubtaskRequest } from "./port.ts";
 import { attributeGraph, chainOf, rewardTaskOf } from "./reward.ts";

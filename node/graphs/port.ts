@@ -1,6 +1,6 @@
 import type { Hex } from "viem";
 import type { GraphProgress } from "../negotiation/task-graph.ts";
-import type { TaskRequest } from "../tasks.ts";
+import type { TaskRequest } from "../task-request.ts";
 
 /** One subtask of a graph: what it needs first, and the task that it becomes. */
 export interface SubtaskRequest {

@@ -1,7 +1,7 @@
 import { contentHashOf, divideByShares, draftMechanism, fractions, type MechanismDocument } from "#protocol";
 import type { Hex } from "viem";
 import type { GraphProgress } from "../negotiation/task-graph.ts";
-import type { TaskRequest } from "../tasks.ts";
+import type { TaskRequest } from "../task-request.ts";
 import type { GraphRequest, RewardShare, SubtaskRequest } from "./port.ts";
 
 /** Topic of the deal that pays a joint reward. Every node takes and delivers it by itself: there is nothing to do but to be paid. */

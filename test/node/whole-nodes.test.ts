@@ -13,6 +13,7 @@ import {
   encodeLogHeader,
   jurorPanelAbi,
   providerBondFor,
+  readAwardEvidence,
   signLogHeader,
   stakeVaultAbi,
   storedMechanismOf,
@@ -160,6 +161,30 @@ describe("whole nodes", function () {
     const args = [deal, call.args?.[3] as Hex] as const;
     const asked = await network.client.readContract({ ...query, functionName: "requiredProviderBond", args });
     expect(asked).to.equal(providerBond);
+  });
+
+  it("bargain over packages, and settle the one that both took, with its bond and its times", async () => {
+    const bondWei = bondAt(RESERVE, 0n);
+    const choices = [2n, 4n, 5n].map((units) => ({ priceWei: units * 1_000_000n, soonerS: Number(units) * 10 }));
+    const packages = choices.map(({ priceWei, soonerS }) => ({
+      ...{ priceWei: priceWei.toString(), bondWei: bondWei.toString(), soonerS },
+      worth: (6_000_000n - priceWei).toString(),
+    }));
+    const task = {
+      ...{ spec: { topic: TOPIC, title: "Describe", input: SERIES }, query: "describe a series" },
+      ...{ reservePriceWei: RESERVE.toString(), submitWithinS: 600, bargain: { packages } },
+    };
+    const { id } = await buyer.api.ask<{ id: string }>("/tasks", patience(), task);
+    const isOver = ({ state }: TaskReport) => ["settled", "refunded", "cancelled", "failed"].includes(state);
+    const report = await buyer.api.until<TaskReport>(`/tasks/${id}`, isOver, patience());
+    expect(report).to.include({ state: "settled", rating: 100 });
+    // The seller takes nothing below its list price, and of the rest the buyer likes the cheaper best.
+    const { deal } = await opening(report.dealId as Hex);
+    expect(deal).to.include({ price: PRICE, providerBond: bondWei, reviewPeriod: 60 });
+    const shown = await buyer.api.ask<object>(`/awards/${report.dealId}`, patience());
+    const award = readAwardEvidence(JSON.stringify(shown));
+    if (award.kind !== "accept") throw new Error(award.code);
+    expect(deal.submitBy).to.equal(award.value.call.submitBy - 40);
   });
 
   it("say whether they sell over HTTP in the registration file", async () => {

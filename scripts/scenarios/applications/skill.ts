@@ -38,6 +38,13 @@ function applicationOf(
     capabilities: skill === undefined ? [] : [{ ...skill, name: skill.title, priceWei }],
     quote: (_call, _mechanism, spec) =>
       Promise.resolve(skill !== undefined && spec.topic === skill.topic ? { priceWei, quality } : undefined),
+    // What it earns above its list price; it is as quick as any package asks.
+    value: (_call, { packages }, spec) =>
+      Promise.resolve(
+        skill !== undefined && spec.topic === skill.topic
+          ? { worths: packages.map((offered) => offered.priceWei - priceWei), reservation: 0n }
+          : undefined,
+      ),
     perform(_deal, spec) {
       if (skill === undefined || conduct === "silent") return Promise.reject(new Error("nothing is delivered"));
       const result = skill.perform(spec.input);

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { createRoutes, type RouteOptions } from "../../../node/api/routes.ts";
 import { startApi, type ApiServer } from "../../../node/api/server.ts";
 import type { FindFilter } from "../../../node/discovery/port.ts";
-import type { TaskRequest } from "../../../node/tasks.ts";
+import type { TaskRequest } from "../../../node/task-request.ts";
 
 const token = "a-token";
 const spec = { topic: "data_analysis", title: "Describe", input: [1, 2] };
