@@ -65,6 +65,7 @@ export async function startSuretyChain() {
   const client = createPublicClient({ transport: http(url), pollingInterval: 10 });
   const chain = {
     url,
+    connection,
     folder,
     deployment,
     client,
@@ -98,7 +99,7 @@ export interface TestAgent {
   readonly signer: Signer;
 }
 
-function agentOfAccount(index: number): TestAgent {
+export function agentOfAccount(index: number): TestAgent {
   const signer = testSigner(index);
   return { agentId: index + 1, account: signer.address, signer };
 }

@@ -194,24 +194,34 @@ function courseSection(site: Site, dispute: DisputeDetail): Child {
 
 function roundSections(site: Site, panel: PanelCase | null): Child[] {
   if (panel === null) return [];
-  const outcome = panel.isDecided ? rulingText(panel.ruling) : "no round had a quorum yet";
-  return panel.panelRounds.map((round) =>
-    section(
-      round.number === 0 ? "First round of the panel" : `Appeal ${round.number}`,
-      facts([
-        ["Jurors drawn", `${round.drawn} of ${round.size}`],
-        ["Votes hidden until", time(site, round.commitUntil)],
-        ["Shown until", time(site, round.revealUntil)],
-        ["Appeal until", time(site, round.appealUntil)],
-        ["Voted with the ruling", round.coherent ?? "not settled"],
-        ["The panel ruled", outcome],
-      ]),
-      table("Jurors", [{ name: "Juror" }, { name: "Vote" }], round.seats.map(seatRow)),
+  return panel.panelRounds.map((round) => roundSection(site, round, panel));
+}
+
+function roundSection(site: Site, round: Round, { rounds, ruling, isDecided }: PanelCase): Child {
+  const isFirst = round.number === 0;
+  const isLast = round.number === rounds - 1;
+  // Every round is judged by the last one.
+  const outcome = isDecided ? rulingText(ruling) : "no round had a quorum yet";
+  return section(
+    isFirst ? "First round of the panel" : `Appeal ${round.number}`,
+    facts([
+      ["Jurors drawn", `${round.drawn} of ${round.size}`],
+      ["Votes hidden until", time(site, round.commitUntil)],
+      ["Shown until", time(site, round.revealUntil)],
+      ["Appeal until", time(site, round.appealUntil)],
+      ["Voted with the ruling", round.coherent ?? "not settled"],
+      ...(isLast ? [["The panel ruled", outcome] as const] : []),
+    ]),
+    table(
+      isFirst ? "Jurors of the first round" : `Jurors of appeal ${round.number}`,
+      [{ name: "Juror" }, { name: "Vote" }],
+      round.seats.map((seat) => seatRow(seat, isDecided || !isLast)),
     ),
   );
 }
 
-function seatRow({ agent, commitment, choice }: Round["seats"][number]): Child[] {
-  const vote = choice === null ? (commitment === null ? "none" : "hidden") : rulingText(choice);
-  return [agentLink(agent), vote];
+/** @param isOver whether votes can be opened no more */
+function seatRow({ agent, commitment, choice }: Round["seats"][number], isOver: boolean): Child[] {
+  const unopened = commitment === null ? "none" : isOver ? "never opened" : "hidden";
+  return [agentLink(agent), choice === null ? unopened : rulingText(choice)];
 }

@@ -11,6 +11,7 @@ import { createIndexer, type Indexer } from "../../../indexer/index.ts";
 import { BrowserPage, findChromium } from "../../fixtures/chromium.ts";
 import { solveHonestly, TrustGraph } from "../../reputation-contracts/trust-graph.ts";
 import { topicRootOf } from "../../reputation-contracts/world.ts";
+import { disputeBeforePanel } from "../panel-case.ts";
 import {
   agentAt,
   disputeDeal,
@@ -43,6 +44,7 @@ describe("the explorer, in Chromium", function () {
   let deal: Deal & { id: string };
   let forkId = "";
   let disputeId = "";
+  let panelDisputeId = "";
   let lie: Lie | undefined;
   const [topic] = TOPICS;
 
@@ -188,6 +190,7 @@ describe("the explorer, in Chromium", function () {
       "/evidence",
       "/disputes",
       `/disputes/${disputeId}`,
+      ...(panelDisputeId === "" ? [] : [`/disputes/${panelDisputeId}`]),
       `/evidence/${forkId}`,
     ],
     ...["/epochs", "/epochs/1", "/settings", "/nowhere"],
@@ -390,6 +393,26 @@ describe("the explorer, in Chromium", function () {
     expect(await goTo("/settings")).to.include("dealEscrow");
     await page.evaluate("localStorage.clear()");
     expect(await goTo("/")).not.to.include("other contracts");
+  });
+
+  it("shows a dispute as the panel decided it, and decided it again on appeal, with every juror's vote", async () => {
+    const { dealId, seated } = await disputeBeforePanel(chain, [agentAt(chain, 1), agentAt(chain, 2)]);
+    panelDisputeId = dealId;
+    const { number, hash } = await chain.client.getBlock();
+    await indexer.reached({ number: Number(number), hash });
+    const text = await goTo(`/disputes/${dealId}`);
+    const [course = "", rounds = ""] = text.split("First round of the panel");
+    const [first = "", appeal = ""] = rounds.split("Appeal 1");
+    expect(course)
+      .to.match(/Appeals\s+1\s/)
+      .and.to.match(/Ruling\s+for the provider/);
+    expect(first).to.match(/Jurors drawn\s+3 of 3/);
+    expect(first.match(/Agent \d+\s+for the (client|provider)/g)).to.have.length(3);
+    expect(appeal)
+      .to.match(/Jurors drawn\s+7 of 7/)
+      .and.to.match(new RegExp(`Agent ${seated[0]}\\s+never opened`));
+    expect([first, appeal].map((round) => round.includes("The panel ruled"))).to.deep.equal([false, true]);
+    expect(appeal.match(/Agent \d+\s+for the provider/g)).to.have.length(6);
   });
 
   for (const [theme, width] of [
