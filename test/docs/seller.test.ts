@@ -2,7 +2,9 @@
 import { expect } from "chai";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { bargain } from "#protocol";
 import { createApplication } from "../../docs/seller.ts";
+import { readTaskBargain } from "../../node/bargaining.ts";
 import { parseShop } from "../../node/shop-config.ts";
 import { root } from "../../scripts/checks/run-tool.ts";
 
@@ -17,6 +19,20 @@ describe("the agent of the guides", () => {
       await serve?.({ method: "POST", url: "http://127.0.0.1/words", body }, signal),
     ];
     expect(answers.map((answer) => new TextDecoder().decode(answer))).to.deep.equal(["5", "5"]);
+  });
+
+  it("bargains over the packages of the guide, and ends where both gain", async () => {
+    const page = readFileSync(join(root, "docs/run-a-network.md"), "utf8");
+    const [, json = ""] = /^"bargain": (\{.+?\] \})$/ms.exec(page) ?? [];
+    const read = readTaskBargain(JSON.parse(json));
+    if (read.kind !== "accept") throw new Error(read.detail);
+    const { rules, side } = read.value;
+    const { value } = await createApplication({ name: "seller", options: {} });
+    const seller = await value?.({} as never, rules, { topic: "text_analysis", title: "Count", input: "" });
+    if (seller === undefined) throw new Error("the seller does not bargain");
+    const { outcome } = bargain(seller, side);
+    expect(outcome).to.equal(1);
+    expect([seller, side].map(({ worths }) => (worths[1] ?? 0n) > 0n)).to.deep.equal([true, true]);
   });
 
   it("has a shop in the guide that a node takes, for the price that the guide pays", () => {
