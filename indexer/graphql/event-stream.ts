@@ -99,7 +99,8 @@ function messagesOf(told: Told, status: IndexerStatus): string {
   }
   if (counts.rebuilds > told.rebuilds && told.number !== undefined) messages += message("rebuild", {});
   if (isServing !== told.isServing) messages += message("serving", { isServing });
-  if (isServing && checkpoint?.hash !== told.hash) messages += blockMessage(status);
+  // Rows that become answerable without a new block are told of as well: nobody heard of them before.
+  if (isServing && (checkpoint?.hash !== told.hash || !told.isServing)) messages += blockMessage(status);
   return messages;
 }
 
