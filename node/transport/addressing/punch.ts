@@ -1,5 +1,5 @@
 import { createServer } from "node:net";
-import type { IdentifyResult, TypedEventTarget, Libp2pEvents, PeerId, Transport } from "@libp2p/interface";
+import type { IdentifyResult, TypedEventTarget, Libp2pEvents, PeerId, Transport, Upgrader } from "@libp2p/interface";
 import { dcutr } from "@libp2p/dcutr";
 import { tcp } from "@libp2p/tcp";
 import { isPrivate } from "@libp2p/utils";
@@ -7,6 +7,8 @@ import type { Multiaddr } from "@multiformats/multiaddr";
 
 /** Addresses at which others saw us, the last ones: as many as a peer's record may hold. */
 const MAX_OBSERVED = 8;
+/** How often a direct dial may be answered with the relayed connection, before the other's attempt is in vain. */
+const MAX_RELAYED = 3;
 /** The port, or that pair of addresses, is taken: by an older connection that the system has not forgotten yet. */
 const TAKEN: ReadonlySet<unknown> = new Set(["EADDRINUSE", "EADDRNOTAVAIL"]);
 
@@ -49,7 +51,7 @@ export function createPuncher(localPort: number): Puncher {
       const fromOnePort = tcp({ dialOpts })(components);
       const dial = transport.dial.bind(transport);
       transport.dial = async (address, options) => {
-        const role = answering.has(address.toString()) ? { initiator: false } : {};
+        const role = answering.has(address.toString()) ? answer(options.upgrader) : {};
         try {
           return await fromOnePort.dial(address, { ...options, ...role });
         } catch (cause) {
@@ -67,10 +69,12 @@ export function createPuncher(localPort: number): Puncher {
         const dialled = options?.initiator === false && Array.isArray(target) ? target.map(String) : [];
         for (const address of dialled) answering.add(address);
         try {
-          const connection = await connectionManager.openConnection(target, options);
           // The queue may answer with the dial of the relayed connection, were that still under way: DCUtR would close it.
-          if (connection.limits !== undefined) throw new Error("the connection is relayed still");
-          return connection;
+          for (let attempt = 0; attempt < MAX_RELAYED; attempt++) {
+            const connection = await connectionManager.openConnection(target, options);
+            if (connection.limits === undefined) return connection;
+          }
+          throw new Error("the connection is relayed still");
         } finally {
           for (const address of dialled) answering.delete(address);
         }
@@ -86,6 +90,16 @@ export function createPuncher(localPort: number): Puncher {
       });
     },
   };
+}
+
+/** Dial options of the side that answers. The upgrader's role is not enough: the multiplexer takes its own from the socket's direction. */
+function answer(upgrader: Upgrader): { readonly initiator: false; readonly upgrader: Upgrader } {
+  const answering = Object.create(upgrader) as Upgrader;
+  answering.upgradeOutbound = (socket, options) => {
+    socket.direction = "inbound";
+    return upgrader.upgradeOutbound(socket, options);
+  };
+  return { initiator: false, upgrader: answering };
 }
 
 /** A port that is free now. Should it be taken before a dial, that dial leaves from another. */

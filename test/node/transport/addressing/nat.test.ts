@@ -2,9 +2,7 @@ import { expect } from "chai";
 import { accept } from "#protocol";
 import type { ConnectionView } from "../../../../node/transport/port.ts";
 import { missingForNats, startNatNetwork, type NatHost } from "../../../fixtures/nat-network.ts";
-import { isNightly } from "../../../fixtures/profile.ts";
 
-/** Three processes and five namespaces: seconds that only the nightly run has. */
 /** In a namespace of its own no port is taken. */
 const listenOn = (ip: string) => `/ip4/${ip}/tcp/4001`;
 
@@ -13,7 +11,7 @@ describe("two hosts behind NATs", function () {
   let network: Awaited<ReturnType<typeof startNatNetwork>>;
 
   before(async function () {
-    const missing = isNightly ? missingForNats() : "the nightly profile";
+    const missing = missingForNats();
     if (missing !== undefined) {
       console.log(`      needs ${missing}`);
       return this.skip();
