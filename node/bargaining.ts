@@ -1,6 +1,8 @@
 // What a task says when it is not to be awarded but bargained over: which terms may be agreed on, and what each is worth to us.
 import { zeroAddress } from "viem";
 import { accept, readBargainRules, reject, type BargainRules, type Side, type Verdict } from "#protocol";
+import { DEFAULT_RULING_S } from "./shop-config.ts";
+import { REVIEW_PERIOD_S } from "./task-request.ts";
 
 /** The rules go to the other side, the worths to nobody. */
 export interface TaskBargain {
@@ -11,8 +13,6 @@ export interface TaskBargain {
 const DEFAULT_ROUNDS = 64;
 /** Programs answer in milliseconds; a busy one has this long. */
 const DEFAULT_MOVE_MS = 15_000;
-const DEFAULT_REVIEW_S = 60;
-const DEFAULT_RULING_S = 604_800;
 /** A worth is compared only; beyond 39 digits it is no amount of any token. */
 const WORTH = /^-?(0|[1-9][0-9]{0,38})$/;
 
@@ -25,7 +25,7 @@ export function readTaskBargain(stored: unknown): Verdict<TaskBargain> {
   const { reservation = "0", maxRounds = DEFAULT_ROUNDS, moveWithinMs = DEFAULT_MOVE_MS } = stored;
   const packages = stored["packages"].map((entry: unknown) => (isRecord(entry) ? entry : {}));
   const wire = packages.map(
-    ({ priceWei, bondWei = "0", soonerS = 0, reviewPeriodS = DEFAULT_REVIEW_S, promise = "" }) => [
+    ({ priceWei, bondWei = "0", soonerS = 0, reviewPeriodS = REVIEW_PERIOD_S, promise = "" }) => [
       ...[priceWei, bondWei, soonerS, reviewPeriodS, promise],
     ],
   );

@@ -41,7 +41,7 @@ const MAX_REVIEW_S = 30 * 86_400;
 /** The escrow allows 180 days from the delivery's end, the review included. */
 const MAX_RULING_S = 150 * 86_400;
 /** Long enough for a jury's first round and one appeal on the networks that we know. */
-const DEFAULT_RULING_S = 7 * 86_400;
+export const DEFAULT_RULING_S = 7 * 86_400;
 /** @throws SuretyError USAGE_CONFIG */
 export function parseShop(json: unknown, name: string, path: string): ShopConfig {
   if (!isRecord(json)) throw invalid(path, `the shop of ${name} is not an object`);

@@ -20,7 +20,7 @@ import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts"
 import type { Agreement, Consent } from "../negotiation/port.ts";
 import { Payments } from "./payments.ts";
 import type { ChainStep, DealChain, Sighting } from "./port.ts";
-import { explainOwnCalls } from "./relay.ts";
+import { ownSender } from "./relay.ts";
 import { DealSight } from "./sight.ts";
 
 export interface DealChainOptions {
@@ -74,7 +74,7 @@ class ViemDealChain implements DealChain {
     const { deployment, client, sender, relay, signer, chainTime } = options;
     this.#options = options;
     this.#contracts = { chainId: deployment.chainId, ...deployment.contracts };
-    this.#own = relay === undefined ? sender : explainOwnCalls(sender);
+    this.#own = ownSender(sender, relay);
     this.#payments = new Payments(client, this.#own, relay && { sender: relay, signer, chainTime });
     this.#escrow = { address: deployment.contracts.dealEscrow, abi: dealEscrowAbi };
   }

@@ -18,7 +18,7 @@ import type { Store } from "../store/port.ts";
 import type { Transport } from "../transport/port.ts";
 import { fetchEvidence } from "./deliverables.ts";
 import { readEvidenceNotice, type EvidenceBundle } from "./evidence.ts";
-import { explainOwnCalls } from "./relay.ts";
+import { ownSender } from "./relay.ts";
 
 // A juror's part in disputes, without a person: draw when the seed is mined, seal a vote and keep it, open it in its time,
 // execute what is due, settle the rounds. The chain is read before each step; the vote and its salt alone are ours.
@@ -272,7 +272,7 @@ export class Juror {
   ): Promise<void> {
     const { sender, relay, heads, onStep } = this.#options;
     const call = { ...this.#panel, functionName, args, isOnce: true };
-    const own = relay === undefined ? sender : explainOwnCalls(sender);
+    const own = ownSender(sender, relay);
     const account = functionName === "commitVote" ? own : (relay ?? sender);
     try {
       await account.send(call, this.#lifetime.signal);

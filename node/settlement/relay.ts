@@ -25,8 +25,9 @@ const ownReasons: Readonly<Record<string, string>> = {
   commitVote: "the panel takes a vote from who speaks for the juror",
 };
 
-/** Our own account beside a relay: where it has no ether, its error names the call that needs it, and why. */
-export function explainOwnCalls(own: ChainSender): ChainSender {
+/** Our own account. Beside a relay, where it has no ether, its error names the call that needs it, and why. */
+export function ownSender(own: ChainSender, relay: ChainSender | undefined): ChainSender {
+  if (relay === undefined) return own;
   return {
     address: own.address,
     stop: () => own.stop(),

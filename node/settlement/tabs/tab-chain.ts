@@ -12,7 +12,7 @@ import { withSignal } from "../../chain/clock.ts";
 import { unreachable, type ChainClient } from "../../chain/connect.ts";
 import type { ChainSender, Heads, WriteArgs, WriteName } from "../../chain/port.ts";
 import { Payments } from "../payments.ts";
-import { explainOwnCalls } from "../relay.ts";
+import { ownSender } from "../relay.ts";
 import type { TabRecord, TabSighting, TabStep } from "./tab-machine.ts";
 
 /** The tab escrow, as one side of a tab uses it. */
@@ -47,7 +47,7 @@ export function createTabChain(options: TabChainOptions): TabChain {
   const address: Address = deployment.contracts.tabEscrow;
   const escrow = { address, abi: tabEscrowAbi } as const;
   const contracts: DomainContracts = { chainId: deployment.chainId, ...deployment.contracts };
-  const own = relay === undefined ? options.sender : explainOwnCalls(options.sender);
+  const own = ownSender(options.sender, relay);
   const payments = new Payments(client, own, relay && { sender: relay, signer: key, chainTime });
   const consent = (digest: Hex) => ({ signer: key.address, signature: key.sign(digest) });
 
