@@ -9,6 +9,7 @@ import { decodeBlock, decodeRecord, encodeRecord, postgresSchema, upsertSql } fr
 import type { RowBuffer } from "./row-buffer.ts";
 import {
   notUndoable,
+  onStandby,
   secondWriter,
   type BlockBatch,
   type BlockRef,
@@ -202,11 +203,12 @@ class PostgresStore implements Store {
     const client = await (await this.#opened()).connect();
     // A broken connection fails the query that meets it; by itself it must not end the process.
     client.on("error", () => undefined);
-    const lock = "SELECT pg_try_advisory_lock($1, hashtext($2)) AS locked";
-    const { rows } = await client.query<{ locked: boolean }>(lock, [WRITER_LOCK, this.#schema]);
-    if (rows[0]?.locked === true) return (this.#writer = client);
+    const lock = "SELECT pg_is_in_recovery() AS repeats, pg_try_advisory_lock($1, hashtext($2)) AS locked";
+    const { rows } = await client.query<{ repeats: boolean; locked: boolean }>(lock, [WRITER_LOCK, this.#schema]);
+    const { repeats, locked } = rows[0] ?? { repeats: false, locked: false };
+    if (locked && !repeats) return (this.#writer = client);
     client.release(true);
-    throw secondWriter(undefined, undefined);
+    throw repeats ? onStandby() : secondWriter(undefined, undefined);
   }
 
   #placedEvents(blocks: readonly CheckedBlock[]): PlacedEvent[] {

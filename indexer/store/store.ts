@@ -181,6 +181,13 @@ export function secondWriter(chain: StoredChain | undefined, batch: BlockBatch |
   });
 }
 
+/** A database that repeats another's rows would refuse the first block. */
+export function onStandby(): SuretyError {
+  return new SuretyError("STORE_STANDBY", "The database is a standby: it repeats another's rows and takes none.", {
+    next: "Write to its primary; over a standby, serve with `surety indexer --read-only`.",
+  });
+}
+
 export function notUndoable(number: number, chain: StoredChain | undefined): SuretyError {
   return new SuretyError("STORE_NOT_UNDOABLE", `The store cannot return to block ${number}.`, {
     values: { number, undoFloor: chain?.undoFloor, checkpoint: chain?.checkpoint.number },
