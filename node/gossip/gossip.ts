@@ -1,7 +1,6 @@
 import { randomBytes as systemRandomBytes } from "node:crypto";
 import type { Address } from "viem";
 import {
-  accept,
   decodeBody,
   encodeLogHeader,
   matchBody,
@@ -15,6 +14,7 @@ import {
 import type { LogStore } from "../log/log-store.ts";
 import type { OwnEntry } from "../log/writer.ts";
 import type { PeerName, Transport } from "../transport/port.ts";
+import { createAntiEntropy } from "./anti-entropy.ts";
 import { createBodies } from "./bodies.ts";
 import { createBudget } from "../transport/budget.ts";
 import {
@@ -26,34 +26,19 @@ import {
 import { createEmitter } from "./emitter.ts";
 import { createMeshDissemination } from "./mesh/driver.ts";
 import type { MeshTuning } from "./mesh/port.ts";
-import { createReconciler } from "./reconcile/driver.ts";
 import { createRouter, type HeardHeader, type RouterEffect } from "./router.ts";
-import { fetchEntries, fetchHeads, planRanges, serveLogs } from "./sync.ts";
-import { MAX_HEADS, MAX_RANGE } from "./wire.ts";
+import { fetchEntries, serveLogs } from "./sync.ts";
+import { MAX_RANGE } from "./wire.ts";
 
 export { HEADERS_TOPIC } from "./dissemination.ts";
 
 const REQUEST_TIMEOUT_MS = 10_000;
-const DEFAULT_SYNC_INTERVAL_MS = 30_000;
-/**
- * After a new peer the next comparison comes soon, then after twice as long each time, up to the interval: a mesh that is
- * still forming loses what is said meanwhile, and a newcomer would miss it until the next regular comparison.
- */
-const FIRST_SYNC_INTERVAL_MS = 500;
 /** Older headers than this are history that a newcomer reads up on, no news for the mesh. */
 const RELAY_MAX_AGE_MS = 120_000;
-/** Pages of heads and rounds of ranges in one synchronisation; the next one goes on. */
-const MAX_PAGES = 64;
-const MAX_ROUNDS_PER_LOG = 64;
-/** Bodies taken up again from the store at each synchronisation. */
-const MAX_BODILESS = 512;
 /** Rejected messages that a peer may cause: five at once, one a minute; beyond it the peer is cut off until it recovers. */
 const FAULT_BUDGET = { perSecond: 1 / 60, burst: 5, maxKeys: 1_000 };
 /** With this much work under way, a gap in the mesh starts no fetch: anti-entropy finds it again. */
 const MAX_TASKS = 256;
-
-/** A peer that did not answer now is asked again later; any other refusal is that of a peer that compares by heads only. */
-const UNANSWERED = new Set(["REQUEST_ABORTED", "PEER_UNREACHABLE", "STREAM_BROKEN", "REQUEST_LIMIT", "STOPPED"]);
 
 /** Says which logs may speak; node.ts answers from the identity registry on chain. */
 export interface SignerPort {
@@ -118,23 +103,18 @@ export interface Gossip {
 }
 
 export function createGossip(options: GossipOptions): Gossip {
-  const { transport, logs, contracts, signers, nowMs } = options;
+  const { transport, logs, contracts, signers, nowMs, isWanted = () => true } = options;
   const onFault = options.onFault ?? (() => undefined);
   const router = createRouter(logs, contracts);
   const faults = createBudget(FAULT_BUDGET);
   const tasks = new Set<Promise<void>>();
-  const syncing = new Map<PeerName, Promise<Verdict<PeerName>>>();
   const stopping = new AbortController();
   const ends: (() => void)[] = [];
   const headerHeard = createEmitter<VerifiedHeader>(onFault);
   const entryHeard = createEmitter<LogEntry>(onFault);
   const forkFound = createEmitter<Fork>(onFault);
   const refused = createEmitter<Refusal>(onFault);
-  const randomBytes = options.randomBytes ?? systemRandomBytes;
   const listening = createEmitter<PeerName>(onFault);
-  const syncIntervalMs = options.syncIntervalMs ?? DEFAULT_SYNC_INTERVAL_MS;
-  let turn = 0;
-  let nextSync: NodeJS.Timeout | undefined;
 
   /** Runs in the background; `stop` waits for it. */
   function spawn(work: () => Promise<unknown>): void {
@@ -172,7 +152,7 @@ export function createGossip(options: GossipOptions): Gossip {
     judge: (bytes, from) => judge({ bytes, from, isSolicited: false, nowMs: nowMs() }),
     onListening(peer) {
       // What either side published between the connection and now reached nobody.
-      spawn(() => syncOnce(peer));
+      spawn(() => repair.syncWith(peer));
       listening.emit(peer);
     },
     onBody: (header, bytes, from) => bodies.take(header, bytes, from),
@@ -221,7 +201,8 @@ export function createGossip(options: GossipOptions): Gossip {
         break;
       case "fetch":
         // A range that we asked for goes on by itself; only news of the mesh starts a fetch.
-        if (!isSolicited && tasks.size < MAX_TASKS) spawn(() => fetchRange(effect.from, effect.log, effect.fromSeq));
+        if (!isSolicited && tasks.size < MAX_TASKS)
+          spawn(() => repair.fetchRange(effect.from, effect.log, effect.fromSeq));
     }
   }
 
@@ -239,7 +220,7 @@ export function createGossip(options: GossipOptions): Gossip {
     const { bodyHash } = header.header;
     const body = logs.bodyOf(bodyHash);
     if (body !== undefined) deliver(header, body, from);
-    else if (options.isWanted?.(header) ?? true) dissemination.want(header, from);
+    else if (isWanted(header)) dissemination.want(header, from);
   }
 
   /** The bytes are the author's own: if they do not decode, the author is at fault and not who sent them. */
@@ -256,110 +237,39 @@ export function createGossip(options: GossipOptions): Gossip {
     if (!faults.has(peer, nowMs())) spawn(() => transport.disconnect(peer));
   }
 
-  /** Headers of one log from `fromSeq` on, until the peer has no more that are news. */
-  async function fetchRange(peer: PeerName, log: Address, fromSeq: number): Promise<void> {
-    for (let round = 0, next = fromSeq; round < MAX_ROUNDS_PER_LOG; round++) {
-      const range = await fetchEntries(transport, peer, { log, fromSeq: next }, MAX_RANGE, requestSignal());
-      if (range.kind === "reject") return refuse(peer, range);
-      if (range.kind !== "accept" || stopping.signal.aborted) return;
-      for (const bytes of range.value) await judge({ bytes, from: peer, isSolicited: true, nowMs: nowMs() });
-      const reached = (logs.headOf(log)?.header.seq ?? -1) + 1;
-      if (range.value.length < MAX_RANGE || reached <= next) return;
-      next = reached;
-    }
-  }
-
-  const reconciler = createReconciler({
-    ...{ transport, logs, nowMs, requestSignal, randomBytes, stopSignal: stopping.signal },
+  const repair = createAntiEntropy({
+    ...{
+      transport,
+      logs,
+      nowMs,
+      requestSignal,
+      bodies,
+      dissemination,
+      stopSignal: stopping.signal,
+      onPeerFault: refuse,
+    },
+    ...{ isWanted, randomBytes: options.randomBytes ?? systemRandomBytes },
+    ...(options.syncIntervalMs === undefined ? {} : { intervalMs: options.syncIntervalMs }),
     judge: (bytes, from) => judge({ bytes, from, isSolicited: true, nowMs: nowMs() }),
-    spawn: (work) => (tasks.size < MAX_TASKS ? spawn(work) : undefined),
-    onPeerFault: refuse,
+    isBusy: () => tasks.size >= MAX_TASKS,
+    spawn,
   });
-
-  /** By the difference alone where the peer can; by all heads with an older peer, and where most of them are news. */
-  async function sync(peer: PeerName): Promise<Verdict<PeerName>> {
-    const compared = await reconciler.compare(peer);
-    if (stopping.signal.aborted) return ignore("STOPPED", "the node is stopping");
-    if (compared.kind === "reject") return compared;
-    if (compared.kind === "ignore") return UNANSWERED.has(compared.code) ? compared : syncByHeads(peer);
-    if (compared.value === "cold") return syncByHeads(peer);
-    const { missing, behind } = compared.value;
-    await reconciler.fetch(peer, missing);
-    const lacking = new Set(behind.map(({ log }) => log));
-    for (const header of logs.bodiless(MAX_BODILESS)) {
-      if (options.isWanted?.(header) ?? true) dissemination.want(header, undefined);
-      // What does not differ, and what was just fetched, the peer holds.
-      if (!lacking.has(header.header.log)) bodies.holds(peer, header.header.log, header.header.seq);
-    }
-    return accept(peer);
-  }
-
-  async function syncByHeads(peer: PeerName): Promise<Verdict<PeerName>> {
-    let after: Address | undefined;
-    for (let page = 0; page < MAX_PAGES; page++) {
-      const answer = await fetchHeads(transport, peer, after, requestSignal());
-      if (answer.kind === "reject") refuse(peer, answer);
-      if (answer.kind !== "accept") return answer;
-      if (stopping.signal.aborted) return ignore("STOPPED", "the node is stopping");
-      for (const { log, fromSeq } of planRanges(answer.value, logs)) await fetchRange(peer, log, fromSeq);
-      for (const header of logs.bodiless(MAX_BODILESS))
-        if (options.isWanted?.(header) ?? true) dissemination.want(header, undefined);
-      for (const { log, seq } of answer.value) bodies.holds(peer, log, seq);
-      after = answer.value.at(-1)?.log;
-      if (answer.value.length < MAX_HEADS) return accept(peer);
-    }
-    return accept(peer);
-  }
-
-  /** One synchronisation with a peer at a time; who asks meanwhile waits for the same one. */
-  function syncOnce(peer: PeerName): Promise<Verdict<PeerName>> {
-    let running = syncing.get(peer);
-    if (running === undefined) {
-      running = sync(peer).finally(() => syncing.delete(peer));
-      syncing.set(peer, running);
-    }
-    return running;
-  }
 
   function meet(peer: PeerName): void {
     bodies.connected(peer);
-    spawn(() => syncOnce(peer));
-    syncLater(FIRST_SYNC_INTERVAL_MS);
-  }
-
-  /**
-   * One peer by turn, so that each is compared with within as many rounds, and one by chance, so that nobody can foresee whom
-   * to keep from us; after up to twice the interval, or all nodes would compare at once.
-   */
-  function syncLater(delayMs: number): void {
-    clearTimeout(nextSync);
-    if (stopping.signal.aborted) return;
-    const [draw = 0, chance = 0] = randomBytes(2);
-    nextSync = setTimeout(
-      () => {
-        const peers = transport.peers();
-        const byTurn = peers[turn++ % Math.max(1, peers.length)];
-        const others = peers.filter((peer) => peer !== byTurn);
-        const byChance = others[chance % Math.max(1, others.length)];
-        for (const peer of [byTurn, byChance]) if (peer !== undefined) spawn(() => syncOnce(peer));
-        syncLater(Math.min(2 * delayMs, syncIntervalMs));
-      },
-      delayMs * (1 + draw / 256),
-    );
-    nextSync.unref();
+    repair.meet(peer);
   }
 
   return {
     async start() {
       await serveLogs(transport, logs, (hash, signal) => bodies.bodySoon(hash, signal));
-      await reconciler.serve();
-      syncLater(syncIntervalMs);
+      await repair.start();
       ends.push(
-        () => clearTimeout(nextSync),
+        () => repair.stop(),
         transport.onPeerConnected(meet),
         transport.onPeerDisconnected((peer) => {
           bodies.gone(peer);
-          reconciler.gone(peer);
+          repair.gone(peer);
         }),
       );
       await dissemination.start();
@@ -369,15 +279,15 @@ export function createGossip(options: GossipOptions): Gossip {
       stopping.abort();
       for (const end of ends.splice(0)) end();
       await dissemination.stop();
-      await Promise.allSettled([...tasks, ...syncing.values()]);
+      await Promise.allSettled([...tasks, ...repair.running()]);
     },
     async publish({ header, headerBytes, body }) {
       headerHeard.emit(header);
       deliver(header, body, transport.peerId);
       return dissemination.publish(headerBytes);
     },
-    syncWith: (peer, signal) => untilAborted(syncOnce(peer), signal),
-    fetch: (peer, log) => fetchRange(peer, log, (logs.headOf(log)?.header.seq ?? -1) + 1),
+    syncWith: (peer, signal) => untilAborted(repair.syncWith(peer), signal),
+    fetch: (peer, log) => repair.fetchRange(peer, log, (logs.headOf(log)?.header.seq ?? -1) + 1),
     async fetchOwnHeaders(log, fromSeq, signal) {
       const bounded = AbortSignal.any([signal, requestSignal()]);
       const asked = transport
