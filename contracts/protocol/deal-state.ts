@@ -111,8 +111,15 @@ type EventOf<K extends DealEvent["kind"]> = Extract<DealEvent, { kind: K }>;
 /** A deal that the chain does not know yet. */
 export function createDealProgress(deal: Deal): DealProgress {
   return {
-    ...{ deal, state: "Open", payer: zeroAddress, reviewUntil: 0, released: 0n, pot: 0n },
-    ...{ resolution: null, payout: null, trust: null },
+    deal,
+    state: "Open",
+    payer: zeroAddress,
+    reviewUntil: 0,
+    released: 0n,
+    pot: 0n,
+    resolution: null,
+    payout: null,
+    trust: null,
   };
 }
 
@@ -299,7 +306,10 @@ function end(progress: DealProgress, state: EndState, earned: bigint, payout: Pa
   const { deal, pot } = progress;
   const trust = { satisfied: Math.max(rating, 0), unsatisfied: Math.max(-rating, 0) };
   return {
-    ...{ ...progress, state, payout, pot: pot + potOf(deal, earned) },
+    ...progress,
+    state,
+    payout,
+    pot: pot + potOf(deal, earned),
     trust: deal.topic === 0n || rating === 0 ? null : trust,
   };
 }

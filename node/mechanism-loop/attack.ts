@@ -34,6 +34,8 @@ export interface Attack {
 }
 
 export type Gene = Exclude<keyof Attack, "family">;
+/** All that a market sees of an attack: under which name it was found decides nothing. */
+export type Genes = Readonly<Record<Gene, number>>;
 
 /** In order of the search. */
 export const attackFamilies = [

@@ -1,5 +1,5 @@
 // A court of jurors as JurorPanel.sol runs it: panels of 3, 7, 15, 31, each appeal drawing a new one, the last ruling counts.
-import { panelError, panelSizes } from "./follower.ts";
+import { FIRST_PANEL, panelError, panelSizes } from "./follower.ts";
 import type { Rules } from "./clauses.ts";
 import type { Outcome } from "./scenario.ts";
 
@@ -48,6 +48,6 @@ export function judge(rules: Rules, { trueOutcome, contests, errorMillionths, dr
 }
 
 /** Chance that the first panel errs, as a share. */
-export function firstError(rules: Rules, errorMillionths: number): number {
-  return panelError(panelSizes(rules)[0] as number, errorMillionths) / MILLION;
+export function firstError(errorMillionths: number): number {
+  return panelError(FIRST_PANEL, errorMillionths) / MILLION;
 }

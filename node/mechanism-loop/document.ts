@@ -4,7 +4,7 @@
 import { zeroAddress, type Address } from "viem";
 import { draftMechanism, SuretyError, type MechanismDocument, type OutcomeClause } from "#protocol";
 import { boundsOf, clauses, type ClausePath, type Rules } from "./clauses.ts";
-import { judgedShare, panelError, panelSizes } from "./follower.ts";
+import { FIRST_PANEL, judgedShare, panelError } from "./follower.ts";
 import { LAW_UNIT, outcomes as outcomeNames, type MarketScenario } from "./scenario.ts";
 
 /** Clauses of the leader's policy; all others stand in the document. */
@@ -120,7 +120,7 @@ function agencyClause(
   const { actions, outsideWei } = scenario.providers;
   const hasCourt = length > 2;
   const judged = hasCourt ? judgedShare(scenario, rules) : 0n;
-  const error = BigInt(panelError(panelSizes(rules)[0] as number, scenario.juror.errorMillionths));
+  const error = BigInt(panelError(FIRST_PANEL, scenario.juror.errorMillionths));
   const lawUnit = LAW_UNIT ** 3n;
   const stated = actions.map(({ name, costWei, law: [failed, partial] }) => {
     const seenFailed = judged * BigInt(failed);

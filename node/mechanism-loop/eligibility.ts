@@ -2,8 +2,8 @@
 import { providerBondFor } from "#protocol";
 import type { Blame } from "./losses.ts";
 import { lower, raise } from "./losses.ts";
-import { expectationOf } from "./follower.ts";
-import { freeOf, MAX_SIZE, streams, targetAction, type Agent, type Market, type Task } from "./market-state.ts";
+import { curveOf, isWorthwhile } from "./follower.ts";
+import { freeOf, streams, targetAction, type Agent, type Market, type Task } from "./market-state.ts";
 
 /** Why the honest were refused, and how many of them. */
 export type Refusals = Map<Refusal, number>;
@@ -52,13 +52,14 @@ export function isEligible(market: Market, agent: Agent, task: Task, refused: Re
 }
 
 export function standpointOf(market: Market, agent: Agent, { size, isTab }: Pick<Task, "size" | "isTab">): Standpoint {
-  const key = (agent.seat * MAX_SIZE + size) * 2 + (isTab ? 1 : 0);
   const version = market.standing.versionOf(agent.seat);
-  const known = market.standpoints.get(key);
+  const ofAgent = (market.standpoints[agent.seat] ??= new Map<number, Standpoint>());
+  const key = size * 2 + (isTab ? 1 : 0);
+  const known = ofAgent.get(key);
   if (known?.version === version) return known;
   const bondWei = isTab ? 0n : bondOf(market, market.standing.relativeScore(agent.seat), size);
   const standpoint = { version, bondWei, refusal: refusalOf(market, agent, size, isTab, bondWei) };
-  market.standpoints.set(key, standpoint);
+  ofAgent.set(key, standpoint);
   return standpoint;
 }
 
@@ -69,15 +70,19 @@ export function refusalOf(
   isTab: boolean,
   bondWei: bigint,
 ): Refusal | undefined {
-  const { rules, standing, scenario } = market;
+  const { rules, standing } = market;
   if (standing.relativeScore(agent.seat) < rules["admission.minScore"]) return refusals.score;
   const price = rules["payment.good"] * BigInt(size);
-  const units = BigInt(scenario.tabs.units);
-  const ahead = rules["tab.unitsPerVoucher"] < units ? rules["tab.unitsPerVoucher"] : units;
-  // On a tab the client risks what it has paid ahead.
-  const atRisk = isTab ? (price * ahead) / units : price;
+  const atRisk = isTab ? aheadOf(market, price) : price;
   if (atRisk > rules["learning.entryPrice"] && !isTrusted(market, agent, atRisk)) return refusals.evidence;
   return agent.isHonest && !joins(market, bondWei, size) ? refusals.pay : undefined;
+}
+
+/** On a tab the client risks what it has paid ahead. */
+function aheadOf({ rules, scenario }: Market, price: bigint): bigint {
+  const units = BigInt(scenario.tabs.units);
+  const ahead = rules["tab.unitsPerVoucher"] < units ? rules["tab.unitsPerVoucher"] : units;
+  return (price * ahead) / units;
 }
 
 /** Whether the pessimistic law of the provider's receipts leaves the client no loss at that price. */
@@ -96,8 +101,10 @@ export function bondOf(market: Market, score: bigint, size: number): bigint {
   return required > least ? required : least;
 }
 
-export function requiredBond({ rules, curve }: Market, score: bigint, size: number): bigint {
-  return providerBondFor(curve, (rules["payment.good"] + rules["bond.exposure"]) * BigInt(size), score);
+export function requiredBond({ rules }: Market, score: bigint, size: number): bigint {
+  // Without a curve nothing else of it is looked at: markets that differ in that alone are one (evaluate.ts).
+  if (rules["bond.slashShare"] === 0n) return 0n;
+  return providerBondFor(curveOf(rules), (rules["payment.good"] + rules["bond.exposure"]) * BigInt(size), score);
 }
 
 /** Individual rationality of one deal, exactly; remembered by bond and size. */
@@ -106,7 +113,7 @@ export function joins(market: Market, providerBondWei: bigint, size: number): bo
   market.joining.set(size, bySize);
   const known = bySize.get(providerBondWei);
   if (known !== undefined) return known;
-  const { irGapWei } = expectationOf(market.scenario, market.rules, { size: BigInt(size), providerBondWei });
-  bySize.set(providerBondWei, irGapWei <= 0n);
-  return irGapWei <= 0n;
+  const isJoining = isWorthwhile(market.scenario, market.rules, { size: BigInt(size), providerBondWei });
+  bySize.set(providerBondWei, isJoining);
+  return isJoining;
 }

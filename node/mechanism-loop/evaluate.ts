@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { attackKeyOf, type Attack } from "./attack.ts";
-import { clausePaths, type Rules } from "./clauses.ts";
+import { attackKeyOf, genes, type Attack, type Gene } from "./attack.ts";
+import { clausePaths, type ClausePath, type Rules } from "./clauses.ts";
 import { mergeLosses } from "./losses.ts";
 import { simulate, type MarketOutcome } from "./market.ts";
+import { bitsOf, createWatch, ReadMemo } from "./read-memo.ts";
 import type { MarketScenario } from "./scenario.ts";
 
-/** Runs kept, so that the archive is not simulated again for rules that stayed: some 3 KB each. */
+/** Runs kept of each world, so that the archive is not simulated again for rules that stayed: some 3 KB each. */
 const MAX_KEPT = 20_000;
 /** Seeds of worlds of different runs do not meet. */
 const WORLD_STRIDE = 1_000;
@@ -29,6 +30,7 @@ export interface Evaluator {
 
 export function createEvaluator(scenario: MarketScenario, seed: number, worlds = WORLDS): Evaluator {
   const kept = new Map<string, MarketOutcome>();
+  const memos = Array.from({ length: worlds }, () => new ReadMemo<MarketOutcome>(MAX_KEPT));
   let runs = 0;
   let lastTurn = 0;
   const remember = (key: string, outcome: MarketOutcome) => {
@@ -37,11 +39,15 @@ export function createEvaluator(scenario: MarketScenario, seed: number, worlds =
     return outcome;
   };
   const runWorld = (rules: Rules, attack: Attack, world: number) => {
-    const key = keyOf(rules, attack, world);
-    const known = kept.get(key);
+    const memo = memos[world] as ReadMemo<MarketOutcome>;
+    const fields = [...clausePaths.map((name) => `${rules[name]}`), ...genes.map((gene) => `${attack[gene]}`)];
+    const known = memo.find(fields);
     if (known !== undefined) return known;
     runs++;
-    return remember(key, simulate(scenario, rules, attack, seed * WORLD_STRIDE + world));
+    const [ruled, attacked] = [watchRules(rules), watchAttack(attack)];
+    const outcome = simulate(scenario, ruled.view, attacked.view, seed * WORLD_STRIDE + world);
+    memo.keep(fields, [...bitsOf(ruled.seen()), ...bitsOf(attacked.seen(), clausePaths.length)], outcome);
+    return outcome;
   };
   return {
     scenario,
@@ -66,6 +72,8 @@ export function createEvaluator(scenario: MarketScenario, seed: number, worlds =
   };
 }
 
+const watchRules = createWatch<ClausePath, bigint>(clausePaths);
+const watchAttack = createWatch<Gene, number>(genes);
 const keyOf = (rules: Rules, attack: Attack, world: number) => `${world}|${rulesKeyOf(rules)}|${attackKeyOf(attack)}`;
 
 function sumOutcomes(outcomes: readonly MarketOutcome[]): MarketOutcome {

@@ -1,12 +1,10 @@
 // The state of a market and the moves of its money.
-import type { Curve } from "#protocol";
-import type { Attack } from "./attack.ts";
+import type { Genes } from "./attack.ts";
 import type { Calendar } from "./calendar.ts";
 import type { Rules } from "./clauses.ts";
 import type { DealSide } from "./deal-run.ts";
 import { createDraw, type Draw } from "./draw.ts";
 import type { Standpoint } from "./eligibility.ts";
-import { curveOf } from "./follower.ts";
 import { LossBook } from "./losses.ts";
 import type { Action, MarketScenario, Outcome } from "./scenario.ts";
 import { Standing } from "./standing.ts";
@@ -15,8 +13,7 @@ import { Standing } from "./standing.ts";
 export const START_S = 1_800_000_000;
 export const DAY_S = 86_400;
 export const WEEK_S = 7 * DAY_S;
-/** Sizes of tasks stay below it, and parts of one task within it: keys of caches and draws are made with them. */
-export const MAX_SIZE = 1_000;
+/** Parts of one task stay below it: keys of draws are made with them. */
 export const MAX_PARTS = 8;
 /** Second of a day on which the n-th thing of a market happens; they spread over it. */
 export const SPREAD_S = 420;
@@ -55,15 +52,15 @@ export interface Lock {
 export interface Market {
   readonly scenario: MarketScenario;
   readonly rules: Rules;
-  readonly attack: Attack;
+  readonly attack: Genes;
   readonly draw: Draw;
   readonly standing: Standing;
   readonly book: LossBook;
   readonly clients: Agent[];
   readonly providers: Agent[];
   readonly buyers: Agent[];
-  readonly curve: Curve;
-  readonly standpoints: Map<number, Standpoint>;
+  /** By seat, then by size and kind of task. */
+  readonly standpoints: Map<number, Standpoint>[];
   readonly joining: Map<number, Map<bigint, boolean>>;
   nextUnlockS: number;
   locks: Lock[];
@@ -80,11 +77,11 @@ export interface Market {
   unmatched: number;
 }
 
-export function createMarket(scenario: MarketScenario, rules: Rules, attack: Attack, seed: number): Market {
+export function createMarket(scenario: MarketScenario, rules: Rules, attack: Genes, seed: number): Market {
   return {
     ...{ scenario, rules, attack, draw: createDraw(seed), standing: new Standing(), book: new LossBook() },
     ...{ clients: [], providers: [], buyers: [], locks: [], pending: [] },
-    ...{ curve: curveOf(rules), standpoints: new Map(), joining: new Map(), nextUnlockS: Infinity },
+    ...{ standpoints: [], joining: new Map(), nextUnlockS: Infinity },
     ...{ purseWei: scenario.attacker.budgetWei, legitWei: 0n, firstBestWei: 0n },
     ...{ taskCount: 0, washCount: 0, falseCount: 0, deals: 0, newcomerDeals: 0, betrayed: 0, unmatched: 0 },
   };

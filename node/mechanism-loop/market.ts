@@ -1,6 +1,6 @@
 // A market under a mechanism and an attack: honest clients and providers, the attacker's identities, day by day. Pure: the same
 // rules, attack, scenario and seed give the same money to the unit.
-import { betrayals, buyerActs, type Attack } from "./attack.ts";
+import { betrayals, buyerActs, type Genes } from "./attack.ts";
 import type { Rules } from "./clauses.ts";
 import { runDeal, type DealResult } from "./deal-run.ts";
 import { pickProvider, requiredBond, standpointOf } from "./eligibility.ts";
@@ -50,7 +50,7 @@ export interface MarketOutcome {
   readonly worlds: number;
 }
 
-export function simulate(scenario: MarketScenario, rules: Rules, attack: Attack, seed: number): MarketOutcome {
+export function simulate(scenario: MarketScenario, rules: Rules, attack: Genes, seed: number): MarketOutcome {
   const market = createMarket(scenario, rules, attack, seed);
   settleIn(market);
   for (let round = 0; round < scenario.rounds; round++) {
@@ -124,10 +124,9 @@ function joinNewcomers(market: Market, round: number): void {
 
 /** Marked identities are left, and fresh ones enter in their place, while the purse lasts. */
 function reenter(market: Market): void {
-  if (market.attack.isReentering === 0) return;
   for (const [k, agent] of market.providers.entries()) {
     if (agent.isHonest || agent.isIncumbent || !agent.isMarked) continue;
-    if (market.purseWei < credentialCost(market)) return;
+    if (market.attack.isReentering === 0 || market.purseWei < credentialCost(market)) return;
     const fresh = enter(market);
     fresh.utilityWei = agent.utilityWei;
     market.providers[k] = fresh;
@@ -173,9 +172,11 @@ function firstBestOf(market: Market, { number, size, isTab }: Task, parts: numbe
   const { scenario } = market;
   const cost = targetAction(scenario).costWei * BigInt(size * parts);
   if (isTab) return scenario.rewardsWei[2] * BigInt(size) - cost;
-  const worst = worstOf(
-    Array.from({ length: parts }, (_, part) => drawnOutcome(market, number, part, targetAction(scenario))),
-  );
+  let worst: Outcome = 2;
+  for (let part = 0; part < parts; part++) {
+    const outcome = drawnOutcome(market, number, part, targetAction(scenario));
+    if (outcome < worst) worst = outcome;
+  }
   return (worst === 0 ? 0n : scenario.rewardsWei[worst]) * BigInt(size) - cost;
 }
 
@@ -258,7 +259,12 @@ function strike(
   const address = number * MAX_PARTS + part;
   const result = runDeal(
     {
-      ...{ timeS, size: BigInt(size), client, provider, providerBondWei: bond, outcome },
+      timeS,
+      size: BigInt(size),
+      client,
+      provider,
+      providerBondWei: bond,
+      outcome,
       requiredBondWei: requiredBond(market, score, size),
       isSniping: isBetrayal && attack.isSniping === 1,
       isContesting: (isBetrayal || !client.isHonest) && attack.isContesting === 1,
@@ -332,8 +338,8 @@ function serveTab(market: Market, client: Agent, provider: Agent, { number, time
 /** Deals between the attacker's own identities: no work, good ratings, and fees. */
 function washTrade(market: Market, dayS: number): void {
   const { attack, buyers } = market;
-  const fronts = market.providers.filter((agent) => !agent.isHonest);
-  if (attack.washDeals === 0 || buyers.length === 0 || fronts.length === 0) return;
+  const fronts = buyers.length === 0 ? [] : market.providers.filter((agent) => !agent.isHonest);
+  if (buyers.length === 0 || fronts.length === 0) return;
   for (let k = 0; k < attack.washDeals; k++) {
     const timeS = dayS + k * SPREAD_S;
     unlock(market, timeS);

@@ -82,6 +82,10 @@ function moveableMass(outcomes: number, deals: number, lawUnit: bigint, errorCha
   return (BigInt(parts) * lawUnit + 999_999_999n) / 1_000_000_000n;
 }
 
+/** Whether a price is so far above every one at which the provider was seen that its evidence says nothing. */
+export const isBeyondEvidence = ({ highestPrice }: Posterior, price: bigint, priceFactor: bigint): boolean =>
+  price > highestPrice * priceFactor;
+
 /**
  * Which law a leader reckons with for a deal at a price: the pessimistic one, and beyond the largest price at which the
  * provider was ever seen, the worst.
@@ -92,7 +96,7 @@ export function adoptLaw(
   lawUnit: bigint,
   { errorChance, priceFactor }: { readonly errorChance: number; readonly priceFactor: bigint },
 ): Agency["laws"][number] {
-  if (price > posterior.highestPrice * priceFactor)
+  if (isBeyondEvidence(posterior, price, priceFactor))
     return pessimisticLaw(createPosterior(posterior.evidence.length), lawUnit, errorChance);
   return pessimisticLaw(posterior, lawUnit, errorChance);
 }
