@@ -18,6 +18,7 @@ import {
   type Signer,
 } from "#protocol";
 import { createFront } from "./api/front.ts";
+import { createLeavesMount } from "./api/leaves.ts";
 import { createNetworkRoutes } from "./api/network.ts";
 import { createRoutes } from "./api/routes.ts";
 import { startApi } from "./api/server.ts";
@@ -52,6 +53,8 @@ import { joinNetwork } from "./network.ts";
 import { createNegotiator } from "./negotiation/driver.ts";
 import { createReputationChain } from "./reputation/chain.ts";
 import { ReputationDriver } from "./reputation/driver.ts";
+import { openLeafExchange } from "./reputation/leaves/exchange.ts";
+import type { LeafExchange } from "./reputation/port.ts";
 import type { ScoreReader } from "./reputation/scores.ts";
 import { createDealChain } from "./settlement/chain.ts";
 import { DealStore } from "./settlement/deal-store.ts";
@@ -310,7 +313,11 @@ async function compose(
   };
   const shopServer = shop && (await openShop(shop, signal));
   stops.push(() => shopServer?.stop());
-  stops.push(startRoles(options, agentId, sender));
+  const leaves = await openLeafExchange({
+    ...{ transport, store, nowMs, dialAgent: (asked, until) => resolver.dialAgent(asked, until) },
+    onLie: (peer, lie) => journal.note("false-leaves", { peer, ...lie }),
+  });
+  stops.push(startRoles(options, agentId, sender, leaves));
   if (agent.roles.includes("anchorer")) {
     const port: AnchorPort = {
       ...createAnchorChain(client, deployment, sender),
@@ -359,9 +366,12 @@ async function compose(
     {
       ...{ token: config.apiToken ?? createToken(dir), port: agent.apiPort },
       ...{ clients: agent.clients, publicUrl: agent.publicUrl },
-      mounts: createFront({
-        ...{ self, desks, signer, key: agent.key, store, stopping: front.signal, onFault: onFault("front") },
-      }),
+      mounts: [
+        createLeavesMount(leaves.shelf),
+        ...createFront({
+          ...{ self, desks, signer, key: agent.key, store, stopping: front.signal, onFault: onFault("front") },
+        }),
+      ],
     },
   );
   apiUrl = api.url;
@@ -411,6 +421,7 @@ function startRoles(
   { config, agent, chain, journal }: NodeOptions,
   agentId: bigint,
   sender: ReturnType<typeof createSender>,
+  leaves: LeafExchange,
 ): () => Promise<void> {
   if (agent.roles.length === 0) return () => Promise.resolve();
   const stopping = new AbortController();
@@ -419,6 +430,7 @@ function startRoles(
     chain: createReputationChain({ client, deployment: config.deployment, heads, sender }),
     ...(agent.publisher === undefined ? {} : { publisher: { agentId: Number(agentId), ...agent.publisher } }),
     isWatching: agent.roles.includes("watcher"),
+    leaves,
     onReport({ role, effect, error }) {
       if (error === undefined) journal.note(role, { effect: effect.key });
       else journal.fault(role, error);

@@ -29,7 +29,7 @@ export async function writeWebResponse(response: ServerResponse, answer: Respons
 /** Ends quietly when the reader has gone: there is nobody to tell. */
 export async function writeStream(
   response: ServerResponse,
-  chunks: AsyncIterable<Uint8Array | string>,
+  chunks: AsyncIterable<Uint8Array | string> | Iterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
   try {

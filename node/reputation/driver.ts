@@ -1,10 +1,19 @@
 import { bytesToHex } from "viem";
-import { challengeCalls, CHUNK_LEAVES, decodeLeaves, LeafTree, SuretyError, type EpochClock } from "#protocol";
+import {
+  challengeCalls,
+  CHUNK_LEAVES,
+  decodeLeaves,
+  LEAF_BYTES,
+  LeafTree,
+  SuretyError,
+  type EpochClock,
+} from "#protocol";
 import { answeredLeaves, emptyBook, foldEpochEvent, type Candidate, type EpochBook } from "./book.ts";
 import { computeEpoch, type ComputedTopic, type SolveProgress } from "./engine.ts";
 import { TrustFold, type TopicGraph, type TrustEvent } from "./graph.ts";
-import type { ReputationChain, ReputationHead, ReputationLog, RoleCall } from "./port.ts";
-import { createPublisher, stepPublisher, type PublisherOptions } from "./publisher.ts";
+import { completeClaims, patienceMsAt } from "./leaves/claims.ts";
+import type { LeafExchange, ReputationChain, ReputationHead, ReputationLog, RoleCall } from "./port.ts";
+import { createPublisher, MAX_LEAVES_BYTES, stepPublisher, type PublisherOptions } from "./publisher.ts";
 import type { RoleEffect, RoleEvent } from "./roles.ts";
 import { findFault, type ClaimedTopic } from "./verify.ts";
 import { createWatcher, stepWatcher } from "./watcher.ts";
@@ -24,6 +33,8 @@ export interface DriverOptions {
   /** Roles to play; at least one. */
   readonly publisher?: PublisherOptions;
   readonly isWatching?: boolean;
+  /** Other nodes, for leaves that no commit carries; undefined: they are asked for on chain only. */
+  readonly leaves?: LeafExchange;
   readonly onReport?: (report: RoleReport) => void;
   readonly onProgress?: (progress: SolveProgress) => void;
 }
@@ -219,6 +230,7 @@ export class ReputationDriver {
   async #perform(view: ChainView, effect: RoleEffect, signal: AbortSignal): Promise<Performed> {
     if (effect.kind === "compute") {
       const { epoch, topics } = await this.#compute(view, effect.epoch, signal);
+      this.#shelve(epoch, topics);
       return { news: { kind: "computed", epoch, topics }, minedAt: 0n };
     }
     if (effect.kind === "inspect") {
@@ -253,7 +265,23 @@ export class ReputationDriver {
     const candidate = view.book.candidates.get(candidateId);
     if (candidate === undefined) return { kind: "none" } as const;
     const computed = await this.#compute(view, candidate.epoch, signal);
-    return findFault(claimedTopicsOf(candidate, computed), computed.graphs);
+    const { graphs } = computed;
+    const claimed = claimedTopicsOf(candidate, computed);
+    const finding = findFault(claimed, graphs);
+    const { leaves } = this.#options;
+    if (finding.kind !== "unavailable" || leaves === undefined) return finding;
+    // Nobody pays on chain for what a peer gives for nothing.
+    const patienceMs = patienceMsAt(view.clock, candidate.epoch, view.head.timestamp);
+    const wanted = { candidate, claimed, graphs, requester: this.#chain.address, patienceMs };
+    const completed = await completeClaims(wanted, leaves, signal);
+    return completed.narrow(findFault(completed.claimed, graphs));
+  }
+
+  /** Whoever computed leaves that fit no transaction gives them to others, whether it commits their root or not. */
+  #shelve(epoch: number, topics: readonly ComputedTopic[]): void {
+    const { leaves, publisher } = this.#options;
+    const limit = publisher?.maxLeavesBytes ?? MAX_LEAVES_BYTES;
+    for (const { tree } of topics) if (tree.leafCount * LEAF_BYTES > limit) leaves?.keep(epoch, tree);
   }
 
   async #callsOf(

@@ -1,5 +1,5 @@
 import type { Address, Hex } from "viem";
-import type { EpochClock, EpochsCall } from "#protocol";
+import type { EpochClock, EpochsCall, LeafTree, LeavesId } from "#protocol";
 import type { EpochEvent } from "./book.ts";
 import type { TrustEvent } from "./graph.ts";
 
@@ -41,4 +41,24 @@ export interface ReputationChain {
   requestFeeWei(signal: AbortSignal): Promise<bigint>;
   /** Returns once mined. @returns block that holds it */
   send(call: RoleCall, signal: AbortSignal): Promise<bigint>;
+}
+
+/** Leaves of a committed root that came neither with the commit nor on chain. */
+export interface WantedLeaves extends LeavesId {
+  readonly epoch: number;
+  /** Agent that committed it. */
+  readonly publisher: number;
+  /** How long others may be asked; 0 = give what is here. */
+  readonly patienceMs: number;
+}
+
+/** By chunk of 256 leaves, each of them shown to be under the root; undefined = nobody gave it. */
+export type FoundChunks = readonly (readonly bigint[] | undefined)[];
+
+/** Leaves that travel outside the chain, in files that their root names. */
+export interface LeafExchange {
+  /** Keeps leaves that were computed here for whoever asks. */
+  keep(epoch: number, tree: LeafTree): void;
+  /** Asks others; never throws for what they do. */
+  find(wanted: WantedLeaves, signal: AbortSignal): Promise<FoundChunks>;
 }

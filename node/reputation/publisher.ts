@@ -33,6 +33,8 @@ export interface PublisherOptions {
   readonly rank: number;
   /** Whether bonds are taken back as soon as they may be. A steady publisher leaves them for its next candidates. */
   readonly isReleasing: boolean;
+  /** Leaves of a commit that are larger do not come with it. Default MAX_LEAVES_BYTES, which is also the most. */
+  readonly maxLeavesBytes?: number;
 }
 
 export interface PublisherState extends RoleState {
@@ -79,12 +81,13 @@ function commitWishes(state: PublisherState): RoleEffect[] {
   if (now < turnAt || now >= commitUntil) return [];
   const standing = standingIn(book, epoch);
   const missing = computed.topics.filter((topic) => !standing.some((candidate) => hasSame(candidate, topic)));
-  return batchesOf(missing).map((topics) => ({
+  const maxBytes = Math.min(options.maxLeavesBytes ?? MAX_LEAVES_BYTES, MAX_LEAVES_BYTES);
+  return batchesOf(missing, maxBytes).map((topics) => ({
     key: `commit:${epoch}:${topics.map(({ topic }) => topic).join()}`,
     kind: "commit",
     epoch,
     topics,
-    leaves: publishedLeaves(topics),
+    leaves: publishedLeaves(topics, maxBytes),
   }));
 }
 
@@ -95,13 +98,13 @@ function hasSame(candidate: Candidate, { topic, root, multiplier, shift }: Compu
 }
 
 /** Candidates that fit a transaction each; topics ascend within one, as they came. */
-function batchesOf(topics: readonly ComputedTopic[]): ComputedTopic[][] {
+function batchesOf(topics: readonly ComputedTopic[], maxBytes: number): ComputedTopic[][] {
   const batches: ComputedTopic[][] = [];
   let size = Infinity;
   for (const topic of topics) {
     const bytes = topic.leaves.length * LEAF_BYTES;
     const batch = batches[batches.length - 1];
-    if (batch === undefined || batch.length === MAX_TOPICS || size + bytes > MAX_LEAVES_BYTES) {
+    if (batch === undefined || batch.length === MAX_TOPICS || size + bytes > maxBytes) {
       batches.push([topic]);
       size = bytes;
     } else {
@@ -112,9 +115,9 @@ function batchesOf(topics: readonly ComputedTopic[]): ComputedTopic[][] {
   return batches;
 }
 
-function publishedLeaves(topics: readonly ComputedTopic[]): Uint8Array {
+function publishedLeaves(topics: readonly ComputedTopic[], maxBytes: number): Uint8Array {
   const words = topics.flatMap(({ leaves }) => leaves);
-  return words.length * LEAF_BYTES > MAX_LEAVES_BYTES ? new Uint8Array() : encodeLeaves(words);
+  return words.length * LEAF_BYTES > maxBytes ? new Uint8Array() : encodeLeaves(words);
 }
 
 /** Our own candidates' leaves at once; another's with the same root when half of its time is over, for the fee. */

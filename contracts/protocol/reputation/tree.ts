@@ -47,10 +47,13 @@ export class LeafTree {
     const leaves = new Uint8Array(words.length * LEAF_BYTES);
     const view = new DataView(leaves.buffer);
     words.forEach((word, index) => writeWord(view, index * LEAF_BYTES, word));
-    const levels: Uint8Array[] = [leaves];
-    for (let height = 0; height < this.depth; height++) levels.push(hashLevel(levels[height] as Uint8Array, height));
-    this.#levels = levels;
-    this.root = bytesToHex(levels[this.depth] as Uint8Array);
+    this.#levels = hashLevels(leaves, 0, this.depth);
+    this.root = bytesToHex(this.#levels[this.depth] as Uint8Array);
+  }
+
+  /** Real nodes of one height, one after the other; height 0 = the packed leaves. */
+  levelAt(height: number): Uint8Array {
+    return (this.#levels[height] as Uint8Array).slice();
   }
 
   /** Siblings of one leaf from the bottom to the top, `depth` of them. @throws SuretyError TREE_INDEX */
@@ -87,10 +90,7 @@ export class LeafTree {
   }
 
   #node(height: number, index: number): Hex {
-    const level = this.#levels[height] as Uint8Array;
-    const offset = index * LEAF_BYTES;
-    if (offset >= level.length) return bytesToHex(emptyHashes[height] as Uint8Array);
-    return bytesToHex(level.subarray(offset, offset + LEAF_BYTES));
+    return nodeAt(this.#levels[height] as Uint8Array, height, index);
   }
 
   #checkIndices(indices: readonly number[]): void {
@@ -103,6 +103,25 @@ export class LeafTree {
       next: "Ask for seats of this topic and epoch.",
     });
   }
+}
+
+/**
+ * The levels over a row of nodes, that row first.
+ * @param nodes real nodes of `fromHeight`, the empty ones on the right left out
+ */
+export function hashLevels(nodes: Uint8Array, fromHeight: number, toHeight: number): Uint8Array[] {
+  const levels = [nodes];
+  for (let height = fromHeight; height < toHeight; height++) {
+    levels.push(hashLevel(levels[height - fromHeight] as Uint8Array, height));
+  }
+  return levels;
+}
+
+/** One node of a level, the empty ones on the right included. */
+export function nodeAt(level: Uint8Array, height: number, index: number): Hex {
+  const offset = index * LEAF_BYTES;
+  if (offset >= level.length) return bytesToHex(emptyHashes[height] as Uint8Array);
+  return bytesToHex(level.subarray(offset, offset + LEAF_BYTES));
 }
 
 function hashLevel(below: Uint8Array, height: number): Uint8Array {
