@@ -11,6 +11,7 @@ import { pathToFileURL } from "node:url";
 import { getAddress, type Abi, type Address, type Hex } from "viem";
 import { dealIdOf, packScoreQuery, topicIdOf, unpackLeaf, type Deal, type DomainContracts } from "#protocol";
 import { root } from "../../scripts/checks/run-tool.ts";
+import { PERMIT2, putPermit2 } from "../fixtures/permit2.ts";
 import { at, solveHonestly, TrustGraph, type Epoch } from "../reputation-contracts/trust-graph.ts";
 import {
   commit,
@@ -33,7 +34,6 @@ interface Snippet {
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 type Relay = Readonly<Record<"permitDeal" | "openPermitted" | "submitSigned" | "completeSigned", Call>>;
-const PERMIT2: Address = "0x000000000022D473030F116dDEE9F6B43aC78BA3";
 
 const page = readFileSync(join(root, "docs/embed-contracts.md"), "utf8");
 const blocks = new Map([...page.matchAll(/^```\w+ (\S+\.\w+)\n(.*?)^```$/gms)].map(([, name, text]) => [name, text]));
@@ -90,10 +90,8 @@ describe("the guide for embedding the contracts", function () {
     const { signDeal } = await load<Snippet>("open-with-viem.ts");
     const relay = await load<Relay>("relay-with-viem.ts");
     const settlement = await createSettlement();
-    const { viem, publicClient, client, provider, stranger, token, contracts, funding } = settlement;
-    const permit2 = await viem.deployContract("TestPermit2");
-    const bytecode = (await publicClient.getCode({ address: permit2.address })) as Hex;
-    await (await viem.getTestClient()).setCode({ address: PERMIT2, bytecode });
+    const { viem, client, provider, stranger, token, contracts, funding } = settlement;
+    await putPermit2(viem);
     await token.write.approve([PERMIT2, 2n ** 256n - 1n], { account: client.account });
     const wallets = [client.account, provider.account, stranger.address].map((account) =>
       viem.getWalletClient(account),

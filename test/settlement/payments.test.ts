@@ -21,6 +21,7 @@ import {
   type Share,
   type Signer,
 } from "#protocol";
+import { PERMIT2, putPermit2 } from "../fixtures/permit2.ts";
 import { createSettlement, DELIVERABLE, PRICE, signerAt } from "./fixture.ts";
 
 const s = await createSettlement();
@@ -29,18 +30,12 @@ const byClient = { account: client.account };
 const byProvider = { account: provider.account };
 const byStranger = { account: stranger.address };
 const BOND = 300_000n;
-const PERMIT2: Address = "0x000000000022D473030F116dDEE9F6B43aC78BA3";
 const kinds = { direct: 0, authorization: 1, permit2: 2 } as const;
 await s.endow(provider.account);
 for (const { account } of [client, provider]) {
   await token.write.approve([PERMIT2, 2n ** 256n - 1n], { account });
 }
-const permit2 = await s.viem.deployContract("TestPermit2");
-const client_ = await s.viem.getTestClient();
-await client_.setCode({
-  address: PERMIT2,
-  bytecode: (await publicClient.getCode({ address: permit2.address })) as Hex,
-});
+const permit2 = await putPermit2(s.viem);
 
 const balanceOf = (account: Address) => token.read.balanceOf([account]);
 const wei = (address: Address) => publicClient.getBalance({ address });
