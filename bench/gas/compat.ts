@@ -26,6 +26,8 @@ async function measureFeedback(rig: Rig): Promise<Result[]> {
   const { client, provider, escrow } = market;
   await tick();
   const registry = await viem.deployContract("FeedbackRegistry", [escrow]);
+  const deals = await viem.getContractAt("DealEscrow", escrow);
+  await measure(() => deals.write.setFeedbackRegistry([registry.address]));
   const give = (account: Hex, note: typeof NOTE) =>
     measure(() => registry.write.giveFeedback([provider.agentId, ...note], { account }));
   const giveForDeal = (deal: Deal, note: typeof NOTE) =>

@@ -95,6 +95,8 @@ interface IDealEscrow is ICredits {
     event ShareDistributed(bytes32 indexed dealId, address indexed account, uint256 amount);
     /// @dev The ledger promises not to refuse a record; should it do so, the money moves all the same.
     event LocalTrustSkipped(bytes32 indexed dealId);
+    /// @notice Told of a used ticket: `FeedbackBacked` of this registry.
+    event FeedbackRegistrySet(address indexed feedbackRegistry);
     event HookFailed(bytes32 indexed dealId, address indexed hook, bytes4 selector);
 
     error DealEscrowWrongState(bytes32 dealId, DealState current, DealState required);
@@ -126,6 +128,10 @@ interface IDealEscrow is ICredits {
     error DealEscrowNothingToDistribute(bytes32 dealId);
     error DealEscrowNoArbiter(bytes32 dealId);
     error DealEscrowNotDisputes(address caller);
+    /// @dev Neither the deployer, who names the feedback registry once, nor that registry.
+    error DealEscrowNotNamed(address caller);
+    error DealEscrowNotSettled(bytes32 dealId, DealState current);
+    error DealEscrowTicketUsed(bytes32 dealId);
     error DealEscrowLowGas(uint256 available, uint256 required);
 
     /// @notice Opens a deal that both sides signed. Price and client's bond come from the caller, by allowance or as the call's
@@ -215,6 +221,16 @@ interface IDealEscrow is ICredits {
     /// @param toProvider of the price still held; only read of an agreement
     function resolve(Deal calldata deal, Resolution resolution, uint256 toProvider, int8 rating) external;
 
+    /// @notice Names the registry of feedback. The deployer, once.
+    function setFeedbackRegistry(address feedbackRegistry_) external;
+
+    /// @notice Uses the one ticket of a deal that is Completed, Resolved or Refunded. Only the registry of feedback, which has
+    /// asked who calls; its `FeedbackBacked` tells of it. A ticket stays used.
+    function useTicket(bytes32 dealId) external;
+
+    /// @notice Whether a deal's feedback was given.
+    function isTicketUsed(bytes32 dealId) external view returns (bool);
+
     /// @notice State, payer, and the second (Unix) at which review ends (0 before submission).
     function dealOf(bytes32 dealId) external view returns (DealState state, address payer, uint48 reviewUntil);
 
@@ -241,6 +257,9 @@ interface IDealEscrow is ICredits {
 
     /// @notice What prices the provider's bond; zero = nothing does.
     function bondCurve() external view returns (IBondCurve);
+
+    /// @notice Who uses tickets; zero = nobody was named yet.
+    function feedbackRegistry() external view returns (address);
 
     /// @notice Who takes deals into dispute and ends them by a ruling; made by this contract.
     function disputes() external view returns (IDealDisputes);

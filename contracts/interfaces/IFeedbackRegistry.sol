@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Deal} from "../libraries/Types.sol";
-import {DealState, IDealEscrow} from "./IDealEscrow.sol";
+import {IDealEscrow} from "./IDealEscrow.sol";
 import {IERC8004Reputation} from "./IERC8004Reputation.sol";
 
 /// @title Feedback that a settled deal stands behind
@@ -48,13 +48,11 @@ interface IFeedbackRegistry is IERC8004Reputation {
     error FeedbackNoClients(uint256 agentId);
     /// @dev Ask the paged twin of the view instead.
     error FeedbackTooMany(uint256 count, uint256 max);
-    error FeedbackDealNotSettled(bytes32 dealId, DealState state);
-    error FeedbackTicketUsed(bytes32 dealId, address clientAddress, uint64 feedbackIndex);
     error FeedbackNotClient(bytes32 dealId, uint256 clientAgentId, address caller);
 
     /// @notice Feedback on the provider of a settled deal, once a deal. The caller speaks for the client's agent: a LOG signer
     /// valid now, its owner, an approved account or its wallet.
-    /// @param deal Completed, Resolved or Refunded; its hash is the ticket
+    /// @param deal Completed, Resolved or Refunded; its ticket is a bit in the escrow, which refuses a second feedback
     function giveFeedbackForDeal(
         Deal calldata deal,
         int128 value,
@@ -65,9 +63,6 @@ interface IFeedbackRegistry is IERC8004Reputation {
         string calldata feedbackURI,
         bytes32 feedbackHash
     ) external;
-
-    /// @notice Who used a deal's ticket, and for which of its feedbacks on the provider; index 0 = nobody.
-    function feedbackOfDeal(bytes32 dealId) external view returns (address clientAddress, uint64 feedbackIndex);
 
     /// @notice Whether a settled deal stands behind a feedback. Revocation does not change it.
     function isBacked(uint256 agentId, address clientAddress, uint64 feedbackIndex) external view returns (bool);

@@ -32,12 +32,6 @@ abstract contract FeedbackRecords is IFeedbackRegistry {
         uint64 responseCount;
     }
 
-    /// @dev One slot: who used a deal's ticket, and the feedback it became.
-    struct Ticket {
-        address clientAddress;
-        uint64 feedbackIndex;
-    }
-
     uint8 internal constant REVOKED = 1;
     uint8 internal constant BACKED = 2;
     uint8 internal constant MAX_DECIMALS = 18;
@@ -50,7 +44,6 @@ abstract contract FeedbackRecords is IFeedbackRegistry {
     mapping(uint256 agentId => Agent) internal _agents;
     mapping(uint256 agentId => mapping(address client => Client)) internal _clients;
     mapping(uint256 agentId => mapping(address client => mapping(uint64 index => Feedback))) internal _feedback;
-    mapping(bytes32 dealId => Ticket) internal _tickets;
     /// @dev Responses by responder: to one feedback; index 0 = to all of the client's; client zero = to all of the agent's.
     mapping(uint256 agentId => mapping(address client => mapping(uint64 index => mapping(address responder => uint64))))
         internal _responses;

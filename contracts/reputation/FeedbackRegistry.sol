@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Signers} from "../identity/Signers.sol";
-import {DealState, IDealEscrow} from "../interfaces/IDealEscrow.sol";
+import {IDealEscrow} from "../interfaces/IDealEscrow.sol";
 import {IERC8004Identity} from "../interfaces/IERC8004Identity.sol";
 import {IERC8004Reputation} from "../interfaces/IERC8004Reputation.sol";
 import {IFeedbackRegistry} from "../interfaces/IFeedbackRegistry.sol";
@@ -99,9 +99,10 @@ contract FeedbackRegistry is FeedbackViews {
 
     function _giveForDeal(Deal calldata deal, Giving memory giving) private {
         bytes32 dealId = StructHash.hashCalldata(deal);
-        _requireTicket(dealId, deal.clientAgentId);
+        if (!_speaksFor(deal.clientAgentId)) revert FeedbackNotClient(dealId, deal.clientAgentId, msg.sender);
+        // INVARIANT: a deal backs one feedback, and only after its money has moved. The escrow calls nobody.
+        escrow.useTicket(dealId);
         uint64 index = _give(giving);
-        _tickets[dealId] = Ticket({clientAddress: msg.sender, feedbackIndex: index});
         emit FeedbackBacked(dealId, giving.agentId, deal.clientAgentId, msg.sender, index);
     }
 
@@ -155,16 +156,6 @@ contract FeedbackRegistry is FeedbackViews {
             giving.feedbackURI,
             giving.feedbackHash
         );
-    }
-
-    /// @dev INVARIANT: a deal backs one feedback, and only after its money has moved.
-    function _requireTicket(bytes32 dealId, uint256 clientAgentId) private view {
-        (DealState state, , ) = escrow.dealOf(dealId);
-        if (state != DealState.Completed && state != DealState.Resolved && state != DealState.Refunded)
-            revert FeedbackDealNotSettled(dealId, state);
-        Ticket storage ticket = _tickets[dealId];
-        if (ticket.feedbackIndex != 0) revert FeedbackTicketUsed(dealId, ticket.clientAddress, ticket.feedbackIndex);
-        if (!_speaksFor(clientAgentId)) revert FeedbackNotClient(dealId, clientAgentId, msg.sender);
     }
 
     /// @dev The escrow's rule, and the wallet, which ERC-8004 asks an agent to give its feedback from.

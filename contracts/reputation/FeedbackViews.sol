@@ -187,12 +187,6 @@ abstract contract FeedbackViews is FeedbackRecords {
     }
 
     /// @inheritdoc IFeedbackRegistry
-    function feedbackOfDeal(bytes32 dealId) external view returns (address clientAddress, uint64 feedbackIndex) {
-        Ticket storage ticket = _tickets[dealId];
-        return (ticket.clientAddress, ticket.feedbackIndex);
-    }
-
-    /// @inheritdoc IFeedbackRegistry
     function isBacked(uint256 agentId, address clientAddress, uint64 feedbackIndex) external view returns (bool) {
         return _requireFeedback(agentId, clientAddress, feedbackIndex).flags & BACKED != 0;
     }

@@ -20,6 +20,8 @@ abstract contract DealEnds is DealNotices, Credits {
         uint48 reviewUntil;
         /// True: `releasedOf` holds what the client has paid in parts.
         bool hasParts;
+        /// True: the deal's feedback was given, see DealTickets.
+        bool isTicketUsed;
     }
 
     /// @dev Who gets what at the end of a deal. `earned` is of the price: with splits it waits in the pot.

@@ -18,12 +18,13 @@ import {DealEnds} from "./DealEnds.sol";
 import {DealMoney} from "./DealMoney.sol";
 import {DealNotices} from "./DealNotices.sol";
 import {DealTerms} from "./DealTerms.sol";
+import {DealTickets} from "./DealTickets.sol";
 import {Consent, Parties} from "./Parties.sol";
 
 /// @notice See IDealEscrow. Invariants are numbered in PROPERTIES.md and in the folder's README.
 /// @dev Every function goes checks, effects, event, calls. Only what measures a balance carries a re-entry guard: between its
 /// two readings no other deal may bring money in, and one that takes money out makes it revert.
-contract DealEscrow is DealMoney, DealEnds, EIP712, ReentrancyGuardTransient {
+contract DealEscrow is DealMoney, DealTickets, EIP712, ReentrancyGuardTransient {
     int8 internal constant MAX_RATING = 100;
     /// @dev What a late refund is to local trust.
     int8 internal constant FAULT_RATING = -100;

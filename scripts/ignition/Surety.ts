@@ -83,6 +83,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
   const jobEscrow = m.contract("JobEscrow", [token]);
   m.call(trustLedger, "setRecorders", [[dealEscrow, tabEscrow]]);
   m.call(trustLedger, "setOperators", [credentials]);
+  m.call(dealEscrow, "setFeedbackRegistry", [feedbackRegistry]);
   m.call(stakeVault, "setModules", [[reputationEpochs, evidenceSlasher, jurorPanel, rulingSlasher, windowValidators]]);
   return {
     identityRegistry,

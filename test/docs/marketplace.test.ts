@@ -160,6 +160,7 @@ describe("the guide for marketplaces", function () {
   it("lists agents with the feedback that deals stand behind", async () => {
     const { client, provider, escrow, registry, connection, publicClient } = s;
     const feedback = await s.viem.deployContract("FeedbackRegistry", [escrow.address]);
+    await escrow.write.setFeedbackRegistry([feedback.address]);
     const file = { name: "Lexica", description: "Translates" };
     const uri = `data:application/json;base64,${Buffer.from(JSON.stringify(file)).toString("base64")}`;
     await registry.write.setAgentURI([provider.agentId, uri], { account: provider.account });

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ICredits} from "../../contracts/interfaces/ICredits.sol";
 import {FeeStage, IDealDisputes} from "../../contracts/interfaces/IDealDisputes.sol";
 import {DealState, IDealEscrow} from "../../contracts/interfaces/IDealEscrow.sol";
+import {IFeedbackRegistry} from "../../contracts/interfaces/IFeedbackRegistry.sol";
 import {Deal} from "../../contracts/libraries/Types.sol";
 import {HostileToken} from "../../contracts/mocks/HostileToken.sol";
 import {DealEscrow} from "../../contracts/settlement/DealEscrow.sol";
@@ -78,6 +79,7 @@ contract DealEscrowInvariants {
             (bytes32 dealId, , Fold memory fold) = _handler.dealAt(i);
             (DealState state, address payer, uint48 reviewUntil) = _escrow.dealOf(dealId);
             require(state == fold.state && payer == fold.payer && reviewUntil == fold.reviewUntil, "deal");
+            require(_escrow.isTicketUsed(dealId) == fold.isTicketUsed, "ticket");
             require(_escrow.releasedOf(dealId) == fold.released && _escrow.potOf(dealId) == fold.pot, "released");
             _requireSameDispute(dealId, fold);
         }
@@ -126,6 +128,7 @@ contract DealEscrowInvariants {
         _requireSeen(IDealEscrow.SplitPending.selector, "SplitPending");
         _requireSeen(IDealEscrow.ShareDistributed.selector, "ShareDistributed");
         _requireSeen(IDealEscrow.HookFailed.selector, "HookFailed");
+        _requireSeen(IFeedbackRegistry.FeedbackBacked.selector, "FeedbackBacked");
         _requireSeen(ICredits.Credited.selector, "Credited");
         _requireSeen(ICredits.CreditWithdrawn.selector, "CreditWithdrawn");
         _requireSeen(IDealDisputes.FeeDeposited.selector, "FeeDeposited");

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import {
   encodeAbiParameters,
   encodeFunctionData,
+  getAddress,
   keccak256,
   numberToHex,
   parseAbi,
@@ -18,12 +19,13 @@ import {
   type Address,
   type Hex,
 } from "viem";
-import { dealIdOf, feedbackRegistryAbi, typedDataDigest, type Deal } from "#protocol";
+import { dealIdOf, feedbackRegistryAbi, storageSlots, typedDataDigest, type Deal } from "#protocol";
 import { createSettlement, signerAt } from "../settlement/fixture.ts";
 
 const s = await createSettlement();
 const { client, provider, stranger, escrow, networkHelpers } = s;
 const registry = await s.viem.deployContract("FeedbackRegistry", [escrow.address]);
+await escrow.write.setFeedbackRegistry([registry.address]);
 /** The registry as the interface names its outputs. */
 const feedback = await s.viem.getContractAt("IFeedbackRegistry", registry.address);
 const wallets = await s.viem.getWalletClients();
@@ -50,6 +52,11 @@ async function completedDeal(terms: Partial<Deal> = {}): Promise<Deal> {
   const { deal } = await s.submitDeal(terms);
   await escrow.write.complete([deal, 50], { account: client.account });
   return deal;
+}
+
+async function escrowRefuses(call: Promise<unknown>, name: string, args: unknown[]): Promise<void> {
+  const expected = args as never;
+  await s.viem.assertions.revertWithCustomErrorWithArgs(call as Promise<Hex>, escrow, name as never, expected);
 }
 
 async function refuses(call: Promise<unknown>, name: string, args?: unknown[]): Promise<void> {
@@ -221,13 +228,12 @@ describe("FeedbackRegistry: deal-backed feedback", () => {
     expect([given?.eventName, backed?.eventName, rest.length]).to.deep.equal(["NewFeedback", "FeedbackBacked", 0]);
     const index = await feedback.read.getLastIndex([agentId, client.account]);
     expect(backed?.args).to.deep.include({ dealId, agentId, clientAgentId: client.agentId, feedbackIndex: index });
-    const [who, at] = await feedback.read.feedbackOfDeal([dealId]);
-    expect([who.toLowerCase(), at]).to.deep.equal([client.account.toLowerCase(), index]);
+    expect(backed?.args.clientAddress.toLowerCase()).to.equal(client.account.toLowerCase());
     expect(await feedback.read.isBacked([agentId, client.account, index])).to.equal(true);
-    const used = [dealId, who, index];
-    await refuses(giveForDeal(deal, client.account), "FeedbackTicketUsed", used);
+    expect(await escrow.read.isTicketUsed([dealId])).to.equal(true);
+    await escrowRefuses(giveForDeal(deal, client.account), "DealEscrowTicketUsed", [dealId]);
     await feedback.write.revokeFeedback([agentId, index], { account: client.account });
-    await refuses(giveForDeal(deal, client.account), "FeedbackTicketUsed", used);
+    await escrowRefuses(giveForDeal(deal, client.account), "DealEscrowTicketUsed", [dealId]);
   });
 
   it("is for whoever speaks for the client: signer, owner, approved account, wallet; for nobody else", async () => {
@@ -254,16 +260,44 @@ describe("FeedbackRegistry: deal-backed feedback", () => {
     await refuses(giveForDeal(deal, provider.account), "FeedbackNotClient");
   });
 
+  it("has its tickets used by the registry alone that the deployer named, once: a stranger takes nobody's", async () => {
+    const dealId = dealIdOf(await completedDeal());
+    const other = await s.viem.deployContract("FeedbackRegistry", [escrow.address]);
+    const [deployer] = wallets.map(({ account }) => account.address) as [Address];
+    for (const account of [stranger.address, client.account, deployer]) {
+      const asStranger = escrow.write.useTicket([dealId], { account });
+      await escrowRefuses(asStranger, "DealEscrowNotNamed", [getAddress(account)]);
+      const naming = escrow.write.setFeedbackRegistry([other.address], { account });
+      await escrowRefuses(naming, "DealEscrowNotNamed", [getAddress(account)]);
+    }
+    const fresh = await s.createOtherEscrow();
+    const early = fresh.write.setFeedbackRegistry([other.address], { account: stranger.address });
+    await s.viem.assertions.revertWithCustomError(early, fresh, "DealEscrowNotNamed");
+    expect(await escrow.read.isTicketUsed([dealId])).to.equal(false);
+  });
+
+  it("leaves the deal's slot as it was, but for its own bit", async () => {
+    const deal = await completedDeal();
+    const dealId = dealIdOf(deal);
+    const slot = keccak256(
+      encodeAbiParameters([{ type: "bytes32" }, { type: "uint256" }], [dealId, storageSlots.dealEscrow._progress]),
+    );
+    const read = async () => BigInt((await s.publicClient.getStorageAt({ address: escrow.address, slot })) ?? zeroHash);
+    const before = await read();
+    await giveForDeal(deal, client.account);
+    expect((await read()) ^ before).to.equal(1n << 224n);
+  });
+
   it("wants a settled deal: not an unknown, a funded, a submitted or a cancelled one; a refunded one counts", async () => {
     const funded = await s.openDeal();
-    await refuses(giveForDeal(funded.deal, client.account), "FeedbackDealNotSettled", [funded.dealId, 1]);
+    await escrowRefuses(giveForDeal(funded.deal, client.account), "DealEscrowNotSettled", [funded.dealId, 1]);
     const submitted = await s.submitDeal();
-    await refuses(giveForDeal(submitted.deal, client.account), "FeedbackDealNotSettled", [submitted.dealId, 2]);
+    await escrowRefuses(giveForDeal(submitted.deal, client.account), "DealEscrowNotSettled", [submitted.dealId, 2]);
     const invented = { ...funded.deal, salt: 1n << 200n };
-    await refuses(giveForDeal(invented, client.account), "FeedbackDealNotSettled", [dealIdOf(invented), 0]);
+    await escrowRefuses(giveForDeal(invented, client.account), "DealEscrowNotSettled", [dealIdOf(invented), 0]);
     const cancelled = await s.openDeal();
     await escrow.write.cancel([cancelled.deal, ...s.signCancel(cancelled.deal, client, provider)]);
-    await refuses(giveForDeal(cancelled.deal, client.account), "FeedbackDealNotSettled", [cancelled.dealId, 7]);
+    await escrowRefuses(giveForDeal(cancelled.deal, client.account), "DealEscrowNotSettled", [cancelled.dealId, 7]);
     await networkHelpers.time.increaseTo(funded.deal.submitBy + 1);
     await escrow.write.refund([funded.deal], { account: stranger.address });
     await giveForDeal(funded.deal, client.account, note(-100n));

@@ -107,6 +107,7 @@ describe("deploySurety", () => {
     const feedback = await viem.getContractAt("FeedbackRegistry", contracts.feedbackRegistry);
     expect(getAddress(await feedback.read.escrow())).to.equal(contracts.dealEscrow);
     expect(getAddress(await feedback.read.getIdentityRegistry())).to.equal(contracts.identityRegistry);
+    expect(getAddress(await escrow.read.feedbackRegistry())).to.equal(contracts.feedbackRegistry);
     const validation = await viem.getContractAt("ValidationRegistry", contracts.validationRegistry);
     expect(getAddress(await validation.read.getIdentityRegistry())).to.equal(contracts.identityRegistry);
     const jobs = await viem.getContractAt("JobEscrow", contracts.jobEscrow);
@@ -115,6 +116,11 @@ describe("deploySurety", () => {
       ledger.write.setRecorders([[contracts.token]]),
       ledger,
       "TrustLedgerRecordersSet",
+    );
+    await viem.assertions.revertWithCustomError(
+      escrow.write.setFeedbackRegistry([contracts.token]),
+      escrow,
+      "DealEscrowNotNamed",
     );
     await viem.assertions.revertWithCustomError(
       vault.write.setModules([[contracts.token]]),

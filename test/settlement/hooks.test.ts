@@ -9,6 +9,7 @@ const hostile = await s.viem.deployContract("HostileHook");
 const receipts = await s.viem.deployContract("ReceiptHook");
 const budget = await s.viem.deployContract("BudgetHook", [escrow.address]);
 const feedback = await s.viem.deployContract("FeedbackRegistry", [escrow.address]);
+await escrow.write.setFeedbackRegistry([feedback.address]);
 const feedbackHook = await s.viem.deployContract("FeedbackHook", [escrow.address, feedback.address]);
 
 describe("hooks", () => {
@@ -99,9 +100,8 @@ describe("FeedbackHook", () => {
     const { deal, dealId } = await s.submitDeal({ hook: feedbackHook.address });
     await escrow.write.complete([deal, 41], byClient);
     expect(await escrow.getEvents.HookFailed()).to.have.length(0);
-    const [clientAddress, index] = await feedback.read.feedbackOfDeal([dealId]);
-    expect(index).to.equal(1n);
-    const [value] = await feedback.read.readFeedback([provider.agentId, clientAddress, index]);
+    expect(await escrow.read.isTicketUsed([dealId])).to.equal(true);
+    const [value] = await feedback.read.readFeedback([provider.agentId, feedbackHook.address, 1n]);
     expect(value).to.equal(41n);
   });
 });
@@ -138,7 +138,7 @@ describe("the shipped hooks", () => {
     const { deal, dealId } = await s.submitDeal({ hook: feedbackHook.address });
     await s.networkHelpers.time.increase(deal.reviewPeriod + 1);
     await escrow.write.release([deal], byClient);
-    expect((await feedback.read.feedbackOfDeal([dealId]))[1]).to.equal(0n);
+    expect(await escrow.read.isTicketUsed([dealId])).to.equal(false);
     await s.viem.assertions.revertWithCustomError(
       feedbackHook.write.onSettled([dealId, deal, 3, PRICE, 5], byClient),
       feedbackHook,

@@ -2458,7 +2458,8 @@ export const logEvidenceAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "first",
@@ -2484,7 +2485,8 @@ export const logEvidenceAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "second",
@@ -2518,7 +2520,8 @@ export const logEvidenceAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "first",
@@ -2544,7 +2547,8 @@ export const logEvidenceAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "second",
@@ -2715,6 +2719,7 @@ export const dealEscrowAbi = [
     name: "DealEscrowNotLive",
     type: "error",
   },
+  { inputs: [{ internalType: "address", name: "caller", type: "address" }], name: "DealEscrowNotNamed", type: "error" },
   {
     inputs: [
       { internalType: "bytes32", name: "dealId", type: "bytes32" },
@@ -2722,6 +2727,14 @@ export const dealEscrowAbi = [
       { internalType: "address", name: "caller", type: "address" },
     ],
     name: "DealEscrowNotParty",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "bytes32", name: "dealId", type: "bytes32" },
+      { internalType: "enum DealState", name: "current", type: "uint8" },
+    ],
+    name: "DealEscrowNotSettled",
     type: "error",
   },
   {
@@ -2741,6 +2754,11 @@ export const dealEscrowAbi = [
       { internalType: "uint256", name: "received", type: "uint256" },
     ],
     name: "DealEscrowShortfall",
+    type: "error",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
+    name: "DealEscrowTicketUsed",
     type: "error",
   },
   {
@@ -2933,6 +2951,12 @@ export const dealEscrowAbi = [
     type: "event",
   },
   { anonymous: false, inputs: [], name: "EIP712DomainChanged", type: "event" },
+  {
+    anonymous: false,
+    inputs: [{ indexed: true, internalType: "address", name: "feedbackRegistry", type: "address" }],
+    name: "FeedbackRegistrySet",
+    type: "event",
+  },
   {
     anonymous: false,
     inputs: [
@@ -3231,6 +3255,13 @@ export const dealEscrowAbi = [
     type: "function",
   },
   {
+    inputs: [],
+    name: "feedbackRegistry",
+    outputs: [{ internalType: "address", name: "", type: "address" }],
+    stateMutability: "view",
+    type: "function",
+  },
+  {
     inputs: [
       {
         components: [
@@ -3261,6 +3292,13 @@ export const dealEscrowAbi = [
     name: "hashDeal",
     outputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
     stateMutability: "pure",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
+    name: "isTicketUsed",
+    outputs: [{ internalType: "bool", name: "", type: "bool" }],
+    stateMutability: "view",
     type: "function",
   },
   {
@@ -3723,6 +3761,13 @@ export const dealEscrowAbi = [
     type: "function",
   },
   {
+    inputs: [{ internalType: "address", name: "feedbackRegistry_", type: "address" }],
+    name: "setFeedbackRegistry",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
     inputs: [
       {
         components: [
@@ -3795,6 +3840,13 @@ export const dealEscrowAbi = [
       },
     ],
     name: "submitFor",
+    outputs: [],
+    stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
+    name: "useTicket",
     outputs: [],
     stateMutability: "nonpayable",
     type: "function",
@@ -7284,14 +7336,6 @@ export const feedbackRegistryAbi = [
   },
   {
     inputs: [
-      { internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { internalType: "enum DealState", name: "state", type: "uint8" },
-    ],
-    name: "FeedbackDealNotSettled",
-    type: "error",
-  },
-  {
-    inputs: [
       { internalType: "uint256", name: "agentId", type: "uint256" },
       { internalType: "address", name: "clientAddress", type: "address" },
       { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
@@ -7323,15 +7367,6 @@ export const feedbackRegistryAbi = [
       { internalType: "uint256", name: "max", type: "uint256" },
     ],
     name: "FeedbackTagTooLong",
-    type: "error",
-  },
-  {
-    inputs: [
-      { internalType: "bytes32", name: "dealId", type: "bytes32" },
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
-    name: "FeedbackTicketUsed",
     type: "error",
   },
   {
@@ -7438,16 +7473,6 @@ export const feedbackRegistryAbi = [
     inputs: [],
     name: "escrow",
     outputs: [{ internalType: "contract IDealEscrow", name: "", type: "address" }],
-    stateMutability: "view",
-    type: "function",
-  },
-  {
-    inputs: [{ internalType: "bytes32", name: "dealId", type: "bytes32" }],
-    name: "feedbackOfDeal",
-    outputs: [
-      { internalType: "address", name: "clientAddress", type: "address" },
-      { internalType: "uint64", name: "feedbackIndex", type: "uint64" },
-    ],
     stateMutability: "view",
     type: "function",
   },
@@ -8788,7 +8813,8 @@ export const evidenceSlasherAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "first",
@@ -8814,7 +8840,8 @@ export const evidenceSlasherAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "second",
@@ -8848,7 +8875,8 @@ export const evidenceSlasherAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "first",
@@ -8874,7 +8902,8 @@ export const evidenceSlasherAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "second",
@@ -8925,7 +8954,8 @@ export const evidenceSlasherAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "first",
@@ -8951,7 +8981,8 @@ export const evidenceSlasherAbi = [
             name: "header",
             type: "tuple",
           },
-          { internalType: "bytes", name: "signature", type: "bytes" },
+          { internalType: "bytes32", name: "r", type: "bytes32" },
+          { internalType: "bytes32", name: "vs", type: "bytes32" },
         ],
         internalType: "struct ILogEvidence.SignedHeader",
         name: "second",

@@ -41,7 +41,15 @@ export const storageSlots = {
     isRevoked: 4n,
     _scopeTerms: 5n,
   },
-  dealEscrow: { _credits: 0n, _progress: 1n, releasedOf: 2n, potOf: 3n, _nameFallback: 4n, _versionFallback: 5n },
+  dealEscrow: {
+    _credits: 0n,
+    _progress: 1n,
+    releasedOf: 2n,
+    potOf: 3n,
+    feedbackRegistry: 4n,
+    _nameFallback: 5n,
+    _versionFallback: 6n,
+  },
   tabEscrow: { _credits: 0n, _nameFallback: 1n, _versionFallback: 2n, _accounts: 3n },
   stakeVault: {
     _isModule: 0n,

@@ -84,6 +84,7 @@ abstract contract DealExits is DealSteps {
         proceed(1, 10, uint8(seed >> 56));
         withdrawCredit(uint8(seed >> 64), uint8(seed >> 96), seed % 3 == 0, seed % 2 == 0);
         settle(seed % 4, uint24(seed >> 136), 1, true);
+        for (uint256 k = 0; k < 4; ++k) giveFeedback(k / 2, uint8(seed >> (8 * k)), seed % 2 == 0);
     }
 
     function _exit(uint256 index, uint256 fromEnd) private {

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {FeeStage, IDealDisputes} from "../../../contracts/interfaces/IDealDisputes.sol";
 import {DealState, IDealEscrow, Resolution} from "../../../contracts/interfaces/IDealEscrow.sol";
+import {IFeedbackRegistry} from "../../../contracts/interfaces/IFeedbackRegistry.sol";
 import {ICredits} from "../../../contracts/interfaces/ICredits.sol";
 import {StructHash} from "../../../contracts/libraries/StructHash.sol";
 import {Deal} from "../../../contracts/libraries/Types.sol";
@@ -28,9 +29,10 @@ struct Fold {
     uint8 ruling;
     /// Ruling of an arbiter that is no arbitrator, from 1; 0 = none.
     uint256 accountRuling;
+    bool isTicketUsed;
 }
 
-/// @notice Folds the events of the escrow and of its disputes, and nothing else, into a second state.
+/// @notice Folds the events of the escrow, of its disputes and of the feedback that its deals back, and nothing else, into a second state.
 abstract contract DealFold is DealWorld {
     mapping(bytes32 dealId => Fold) internal _folds;
     mapping(address emitter => mapping(address token => mapping(address account => uint256))) public credits;
@@ -43,6 +45,11 @@ abstract contract DealFold is DealWorld {
     mapping(bytes32 selector => uint256) public seen;
 
     function _foldLog(Log memory log) internal {
+        if (log.emitter == address(feedback) && log.topics[0] == IFeedbackRegistry.FeedbackBacked.selector) {
+            ++seen[log.topics[0]];
+            require(!_folds[log.topics[1]].isTicketUsed, "a ticket was used twice");
+            _folds[log.topics[1]].isTicketUsed = true;
+        }
         if (log.emitter != address(escrow) && log.emitter != address(disputes)) return;
         bytes32 kind = log.topics[0];
         ++seen[kind];

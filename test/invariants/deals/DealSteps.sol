@@ -3,6 +3,8 @@ pragma solidity 0.8.37;
 
 import {FeeStage, IDealDisputes} from "../../../contracts/interfaces/IDealDisputes.sol";
 import {DealState, IDealEscrow} from "../../../contracts/interfaces/IDealEscrow.sol";
+import {IERC8004Reputation} from "../../../contracts/interfaces/IERC8004Reputation.sol";
+import {IFeedbackRegistry} from "../../../contracts/interfaces/IFeedbackRegistry.sol";
 import {StructHash} from "../../../contracts/libraries/StructHash.sol";
 import {HostileHook} from "../../../contracts/mocks/HostileHook.sol";
 import {HostileToken} from "../../../contracts/mocks/HostileToken.sol";
@@ -116,6 +118,23 @@ abstract contract DealSteps is DealFold {
 
     function withdrawOffer(uint256 which, uint8 caller) external {
         _call(caller % ACCOUNTS, abi.encodeCall(IDealEscrow.withdrawOffer, (_deal(which))));
+    }
+
+    /// @dev 43: a settled deal backs one feedback, of who speaks for its client, revoked or not; and nobody else uses its ticket.
+    function giveFeedback(uint256 which, uint8 caller, bool isRevoked) public {
+        Deal memory deal = _deal(which);
+        Fold memory fold = _folds[StructHash.hash(deal)];
+        uint256 index = caller % 2 == 0 ? deal.clientAgentId - 1 : (caller / 2) % ACCOUNTS;
+        bool isSettled =
+            fold.state == DealState.Completed || fold.state == DealState.Refunded || fold.state == DealState.Resolved;
+        bool isDue = isSettled && !fold.isTicketUsed && index == deal.clientAgentId - 1;
+        require(_callAt(address(feedback), index, 0, _feedbackCall(deal)) == isDue, "feedback is not its deal's");
+        if (isDue && isRevoked) {
+            uint64 last = feedback.getLastIndex(deal.providerAgentId, accountAt(index));
+            bytes memory revocation = abi.encodeCall(IERC8004Reputation.revokeFeedback, (deal.providerAgentId, last));
+            require(_callAt(address(feedback), index, 0, revocation), "a feedback stands against its giver's will");
+        }
+        require(!_call(index, abi.encodeCall(IDealEscrow.useTicket, (StructHash.hash(deal)))), "a ticket was stolen");
     }
 
     /// @dev 9: each share is rounded down, the rest is the provider's, and nobody's timing changes it.
@@ -349,7 +368,7 @@ abstract contract DealSteps is DealFold {
     }
 
     function _plan(Deal memory deal) private {
-        ReentrantWallet.PlannedCall[] memory plan = new ReentrantWallet.PlannedCall[](6);
+        ReentrantWallet.PlannedCall[] memory plan = new ReentrantWallet.PlannedCall[](7);
         for (uint256 i = 0; i < plan.length; ++i) plan[i].target = address(escrow);
         plan[0].input = abi.encodeCall(IDealEscrow.release, (deal));
         plan[1].input = abi.encodeCall(IDealEscrow.refund, (deal));
@@ -358,8 +377,14 @@ abstract contract DealSteps is DealFold {
         plan[4].input = abi.encodeCall(IDealEscrow.distribute, (deal, _sharesOf(deal)));
         plan[5].target = address(disputes);
         plan[5].input = abi.encodeCall(IDealDisputes.resolve, (deal));
+        plan[6].target = address(feedback);
+        plan[6].input = _feedbackCall(deal);
         reentryCount += agents.wallet().attemptCount();
         agents.wallet().setPlan(plan, false, false);
+    }
+
+    function _feedbackCall(Deal memory deal) private pure returns (bytes memory) {
+        return abi.encodeCall(IFeedbackRegistry.giveFeedbackForDeal, (deal, 80, 0, "", "", "", "", 0));
     }
 
     /// @dev The arbitrator's present price, or a little less or more.

@@ -10,6 +10,7 @@ import {Deal} from "../../../contracts/libraries/Types.sol";
 import {HostileHook} from "../../../contracts/mocks/HostileHook.sol";
 import {HostileToken} from "../../../contracts/mocks/HostileToken.sol";
 import {TestArbitrator} from "../../../contracts/mocks/TestArbitrator.sol";
+import {FeedbackRegistry} from "../../../contracts/reputation/FeedbackRegistry.sol";
 import {TrustLedger} from "../../../contracts/reputation/TrustLedger.sol";
 import {DealEscrow} from "../../../contracts/settlement/DealEscrow.sol";
 import {Agents} from "../Agents.sol";
@@ -50,6 +51,7 @@ abstract contract DealWorld {
     TrustLedger public immutable ledger;
     HostileHook public immutable hook;
     TestArbitrator public immutable arbitrator;
+    FeedbackRegistry public immutable feedback;
     HostileToken[2] private _tokens;
 
     uint256 internal constant WINDOW = 6;
@@ -68,6 +70,8 @@ abstract contract DealWorld {
         escrow = new DealEscrow(agents.registry(), ITrustLedger(ledger), IBondCurve(address(0)));
         otherEscrow = new DealEscrow(agents.registry(), ITrustLedger(ledger), IBondCurve(address(0)));
         disputes = escrow.disputes();
+        feedback = new FeedbackRegistry(escrow);
+        escrow.setFeedbackRegistry(address(feedback));
         address[] memory recorders = new address[](1);
         recorders[0] = address(escrow);
         ledger.setRecorders(recorders);
