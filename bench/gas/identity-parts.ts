@@ -17,9 +17,10 @@ import {
 } from "viem";
 import {
   createBindingBatch,
-  headerDigest,
+  evidenceOf,
   LOG_VERSION,
   purposes,
+  signLogHeader,
   typedDataDigest,
   type LogAnchor,
   type LogHeader,
@@ -164,12 +165,12 @@ async function measureEvidence(rig: Rig): Promise<Result> {
   await rig.tick();
   const evidence = await viem.deployContract("LogEvidence", [registry.address]);
   const { signer } = await createAgent(rig, 60);
-  const headerOf = (bodyHash: Hex): { header: LogHeader; signature: Hex } => {
+  const headerOf = (bodyHash: Hex) => {
     const header: LogHeader = {
       ...{ version: LOG_VERSION, kind: 6, log: signer.address, seq: 3, prev: keccak256("0x01"), bodyHash },
       ...{ bodyLength: 300, timeMs: now() * 1000, ttl: 600, tags: 0x0102n, sketch: keccak256("0x02") },
     };
-    return { header, signature: signer.sign(headerDigest(header, contractsOf(rig))) };
+    return evidenceOf(signLogHeader(header, signer, contractsOf(rig)));
   };
   const args = [headerOf(keccak256("0x03")), headerOf(keccak256("0x04"))] as const;
   const { address, abi } = evidence;

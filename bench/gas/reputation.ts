@@ -3,6 +3,7 @@ import {
   CHUNK_DEPTH,
   CHUNK_LEAVES,
   encodePositions,
+  evidenceOf,
   LeafTree,
   OWN_POSITION,
   packLeaf,
@@ -254,7 +255,7 @@ async function measureEvidence(world: Epochs): Promise<Result[]> {
       ...{ version: 1, kind: 1, log: signer.address, seq: 7, prev: keccak256("0x07"), bodyHash: keccak256(body) },
       ...{ bodyLength: 300, timeMs: now() * 1000, ttl: 3_600, tags: 0n, sketch: keccak256(`${body}00`) },
     };
-    return { header, signature: signLogHeader(header, signer, contracts).signature };
+    return evidenceOf(signLogHeader(header, signer, contracts));
   };
   const args = [headerOf("0x01"), headerOf("0x02")] as const;
   const call = encodeFunctionData({ abi: slasher.abi, functionName: "reportEquivocation", args });

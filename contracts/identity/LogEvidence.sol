@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IBindings} from "../interfaces/IBindings.sol";
 import {ILogEvidence} from "../interfaces/ILogEvidence.sol";
 import {Domain} from "../libraries/Domain.sol";
-import {Signatures} from "../libraries/Signatures.sol";
 import {StructHash} from "../libraries/StructHash.sol";
 import {LogHeader} from "../libraries/Types.sol";
 import {Signers} from "./Signers.sol";
@@ -18,9 +18,13 @@ contract LogEvidence is ILogEvidence {
 
     /// @inheritdoc ILogEvidence
     IBindings public immutable registry;
+    uint256 private immutable CHAIN_ID;
+    bytes32 private immutable SEPARATOR;
 
     constructor(IBindings registry_) {
         registry = registry_;
+        CHAIN_ID = block.chainid;
+        SEPARATOR = Domain.separator(Domain.LOG, address(registry_));
     }
 
     /// @inheritdoc ILogEvidence
@@ -32,14 +36,14 @@ contract LogEvidence is ILogEvidence {
         if (second.header.log != log || second.header.seq != seq) {
             revert LogEvidenceOtherEntry(log, seq, second.header.log, second.header.seq);
         }
-        bytes32 separator = Domain.separator(Domain.LOG, address(registry));
+        bytes32 separator = _separator();
         bytes32 firstDigest = MessageHashUtils.toTypedDataHash(separator, StructHash.hashCalldata(first.header));
         bytes32 secondDigest = MessageHashUtils.toTypedDataHash(separator, StructHash.hashCalldata(second.header));
         // INVARIANT: one header signed twice is no fork.
         if (firstDigest == secondDigest) revert LogEvidenceSameHeader(firstDigest);
         agentId = _requireAnswerable(log, first.header.timeMs / 1000, second.header.timeMs / 1000);
-        _requireSigned(log, firstDigest, first.signature);
-        _requireSigned(log, secondDigest, second.signature);
+        _requireSigned(log, firstDigest, first);
+        _requireSigned(log, secondDigest, second);
         forkId = keccak256(abi.encode(log, seq));
     }
 
@@ -58,7 +62,7 @@ contract LogEvidence is ILogEvidence {
 
     /// @inheritdoc ILogEvidence
     function digestOf(LogHeader calldata header) public view returns (bytes32) {
-        return Domain.digest(Domain.LOG, address(registry), StructHash.hashCalldata(header));
+        return MessageHashUtils.toTypedDataHash(_separator(), StructHash.hashCalldata(header));
     }
 
     /// @inheritdoc ILogEvidence
@@ -88,8 +92,14 @@ contract LogEvidence is ILogEvidence {
         }
     }
 
-    function _requireSigned(address log, bytes32 digest, bytes calldata signature) private pure {
-        address key = Signatures.recoverKey(digest, signature);
+    /// @dev Of this chain, whatever it forks into.
+    function _separator() private view returns (bytes32) {
+        return block.chainid == CHAIN_ID ? SEPARATOR : Domain.separator(Domain.LOG, address(registry));
+    }
+
+    /// @dev Only a plain key's signature can be judged later: what a contract says of one may change.
+    function _requireSigned(address log, bytes32 digest, SignedHeader calldata signed) private pure {
+        (address key, , ) = ECDSA.tryRecover(digest, signed.r, signed.vs);
         if (key == address(0) || key != log) revert LogEvidenceBadSignature(log, digest);
     }
 }

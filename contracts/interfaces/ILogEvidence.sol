@@ -8,10 +8,12 @@ import {IBindings} from "./IBindings.sol";
 /// @notice Two headers of one (log, seq) with different digests, both signed by the log's key while its agent answered for
 /// it (`IBindings.answerableOf`). The fork is named, so that it is punished once whatever pair of headers shows it.
 interface ILogEvidence {
-    /// @notice One header with its log's signature: 65 bytes (r, s, v) or 64 bytes (EIP-2098), low s.
+    /// @notice One header with its log's signature as logs carry it: EIP-2098, low s. All words, so that no offset and no length is
+    /// paid for.
     struct SignedHeader {
         LogHeader header;
-        bytes signature;
+        bytes32 r;
+        bytes32 vs;
     }
 
     error LogEvidenceOtherEntry(address log, uint40 seq, address otherLog, uint40 otherSeq);

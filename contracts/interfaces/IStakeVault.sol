@@ -113,8 +113,8 @@ interface IStakeVault {
     /// @param commitment keccak256(abi.encode(reporter, module, keccak256(call), salt))
     function reserve(bytes32 commitment) external;
 
-    /// @notice Calls a module with a report that the caller reserved in an earlier block. The module takes the caller for the
-    /// reporter, and pays it. Reverts with the module's reason; the reservation then stands.
+    /// @notice Calls a module with a report that the caller reserved in an earlier block. The caller's address follows the call
+    /// (ERC-2771): the module takes it for the reporter, and pays it. Reverts with the module's reason; the reservation then stands.
     function report(address module, bytes calldata call, bytes32 salt) external;
 
     /// @notice Who reports, during a `report`; else zero.

@@ -6,6 +6,7 @@ import {IStakeVault} from "../interfaces/IStakeVault.sol";
 import {IWindowValidators} from "../interfaces/IWindowValidators.sol";
 import {BlockSeed} from "../libraries/BlockSeed.sol";
 import {Domain} from "../libraries/Domain.sol";
+import {Forwarded} from "../libraries/Forwarded.sol";
 import {Signatures} from "../libraries/Signatures.sol";
 import {StructHash} from "../libraries/StructHash.sol";
 import {BatchHeader} from "../libraries/Types.sol";
@@ -224,7 +225,7 @@ contract WindowValidators is WindowCandidates {
         isPunished[offenceId] = true;
         taken = _forfeit(topic, agentId);
         // Who comes with a reserved report comes through the vault.
-        address reporter = msg.sender == address(vault) ? vault.reporter() : address(0);
+        address reporter = msg.sender == address(vault) ? Forwarded.sender() : address(0);
         emit DoubleSigned(agentId, offenceId, reporter, topic, window, taken);
         vault.slash(agentId, taken, reporter == address(0) ? 0 : taken / 2, reporter);
     }

@@ -6,6 +6,7 @@ import {LogEvidence} from "../identity/LogEvidence.sol";
 import {IEvidenceSlasher} from "../interfaces/IEvidenceSlasher.sol";
 import {ILogEvidence} from "../interfaces/ILogEvidence.sol";
 import {IStakeVault} from "../interfaces/IStakeVault.sol";
+import {Forwarded} from "../libraries/Forwarded.sol";
 
 /// @notice See IEvidenceSlasher.
 /// @dev It is a judge itself, by the same code as `evidence`: asking there would copy both headers and cost 5,000 gas more a slash.
@@ -40,12 +41,12 @@ contract EvidenceSlasher is IEvidenceSlasher, LogEvidence {
         // INVARIANT: an offence costs its penalty once, whatever pair of headers shows it and however often.
         require(takenBefore < penalty, EvidenceSlasherPaid(offenceId, penalty));
         // Who comes with a reserved report comes through the vault.
-        address reporter = msg.sender == address(VAULT) ? VAULT.reporter() : address(0);
+        address reporter = msg.sender == address(VAULT) ? Forwarded.sender() : address(0);
         // Settled below, before anything else can come in: the vault's token is the only stranger, and `seize` is not re-entered.
         takenOf[offenceId] = penalty;
         // Agents beyond the vault's 32 bits never had a stake: refused, not cut down to somebody else's id.
         taken = VAULT.seize(SafeCast.toUint32(agentId), penalty - takenBefore, reporter);
-        takenOf[offenceId] = takenBefore + taken;
+        if (taken != penalty - takenBefore) takenOf[offenceId] = takenBefore + taken;
         emit Punished(agentId, offenceId, reporter, taken, takenBefore + taken);
     }
 }

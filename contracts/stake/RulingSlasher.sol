@@ -11,6 +11,7 @@ import {IBindings} from "../interfaces/IBindings.sol";
 import {FeeStage, IDealDisputes} from "../interfaces/IDealDisputes.sol";
 import {Accused, IRulingSlasher} from "../interfaces/IRulingSlasher.sol";
 import {IStakeVault} from "../interfaces/IStakeVault.sol";
+import {Forwarded} from "../libraries/Forwarded.sol";
 import {StructHash} from "../libraries/StructHash.sol";
 import {Deal} from "../libraries/Types.sol";
 import {Credits} from "../settlement/Credits.sol";
@@ -142,7 +143,7 @@ contract RulingSlasher is IRulingSlasher, Credits, ReentrancyGuardTransient {
 
         uint32 agentId = SafeCast.toUint32(deal.providerAgentId);
         // Who comes with a reserved report comes through the vault.
-        address reporter = msg.sender == address(VAULT) ? VAULT.reporter() : address(0);
+        address reporter = msg.sender == address(VAULT) ? Forwarded.sender() : address(0);
         _accusations[dealId] = Accusation(reporter, agentId, 0, Accused.Slashed, 0, 0);
         (taken, ) = priceOf(deal);
         taken = VAULT.seize(agentId, taken, reporter);

@@ -46,8 +46,13 @@ abstract contract StakeModules is IStakeVault {
     function report(address module, bytes calldata call, bytes32 salt) external {
         require(_isModule[module], StakeVaultNotModule(module));
         require(_reporter == address(0), StakeVaultNestedReport(_reporter));
-        bytes memory copied = call;
-        bytes32 commitment = keccak256(abi.encode(msg.sender, module, keccak256(copied), salt));
+        // ERC-2771: the module finds its reporter behind the call, and asks nobody.
+        bytes memory forwarded = abi.encodePacked(call, msg.sender);
+        bytes32 callHash;
+        assembly ("memory-safe") {
+            callHash := keccak256(add(forwarded, 32), call.length)
+        }
+        bytes32 commitment = keccak256(abi.encode(msg.sender, module, callHash, salt));
         uint256 blockNumber = _reservations[commitment];
         // INVARIANT: who is paid knew the evidence in a block before it was shown.
         require(
@@ -58,12 +63,12 @@ abstract contract StakeModules is IStakeVault {
         delete _reservations[commitment];
         emit Reported(commitment, msg.sender, module);
         _reporter = msg.sender;
-        // Whichever strike was reserved.
-        // solhint-disable-next-line avoid-low-level-calls
-        (bool isDone, bytes memory reason) = module.call(copied);
-        if (!isDone) {
-            assembly ("memory-safe") {
-                revert(add(reason, 32), mload(reason))
+        // Whichever strike was reserved. What it returns is not copied, why it reverts is.
+        assembly ("memory-safe") {
+            if iszero(call(gas(), module, 0, add(forwarded, 32), mload(forwarded), 0, 0)) {
+                let reason := mload(0x40)
+                returndatacopy(reason, 0, returndatasize())
+                revert(reason, returndatasize())
             }
         }
         _reporter = address(0);

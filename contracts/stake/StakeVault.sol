@@ -147,7 +147,8 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
         uint256 amount,
         address reporter_
     ) external onlyModule nonReentrant returns (uint256 seized) {
-        uint256 staked = _stakes[agentId].current;
+        Stake memory entry = _stakes[agentId];
+        uint256 staked = entry.current;
         // INVARIANT 13: no module's lock is touched but by its own slash.
         (uint256 fromStake, uint256 fromUnbonding) = _reach(agentId, staked, amount);
         seized = fromStake + fromUnbonding;
@@ -155,7 +156,7 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
 
         if (fromUnbonding != 0) _unbondings[agentId].amount -= uint208(fromUnbonding);
         staked -= fromStake;
-        uint256 epoch = _setStake(agentId, staked);
+        uint256 epoch = _setStake(agentId, entry, staked);
         uint256 reward = reporter_ == address(0) ? 0 : seized / 2;
         emit Seized(agentId, msg.sender, reporter_, seized, fromUnbonding, reward, staked, epoch);
         _pay(reporter_, reward);
@@ -223,8 +224,11 @@ contract StakeVault is StakeModules, ReentrancyGuardTransient {
     /// @dev The first change in an epoch moves the stake at the last close into `previous`. An epoch number fits 32 bits
     /// for 136 years of one-second epochs.
     function _setStake(uint32 agentId, uint256 staked) private returns (uint256 epoch) {
+        return _setStake(agentId, _stakes[agentId], staked);
+    }
+
+    function _setStake(uint32 agentId, Stake memory entry, uint256 staked) private returns (uint256 epoch) {
         epoch = _epoch();
-        Stake memory entry = _stakes[agentId];
         uint112 previous = entry.epoch == epoch ? entry.previous : entry.current;
         _stakes[agentId] = Stake(uint32(epoch), uint112(staked), previous);
     }

@@ -1,5 +1,6 @@
 import { encodeFunctionData, type Hex } from "viem";
 import {
+  evidenceOf,
   evidenceSlasherAbi,
   reportCommitmentOf,
   stakeVaultAbi,
@@ -7,7 +8,6 @@ import {
   type Deployment,
   type Fork,
   type SignedBatch,
-  type VerifiedHeader,
   windowValidatorsAbi,
 } from "#protocol";
 import type { ChainSender, Heads, WriteArgs, WriteName } from "../chain/port.ts";
@@ -92,7 +92,7 @@ export class ForkReporter {
   /** Only headers of one seq are evidence on chain: a broken link alone may be a gap of the signer's disk. */
   add({ kind, first, second }: Fork): void {
     if (kind !== "same-seq") return;
-    const args = [signedOf(first), signedOf(second)] as const;
+    const args = [evidenceOf(first), evidenceOf(second)] as const;
     const call = encodeFunctionData({ abi: evidenceSlasherAbi, functionName: "reportEquivocation", args });
     this.#queue(first.header.log, first.header.seq, call, "");
   }
@@ -189,5 +189,3 @@ export class ForkReporter {
     return (await sender.send({ ...vault, functionName, args, isOnce: true }, this.#lifetime.signal)).hash;
   }
 }
-
-const signedOf = ({ header, signature }: VerifiedHeader) => ({ header, signature });

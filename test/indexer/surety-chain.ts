@@ -24,6 +24,7 @@ import {
   dealDigestOf,
   dealIdOf,
   createSigner,
+  evidenceOf,
   purposes,
   reportCommitmentOf,
   signerHashOf,
@@ -34,7 +35,6 @@ import {
   type Deal,
   type Deployment,
   type LogHeader,
-  type SignedHeader,
   type Signer,
 } from "#protocol";
 import { testSigner } from "../fixtures/keys.ts";
@@ -226,10 +226,8 @@ export async function forkLog(chain: SuretyChain, { agentId, account, signer }: 
     ...{ version: 1, kind: 1, log: signer.address, seq, prev: pad("0x02"), bodyHash: keccak256(toHex(body)) },
     ...{ bodyLength: 4, timeMs: Number(timestamp) * 1_000, ttl: 60, tags: 0n, sketch: zeroHash },
   });
-  const fork = (["this", "that"] as const).map((body) => {
-    const { header, signature } = signLogHeader(headerOf(body), signer, domainOf(deployment));
-    return { header, signature };
-  }) as [SignedHeader, SignedHeader];
+  const shown = (body: string) => evidenceOf(signLogHeader(headerOf(body), signer, domainOf(deployment)));
+  const fork = [shown("this"), shown("that")] as const;
   const call = encodeFunctionData({ abi: slasher.abi, functionName: "reportEquivocation", args: fork });
   const salt = pad(toHex(saltCount));
   const report = { reporter: agentAt(chain, agentId).account, module: slasher.address, call, salt };

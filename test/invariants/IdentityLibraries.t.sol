@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {LogEvidence} from "../../contracts/identity/LogEvidence.sol";
 import {SignerRecord, Signers} from "../../contracts/identity/Signers.sol";
 import {IBindings} from "../../contracts/interfaces/IBindings.sol";
 import {CodeStorage, IContentSource} from "../../contracts/libraries/CodeStorage.sol";
+import {Domain} from "../../contracts/libraries/Domain.sol";
+import {StructHash} from "../../contracts/libraries/StructHash.sol";
+import {LogHeader} from "../../contracts/libraries/Types.sol";
+import {vm} from "./Vm.sol";
 
 contract IdentityFuzz is IContentSource {
     function contentInTransit() external view returns (bytes memory) {
@@ -25,6 +30,21 @@ contract IdentityFuzz is IContentSource {
         );
         (bool isOk, bytes memory output) = CodeStorage.addressOf(salt).call(content);
         require(isOk && output.length == 0, "the code runs");
+    }
+
+    /// The judge keeps its domain, and makes it anew where the chain has forked into another.
+    function testFuzz_LogsDigestFollowsTheChain(LogHeader memory header, uint32 chainId, address registry) public {
+        LogEvidence evidence = new LogEvidence(IBindings(registry));
+        uint256 here = block.chainid;
+        bytes32 structHash = StructHash.hash(header);
+        bytes32 first = evidence.digestOf(header);
+        require(first == Domain.digest(Domain.LOG, registry, structHash), "another domain");
+        uint256 there = uint256(chainId) + (chainId >= here ? 1 : 0);
+        vm.chainId(there);
+        require(evidence.digestOf(header) != first, "one digest on two chains");
+        require(evidence.digestOf(header) == Domain.digest(Domain.LOG, registry, structHash), "the domain stayed");
+        vm.chainId(here);
+        require(evidence.digestOf(header) == first, "the domain did not come back");
     }
 
     function testFuzz_ValidityIsAHalfOpenWindow(

@@ -1,6 +1,23 @@
 import { expect } from "chai";
-import { encodeFunctionData, getAddress, keccak256, numberToHex, toHex, zeroHash, type Address, type Hex } from "viem";
-import { reportCommitmentOf, signLogHeader, type LogHeader, type Signer } from "#protocol";
+import {
+  bytesToHex,
+  encodeFunctionData,
+  getAddress,
+  keccak256,
+  numberToHex,
+  toHex,
+  zeroHash,
+  type Address,
+  type Hex,
+} from "viem";
+import {
+  compactSignature,
+  evidenceOf,
+  reportCommitmentOf,
+  signLogHeader,
+  type LogHeader,
+  type Signer,
+} from "#protocol";
 import { createSettlement, signerAt, UNBONDING_DELAY, type Agent } from "../settlement/fixture.ts";
 
 const s = await createSettlement();
@@ -49,8 +66,7 @@ async function headerAt(signer: Signer, seq: number, body: string): Promise<LogH
 }
 
 function signHeader(header: LogHeader, signer: Signer) {
-  const { signature } = signLogHeader(header, signer, contracts);
-  return { header, signature };
+  return evidenceOf(signLogHeader(header, signer, contracts));
 }
 
 /** Two headers of one seq, by the agent's key. */
@@ -170,7 +186,8 @@ describe("EvidenceSlasher.reportEquivocation", () => {
     const agent = await stakedAgent();
     const [a, b] = await forkOf(agent);
     const other = signHeader(await headerAt(agent.signer, 8, "that"), agent.signer);
-    const forged = { ...b, signature: signerAt(19).sign(keccak256("0x01")) };
+    const signature = bytesToHex(compactSignature(signerAt(19).sign(keccak256("0x01"))));
+    const forged = evidenceOf({ header: b.header, signature });
     for (const [pair, name] of [
       [[a, a], "LogEvidenceSameHeader"],
       [[a, other], "LogEvidenceOtherEntry"],

@@ -1,4 +1,4 @@
-import { bytesToHex, getAddress, hexToBytes, zeroHash, type Hex } from "viem";
+import { bytesToHex, concat, getAddress, hexToBytes, slice, zeroHash, type Hex } from "viem";
 import { accept, reject, SuretyError, type Verdict } from "../errors.ts";
 import type { LogHeader } from "../generated/structs.ts";
 import { compactSignature, recoverSigner, type Signer } from "../keys.ts";
@@ -52,6 +52,14 @@ export interface SignedHeader {
 export interface VerifiedHeader extends SignedHeader {
   readonly digest: Hex;
 }
+
+/** A signed header as `ILogEvidence` judges it: the signature's two words beside it. */
+export function evidenceOf({ header, signature }: SignedHeader) {
+  return { header, r: slice(signature, 0, 32), vs: slice(signature, 32, 64) };
+}
+
+/** The signature that evidence carries: 64 bytes of EIP-2098. */
+export const signatureIn = ({ r, vs }: { readonly r: Hex; readonly vs: Hex }): Hex => concat([r, vs]);
 
 /** EIP-712 digest of a header: what the log signs, what `prev` of the next entry names, what a contract can judge. */
 export function headerDigest(header: LogHeader, contracts: DomainContracts): Hex {

@@ -3,6 +3,7 @@ import {
   evidenceSlasherAbi,
   headerDigest,
   recoverSigner,
+  signatureIn,
   stakeVaultAbi,
   typedDataDigest,
   windowValidatorsAbi,
@@ -75,7 +76,7 @@ function pairIn(input: Hex): Pair | undefined {
     const [one, other] = fork.args;
     return {
       offence: "Equivocation",
-      signatures: [one.signature, other.signature],
+      signatures: [signatureIn(one), signatureIn(other)],
       headers: [one.header, other.header],
     };
   }

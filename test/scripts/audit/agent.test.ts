@@ -4,6 +4,7 @@ import { bytesToHex, hexToBytes, keccak256, toHex, zeroHash, type Abi, type Hex 
 import {
   createSigner,
   ed25519PeerIdOf,
+  evidenceOf,
   evidenceSlasherAbi,
   identityRegistryAbi,
   ownerRecoveryAbi,
@@ -95,10 +96,7 @@ describe("surety verify agent, of agents that did wrong or are in danger", () =>
       ...{ version: 1, kind: 1, log: agent.address, seq: 7, prev: keccak256("0x02"), bodyHash: keccak256(toHex(body)) },
       ...{ bodyLength: 4, timeMs: time * 1_000, ttl: 60, tags: 0n, sketch: zeroHash },
     });
-    const signed = ["this", "that"].map((body) => {
-      const { header, signature } = signLogHeader(headerOf(body), agent.signer, domain);
-      return { header, signature };
-    });
+    const signed = ["this", "that"].map((body) => evidenceOf(signLogHeader(headerOf(body), agent.signer, domain)));
     const fork = await inSlasher("reportEquivocation", signed);
     const forked = `${PENALTY} for two histories of its log in ${fork}`;
     expect(await lastOf(agent)).to.deep.equal([false, "forks", `its own signatures cost it ${forked}`]);
