@@ -37,9 +37,13 @@ export function createSigner(privateKey: Hex | Uint8Array): Signer {
 
 /** @param publicKey compressed (33) or uncompressed (65) */
 export function addressOfPublicKey(publicKey: Uint8Array): Address {
-  const uncompressed = secp256k1.Point.fromBytes(publicKey).toBytes(false);
-  return getAddress(bytesToHex(keccak_256(uncompressed.subarray(1)).subarray(12)));
+  return addressOfPoint(secp256k1.Point.fromBytes(publicKey));
 }
+
+type Point = InstanceType<typeof secp256k1.Point>;
+
+const addressOfPoint = (point: Point): Address =>
+  getAddress(bytesToHex(keccak_256(point.toBytes(false).subarray(1)).subarray(12)));
 
 /** Hash under which the identity registry knows an account's key: keccak256 of the 20 address bytes (ERC-7913). */
 export function signerHashOf(signer: Hex): Hex {
@@ -51,12 +55,17 @@ export function signerHashOf(signer: Hex): Hex {
  * v in {27, 28}, or the 64 bytes of EIP-2098. A malleated copy is rejected, never a second signature.
  */
 export function recoverSigner(digest: Hex, signature: Hex | Uint8Array): Verdict<Address> {
-  const publicKey = recoverPublicKey(digest, signature);
-  return publicKey.kind === "accept" ? accept(addressOfPublicKey(publicKey.value)) : publicKey;
+  const point = recoverPoint(digest, signature);
+  return point.kind === "accept" ? accept(addressOfPoint(point.value)) : point;
 }
 
 /** The compressed key that signed a digest, under the same rules: it names the signer's peer id. */
 export function recoverPublicKey(digest: Hex, signature: Hex | Uint8Array): Verdict<Uint8Array> {
+  const point = recoverPoint(digest, signature);
+  return point.kind === "accept" ? accept(point.value.toBytes(true)) : point;
+}
+
+function recoverPoint(digest: Hex, signature: Hex | Uint8Array): Verdict<Point> {
   const bytes = typeof signature === "string" ? hexToBytes(signature) : signature;
   const full = bytes.length === 64 ? expandCompactSignature(bytes) : bytes;
   if (full.length !== 65) return reject("SIGNATURE_LENGTH", `${bytes.length} bytes, not 64 or 65`);
@@ -65,8 +74,7 @@ export function recoverPublicKey(digest: Hex, signature: Hex | Uint8Array): Verd
   try {
     const parsed = secp256k1.Signature.fromBytes(full.subarray(0, 64), "compact");
     if (parsed.hasHighS()) return reject("SIGNATURE_HIGH_S", "s is above half the group order");
-    const point = parsed.addRecoveryBit(v - 27).recoverPublicKey(hexToBytes(digest));
-    return accept(point.toBytes(true));
+    return accept(parsed.addRecoveryBit(v - 27).recoverPublicKey(hexToBytes(digest)));
   } catch {
     return reject("SIGNATURE_INVALID", "no point recovers from it");
   }

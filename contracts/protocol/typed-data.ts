@@ -1,4 +1,4 @@
-import { hashDomain, hashStruct, keccak256, concat, type Address, type Hex } from "viem";
+import { concat, encodeAbiParameters, hashDomain, keccak256, stringToHex, type Address, type Hex } from "viem";
 import { SuretyError } from "./errors.ts";
 import { structTypes, type Structs } from "./generated/structs.ts";
 
@@ -84,10 +84,38 @@ export function domainOf(struct: keyof Structs, contracts: DomainContracts): Dom
   });
 }
 
+interface Field {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** What is the same for every value of a struct. */
+interface Layout {
+  readonly fields: readonly Field[];
+  /** The type's hash comes first. */
+  readonly parameters: readonly { readonly type: string }[];
+  readonly typeHash: Hex;
+}
+
+const layouts = new Map<keyof Structs, Layout>();
+
+/** Signed structs hold static fields only (Types.sol), so that a type's text is its own fields, and a value is one run of words. */
+function layoutOf(struct: keyof Structs): Layout {
+  const known = layouts.get(struct);
+  if (known !== undefined) return known;
+  const fields: readonly Field[] = structTypes[struct];
+  const typeHash = keccak256(stringToHex(`${struct}(${fields.map(({ type, name }) => `${type} ${name}`).join()})`));
+  const layout = { fields, parameters: [{ type: "bytes32" }, ...fields], typeHash };
+  layouts.set(struct, layout);
+  return layout;
+}
+
 /** EIP-712 hashStruct of one of our structs. For a Deal it is the dealId, for a Call the callId, for a Bid the bidId. */
 export function structHash<K extends keyof Structs>(struct: K, value: Structs[K]): Hex {
-  // viem types `data` per literal type map; ours is keyed by a generic, so the relation is kept by Structs instead.
-  return hashStruct({ primaryType: struct as never, types: structTypes as never, data: value as never });
+  const { fields, parameters, typeHash } = layoutOf(struct);
+  // The generated types hold each field to what its name's type takes; the list of them cannot say so.
+  const words = fields.map(({ name }) => value[name as keyof Structs[K]]);
+  return keccak256(encodeAbiParameters(parameters, [typeHash, ...words]));
 }
 
 /** EIP-712 digest that a signer of one of our structs signs. */
@@ -101,10 +129,23 @@ export function typedDataDigest<K extends keyof Structs>(
 
 /** The same digest from the struct hash alone: a signature can be checked before its content is opened. */
 export function structHashDigest(struct: keyof Structs, hash: Hex, contracts: DomainContracts): Hex {
-  const domain = domainOf(struct, contracts);
+  return keccak256(concat(["0x1901", separatorOf(domainOf(struct, contracts)), hash]));
+}
+
+/** Six contracts of a few chains are more domains than one program signs for. */
+const MAX_SEPARATORS = 64;
+const separators = new Map<string, Hex>();
+
+/** Remembered: reckoned anew it was half of what a digest costs. */
+function separatorOf(domain: Domain): Hex {
+  const key = `${domain.name} ${domain.version} ${domain.chainId} ${domain.verifyingContract}`;
+  const known = separators.get(key);
+  if (known !== undefined) return known;
   const separator = hashDomain({
     domain: { ...domain, chainId: BigInt(domain.chainId) } as never,
     types: { EIP712Domain: domainTypes },
   });
-  return keccak256(concat(["0x1901", separator, hash]));
+  if (separators.size >= MAX_SEPARATORS) separators.clear();
+  separators.set(key, separator);
+  return separator;
 }

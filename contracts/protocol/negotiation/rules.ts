@@ -21,7 +21,7 @@ import {
 } from "./bargaining.ts";
 import { MAX_MECHANISM_BYTES } from "./limits.ts";
 import { decodeMechanism, encodeMechanism, type Mechanism } from "./mechanism.ts";
-import { decodeStrictCborMap } from "./strict-cbor.ts";
+import { areEqualBytes, decodeStrictCborMap } from "./strict-cbor.ts";
 
 /** What a call may cite: a whole mechanism document, the bare parameters of a second price, or packages that two bargain over. */
 export type Rules = Mechanism | MechanismDocument | BargainRules;
@@ -52,6 +52,21 @@ export function encodeRules(rules: Rules): Uint8Array {
 
 /** Rules of a call as they came: strict, bounded; a form that we do not know is ignored. */
 export function decodeRules(bytes: Uint8Array): Verdict<Rules> {
+  const known = decodedRules.find((entry) => areEqualBytes(entry.bytes, bytes));
+  if (known !== undefined) return known.rules;
+  const rules = readRules(bytes);
+  if (rules.kind !== "accept") return rules;
+  if (decodedRules.length >= MAX_DECODED) decodedRules.shift();
+  decodedRules.push({ bytes: bytes.slice(), rules });
+  return rules;
+}
+
+/** Documents of different leaders that one agent deals under at a time, each at most MAX_MECHANISM_BYTES. */
+const MAX_DECODED = 8;
+/** Either side of a call reads its rules half a dozen times: from memory, each costs a comparison of bytes. */
+const decodedRules: { readonly bytes: Uint8Array; readonly rules: Verdict<Rules> }[] = [];
+
+function readRules(bytes: Uint8Array): Verdict<Rules> {
   const map = decodeStrictCborMap(bytes, MAX_MECHANISM_BYTES);
   if (map.kind !== "accept") return map;
   if (map.value["kind"] === BARGAIN_RULES_KIND) return readBargainRules(map.value);

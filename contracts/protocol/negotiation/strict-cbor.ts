@@ -38,7 +38,9 @@ export function checkKeys(map: Readonly<Record<string, unknown>>, keys: readonly
 }
 
 export function areEqualBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 function isPlainMap(value: unknown): value is Record<string, unknown> {
