@@ -69,10 +69,10 @@ contract FeedbackRegistry is FeedbackViews {
 
     /// @inheritdoc IERC8004Reputation
     function revokeFeedback(uint256 agentId, uint64 feedbackIndex) external {
-        Feedback storage feedback = _requireFeedback(agentId, msg.sender, feedbackIndex);
+        Feedback memory feedback = _requireFeedback(agentId, msg.sender, feedbackIndex);
         if (feedback.flags & REVOKED != 0) revert FeedbackAlreadyRevoked(agentId, msg.sender, feedbackIndex);
 
-        feedback.flags |= REVOKED;
+        _markRevoked(agentId, msg.sender, feedbackIndex);
         emit FeedbackRevoked(agentId, msg.sender, feedbackIndex);
     }
 
@@ -85,11 +85,12 @@ contract FeedbackRegistry is FeedbackViews {
         bytes32 responseHash
     ) external {
         if (bytes(responseURI).length == 0) revert FeedbackEmptyResponse(agentId, clientAddress, feedbackIndex);
-        Feedback storage feedback = _requireFeedback(agentId, clientAddress, feedbackIndex);
+        _requireGiven(agentId, clientAddress, feedbackIndex);
 
+        _spill(agentId, clientAddress);
         // Each of getResponseCount's questions has its own sum, so that none has to be added up over unknown many.
-        ++feedback.responseCount;
-        ++_clients[agentId][clientAddress].responseCount;
+        ++_feedback[agentId][clientAddress][feedbackIndex].responseCount;
+        _clients[agentId][clientAddress].rest += ONE_RESPONSE;
         ++_agents[agentId].responseCount;
         ++_responses[agentId][clientAddress][feedbackIndex][msg.sender];
         ++_responses[agentId][clientAddress][0][msg.sender];
@@ -118,8 +119,9 @@ contract FeedbackRegistry is FeedbackViews {
         if (IERC8004Identity(address(REGISTRY)).isAuthorizedOrOwner(msg.sender, agentId))
             revert FeedbackSelf(agentId, msg.sender);
 
-        index = _nextIndex(agentId);
-        _feedback[agentId][msg.sender][index] = Feedback({
+        Client storage client = _clients[agentId][msg.sender];
+        index = uint64(client.lastIndex) + 1;
+        Feedback memory feedback = Feedback({
             value: giving.value,
             valueDecimals: giving.valueDecimals,
             flags: giving.flags,
@@ -127,19 +129,18 @@ contract FeedbackRegistry is FeedbackViews {
             tag2: _tags.intern(giving.tag2),
             responseCount: 0
         });
+        _keep(agentId, msg.sender, index, feedback);
+        if (index == 1) _addClient(agentId, client);
+        // Checked: who has given 2^24 - 1 gives no more.
+        ++client.lastIndex;
         _announce(giving, index);
     }
 
-    function _nextIndex(uint256 agentId) private returns (uint64 index) {
-        Client storage client = _clients[agentId][msg.sender];
-        index = client.lastIndex + 1;
-        if (index == 1) {
-            Agent storage agent = _agents[agentId];
-            client.previous = agent.newestClient;
-            agent.newestClient = msg.sender;
-            ++agent.clientCount;
-        }
-        client.lastIndex = uint32(index);
+    function _addClient(uint256 agentId, Client storage client) private {
+        Agent storage agent = _agents[agentId];
+        client.previous = agent.newestClient;
+        agent.newestClient = msg.sender;
+        ++agent.clientCount;
     }
 
     function _announce(Giving memory giving, uint64 index) private {

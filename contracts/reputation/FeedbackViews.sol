@@ -123,7 +123,7 @@ abstract contract FeedbackViews is FeedbackRecords {
         (from, to) = _page(agentId, clientAddress, from, to);
         entries = new Entry[](to + 1 - from);
         for (uint64 index = from; index <= to; ++index) {
-            Feedback memory feedback = _feedback[agentId][clientAddress][index];
+            Feedback memory feedback = _feedbackAt(agentId, clientAddress, index);
             entries[index - from] = Entry({
                 feedbackIndex: index,
                 value: feedback.value,
@@ -148,7 +148,7 @@ abstract contract FeedbackViews is FeedbackRecords {
             count += _responses[agentId][clientAddress][index][responders[i]];
         if (responders.length != 0) return count;
         if (clientAddress == address(0)) return _agents[agentId].responseCount;
-        if (index == 0) return _clients[agentId][clientAddress].responseCount;
+        if (index == 0) return _responsesTo(agentId, clientAddress);
         return _feedback[agentId][clientAddress][index].responseCount;
     }
 
@@ -247,9 +247,8 @@ abstract contract FeedbackViews is FeedbackRecords {
         uint64 to,
         Filter memory filter
     ) private view {
-        mapping(uint64 index => Feedback) storage given = _feedback[agentId][clientAddress];
         for (uint64 index = from; index <= to; ++index) {
-            Feedback memory feedback = given[index];
+            Feedback memory feedback = _feedbackAt(agentId, clientAddress, index);
             if (!_passes(feedback, filter)) continue;
             ++tally.count;
             ++tally.decimalCounts[feedback.valueDecimals];
@@ -297,7 +296,7 @@ abstract contract FeedbackViews is FeedbackRecords {
         for (uint256 i = 0; i < clients.length; ++i) {
             uint64 lastIndex = _clients[agentId][clients[i]].lastIndex;
             for (uint64 index = 1; index <= lastIndex; ++index) {
-                if (!_passes(_feedback[agentId][clients[i]][index], filter)) continue;
+                if (!_passes(_feedbackAt(agentId, clients[i], index), filter)) continue;
                 matching[count] = clients[i];
                 indexes[count++] = index;
             }
@@ -318,7 +317,7 @@ abstract contract FeedbackViews is FeedbackRecords {
         lists.tag2s = new string[](count);
         lists.revokedStatuses = new bool[](count);
         for (uint256 i = 0; i < count; ++i) {
-            Feedback memory feedback = _feedback[agentId][lists.clients[i]][lists.feedbackIndexes[i]];
+            Feedback memory feedback = _feedbackAt(agentId, lists.clients[i], lists.feedbackIndexes[i]);
             lists.values[i] = feedback.value;
             lists.valueDecimals[i] = feedback.valueDecimals;
             lists.tag1s[i] = _tags.read(feedback.tag1);

@@ -218,6 +218,50 @@ describe("FeedbackRegistry: responses", () => {
   });
 });
 
+describe("FeedbackRegistry: a client's first feedback", () => {
+  const EDGE = 2n ** 23n;
+
+  for (const [value, where] of [
+    ...([
+      [EDGE - 1n, "in the client's slot"],
+      [-EDGE, "in the client's slot"],
+      [EDGE, "in a slot of its own"],
+      [-EDGE - 1n, "in a slot of its own"],
+    ] as const),
+  ])
+    it(`of ${value} lies ${where}, and reads the same before and after it is revoked and answered`, async () => {
+      await s.registry.write.register({ account: provider.account });
+      const id = (await s.registry.getEvents.Registered({}, { fromBlock: 0n })).at(-1)?.args.agentId ?? 0n;
+      const [who, responder] = [signerAt(5).address, wallets[6]?.account.address as Address];
+      const responses = () =>
+        Promise.all([
+          ...[1n, 2n, 0n].map((index) => feedback.read.getResponseCount([id, who, index, []])),
+          feedback.read.getResponseCount([id, zeroAddress, 0n, []]),
+        ]);
+      const respond = (index: bigint) =>
+        feedback.write.appendResponse([id, who, index, URI, HASH], { account: responder });
+      const first = [value, 18, "starred", "ünïcode"] as const;
+      await give(id, who, note(...first));
+      const isHere = where === "in the client's slot";
+      expect(await slotCountOf(id, who, 1n)).to.equal(isHere ? 0 : 1);
+      expect(await feedback.read.readFeedback([id, who, 1n])).to.deep.equal([...first, false]);
+      await give(id, who, note(7n));
+      expect(await responses()).to.deep.equal([0n, 0n, 0n, 0n]);
+      await feedback.write.revokeFeedback([id, 1n], { account: who });
+      expect(await slotCountOf(id, who, 1n)).to.equal(isHere ? 0 : 1);
+      expect(await feedback.read.readFeedback([id, who, 1n])).to.deep.equal([...first, true]);
+      await refuses(feedback.write.revokeFeedback([id, 1n], { account: who }), "FeedbackAlreadyRevoked");
+      for (const index of [2n, 1n, 2n]) await respond(index);
+      expect(await slotCountOf(id, who, 1n)).to.equal(1);
+      expect(await responses()).to.deep.equal([1n, 2n, 3n, 3n]);
+      expect(await feedback.read.readFeedback([id, who, 1n])).to.deep.equal([...first, true]);
+      expect(await feedback.read.readFeedback([id, who, 2n])).to.deep.equal([7n, 0, "", "", false]);
+      expect(await feedback.read.getSummary([id, [who], "", ""])).to.deep.equal([1n, 7n, 0]);
+      await feedback.write.revokeFeedback([id, 2n], { account: who });
+      expect(await responses()).to.deep.equal([1n, 2n, 3n, 3n]);
+    });
+});
+
 describe("FeedbackRegistry: deal-backed feedback", () => {
   it("consumes the deal's one ticket, and says so next to NewFeedback", async () => {
     const deal = await completedDeal();
@@ -333,6 +377,19 @@ describe("FeedbackRegistry: deal-backed feedback", () => {
   });
 });
 
+/** How many of the mapping's slots for one feedback are written: the map of feedback is the one of the first 16 that has it. */
+async function slotCountOf(agentId: bigint, who: Address, index: bigint): Promise<number> {
+  let count = 0;
+  for (let base = 0n; base < 16n; base++) {
+    const map = keccak256(encodeAbiParameters([{ type: "uint256" }, { type: "uint256" }], [agentId, base]));
+    const inner = keccak256(encodeAbiParameters([{ type: "address" }, { type: "bytes32" }], [who, map]));
+    const slot = keccak256(encodeAbiParameters([{ type: "uint64" }, { type: "bytes32" }], [index, inner]));
+    const word = await s.publicClient.getStorageAt({ address: feedback.address, slot });
+    if (BigInt(word ?? "0x0") !== 0n) count++;
+  }
+  return count;
+}
+
 /** The slot of what is known of an agent, found by its newest client. */
 async function slotOfAgent(agentId: bigint, newestClient: Address): Promise<readonly [Hex, bigint]> {
   for (let base = 0n; base < 16n; base++) {
@@ -368,7 +425,11 @@ describe("FeedbackRegistry: views", () => {
     const tag = fc.constantFrom("", "starred", "uptime", "ünïcode");
     const given = fc.record({
       who: fc.constantFrom(...people),
-      value: fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }),
+      // Small first ones lie in their client's slot, others have one of their own.
+      value: fc.oneof(
+        fc.bigInt({ min: -(2n ** 24n), max: 2n ** 24n }),
+        fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }),
+      ),
       decimals: fc.constantFrom(0, 1, 2, 18),
       tags: fc.tuple(tag, tag),
       revoke: fc.nat({ max: 5 }),
