@@ -92,7 +92,7 @@ class NegotiationDriver implements Negotiator {
     await this.#options.transport.serve(
       NEGOTIATION_PROTOCOL,
       (frame, from, signal) => this.#reception.receive(frame, from, signal),
-      { maxRequestBytes: MAX_NEGOTIATION_FRAME_BYTES },
+      { maxRequestBytes: MAX_NEGOTIATION_FRAME_BYTES, areStreamsKept: true },
     );
     this.#endListening = [
       this.#options.transport.onPeerDisconnected((peer) => this.#onMoved(peer, "lost")),
@@ -290,7 +290,11 @@ class NegotiationDriver implements Negotiator {
   #send(peer: PeerName, message: NegotiationMessage, onUndelivered: () => void): void {
     const signal = AbortSignal.any([this.#lifetime.signal, AbortSignal.timeout(SEND_TIMEOUT_MS)]);
     const sending = this.#options.transport
-      .request(peer, NEGOTIATION_PROTOCOL, encodeMessage(message), { signal, maxResponseBytes: 1_024 })
+      .request(peer, NEGOTIATION_PROTOCOL, encodeMessage(message), {
+        signal,
+        maxResponseBytes: 1_024,
+        isStreamKept: true,
+      })
       .then((verdict) => {
         // What the other side ignored, it has: it was late, or knew it already.
         if (verdict.kind !== "accept" && !isHeard(verdict)) onUndelivered();

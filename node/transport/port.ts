@@ -20,12 +20,19 @@ export interface ServeOptions {
   readonly maxConcurrentPerPeer?: number;
   /** Default 10,000. */
   readonly timeoutMs?: number;
+  /** Whether a stream may carry one request after another. Default false: it is closed after the answer. */
+  readonly areStreamsKept?: boolean;
 }
 
 export interface RequestOptions {
   readonly signal: AbortSignal;
   /** A longer answer is refused before a byte of it is buffered. Default 1 MiB. */
   readonly maxResponseBytes?: number;
+  /**
+   * Leaves the stream open for the next request of this kind to this peer: worth it where messages come in a row, as opening one costs
+   * more than a short frame. Default false. If the other side has closed it, the request goes over a new one.
+   */
+  readonly isStreamKept?: boolean;
 }
 
 /** An open connection. */

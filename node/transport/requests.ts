@@ -3,6 +3,7 @@ import { lpStream, type LengthPrefixedStream } from "@libp2p/utils";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { ignore, reject, SuretyError, type Verdict } from "#protocol";
 import { busyFrame, decodeAnswer, encodeAnswer, failedFrame, MAX_REASON_BYTES } from "./frame.ts";
+import { KEPT_MS, KeptStreams, type KeptStream } from "./kept-streams.ts";
 import type { PeerName, RequestOptions, Responder, ServeOptions, Transport } from "./port.ts";
 
 const DEFAULT_MAX_REQUEST_BYTES = 65_536;
@@ -23,10 +24,14 @@ export interface RequestsOptions {
   readonly targetOf: (text: string) => Verdict<{ readonly peer: PeerId; readonly address: Multiaddr | undefined }>;
 }
 
-/** One frame there, one frame back, over a stream of its own. */
+/** How long a stream waits for its next request. */
+const IDLE_MS = 2 * KEPT_MS;
+
+/** One frame there, one frame back, over a stream of its own or one that is kept for the next request. */
 export function createRequests(options: RequestsOptions): Pick<Transport, "request" | "serve"> {
   const { host, stopSignal, targetOf } = options;
   const outgoing = createQuota();
+  const kept = new KeptStreams(() => performance.now());
   const served = new Set<string>();
   return {
     async request(target, protocol, body, requestOptions) {
@@ -38,7 +43,9 @@ export function createRequests(options: RequestsOptions): Pick<Transport, "reque
       }
       try {
         const signal = AbortSignal.any([requestOptions.signal, stopSignal]);
-        return await exchange(host, address ?? peer, protocol, body, { ...requestOptions, signal });
+        const asked = { ...requestOptions, signal };
+        const open = () => openStream(host, address ?? peer, protocol, asked);
+        return await exchange(open, body, asked, kept, `${peer.toString()} ${protocol}`);
       } finally {
         outgoing.give(peer.toString());
       }
@@ -62,31 +69,66 @@ export function createRequests(options: RequestsOptions): Pick<Transport, "reque
   };
 }
 
-async function exchange(
+async function openStream(
   host: Libp2p,
   target: PeerId | Multiaddr,
   protocol: string,
-  body: Uint8Array,
   { signal, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES }: RequestOptions,
+): Promise<KeptStream> {
+  const stream = await host.dialProtocol(target, protocol, {
+    ...{ signal, maxOutboundStreams: MAX_OUTGOING_PER_PEER },
+    // One frame there and back fits a relayed connection, which else carries nothing but identification.
+    runOnLimitedConnection: true,
+  });
+  // A refusal's reason may be longer than the answer that was hoped for.
+  return { stream, frames: framesOf(stream, 1 + Math.max(maxResponseBytes, MAX_REASON_BYTES)) };
+}
+
+async function exchange(
+  open: () => Promise<KeptStream>,
+  body: Uint8Array,
+  { signal, maxResponseBytes = DEFAULT_MAX_RESPONSE_BYTES, isStreamKept = false }: RequestOptions,
+  kept: KeptStreams,
+  name: string,
 ): Promise<Verdict<Uint8Array>> {
-  let stream: Stream | undefined;
+  const key = `${name} ${maxResponseBytes}`;
+  let used = isStreamKept ? kept.take(key) : undefined;
   try {
-    stream = await host.dialProtocol(target, protocol, {
-      ...{ signal, maxOutboundStreams: MAX_OUTGOING_PER_PEER },
-      // One frame there and back fits a relayed connection, which else carries nothing but identification.
-      runOnLimitedConnection: true,
-    });
-    // A refusal's reason may be longer than the answer that was hoped for.
-    const frames = framesOf(stream, 1 + Math.max(maxResponseBytes, MAX_REASON_BYTES));
-    await frames.write(body, { signal });
-    const frame = await frames.read({ signal });
-    await stream.close({ signal });
-    const verdict = decodeAnswer(frame.subarray());
+    const answered = used === undefined ? undefined : await askAgain(used, body, signal);
+    if (answered === undefined) {
+      used = undefined;
+      used = await open();
+    }
+    const asked = used as KeptStream;
+    const frame = answered ?? (await ask(asked.frames, body, signal));
+    if (isStreamKept) kept.give(key, asked);
+    else await asked.stream.close({ signal });
+    const verdict = decodeAnswer(frame);
     if (verdict.kind !== "accept" || verdict.value.length <= maxResponseBytes) return verdict;
     return reject("FRAME_TOO_LARGE", `an answer of ${verdict.value.length} bytes of at most ${maxResponseBytes}`);
   } catch (cause) {
-    stream?.abort(cause instanceof Error ? cause : new Error("request failed"));
-    return verdictOf(cause, signal, stream !== undefined);
+    used?.stream.abort(cause instanceof Error ? cause : new Error("request failed"));
+    return verdictOf(cause, signal, used !== undefined);
+  }
+}
+
+async function ask(frames: KeptStream["frames"], body: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  await frames.write(body, { signal });
+  return (await frames.read({ signal })).subarray();
+}
+
+/** @returns undefined where the other side had closed the stream: whoever closes instead of answering has not read the request */
+async function askAgain(
+  { stream, frames }: KeptStream,
+  body: Uint8Array,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await ask(frames, body, signal);
+  } catch (cause) {
+    if (signal.aborted || !(cause instanceof Error) || cause.name !== "UnexpectedEOFError") throw cause;
+    stream.abort(cause);
+    return undefined;
   }
 }
 
@@ -115,35 +157,47 @@ async function answer(
   incoming: Quota,
   limit: number,
   responder: Responder,
-  { maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS }: ServeOptions,
+  { maxRequestBytes = DEFAULT_MAX_REQUEST_BYTES, timeoutMs = DEFAULT_TIMEOUT_MS, areStreamsKept = false }: ServeOptions,
   { stopSignal, onFault }: RequestsOptions,
 ): Promise<void> {
   const from = connection.remotePeer.toString();
   const gone = new AbortController();
   stream.addEventListener("close", () => gone.abort());
-  const signal = AbortSignal.any([gone.signal, stopSignal, AbortSignal.timeout(timeoutMs)]);
-  const hasPlace = incoming.take(from, limit);
+  const within = (ms: number) => AbortSignal.any([gone.signal, stopSignal, AbortSignal.timeout(ms)]);
+  const frames = framesOf(stream, maxRequestBytes);
+  /** @returns whether the stream can be read further */
+  const serveOne = async (read: (signal: AbortSignal) => Promise<Verdict<Uint8Array>>): Promise<boolean> => {
+    const signal = within(timeoutMs);
+    const hasPlace = incoming.take(from, limit);
+    try {
+      if (!hasPlace) await frames.write(busyFrame, { signal });
+      return hasPlace && (await answerRequest(frames, await read(signal), responder, from, signal, onFault));
+    } finally {
+      if (hasPlace) incoming.give(from);
+    }
+  };
   try {
-    const frames = framesOf(stream, maxRequestBytes);
-    if (!hasPlace) await frames.write(busyFrame, { signal });
-    else await answerRequest(frames, responder, from, signal, onFault);
-    await stream.close({ signal });
+    let isReadable = await serveOne((signal) => readRequest(frames, signal));
+    while (areStreamsKept && isReadable) {
+      const next = await readNext(frames, within(IDLE_MS), gone.signal);
+      isReadable = next !== undefined && (await serveOne(() => Promise.resolve(next)));
+    }
+    await stream.close({ signal: within(timeoutMs) });
   } catch (cause) {
     stream.abort(cause instanceof Error ? cause : new Error("answer failed"));
-  } finally {
-    if (hasPlace) incoming.give(from);
   }
 }
 
+/** @returns whether the request was one: after bytes that are none nothing on the stream can be told apart */
 async function answerRequest(
   frames: LengthPrefixedStream<Stream>,
+  request: Verdict<Uint8Array>,
   responder: Responder,
   from: PeerName,
   signal: AbortSignal,
   onFault: (fault: unknown) => void,
-): Promise<void> {
+): Promise<boolean> {
   let response: Uint8Array;
-  const request = await readRequest(frames, signal);
   if (request.kind !== "accept") response = encodeAnswer(request);
   else {
     try {
@@ -155,6 +209,22 @@ async function answerRequest(
     }
   }
   await frames.write(response, { signal });
+  return request.kind === "accept";
+}
+
+/** @returns undefined where the asker has closed the stream, or asked nothing for long */
+async function readNext(
+  frames: LengthPrefixedStream<Stream>,
+  signal: AbortSignal,
+  gone: AbortSignal,
+): Promise<Verdict<Uint8Array> | undefined> {
+  try {
+    return await readRequest(frames, signal);
+  } catch (cause) {
+    const isIdle = signal.aborted && !gone.aborted;
+    if (isIdle || (cause instanceof Error && cause.name === "UnexpectedEOFError")) return undefined;
+    throw cause;
+  }
 }
 
 /** An oversized request is answered with its name before the stream ends. */

@@ -112,6 +112,35 @@ describe("libp2p transport", function () {
     await ended.promise;
   });
 
+  it("asks again over the stream that is kept, over a new one where the other side keeps none, and at once beside another", async () => {
+    for (const areStreamsKept of [true, false]) {
+      const protocol = protocolId(areStreamsKept ? "kept" : "closed");
+      const signals: AbortSignal[] = [];
+      const responder: Responder = async (request, _, signal) => {
+        signals.push(signal);
+        return request[0] === 9 ? ignore("NINE", "none of it") : accept(request);
+      };
+      await b().serve(protocol, responder, { areStreamsKept, timeoutMs: 60_000, maxRequestBytes: 10 });
+      const again = (body: Uint8Array) =>
+        a().request(addressOf(b()), protocol, body, { signal: patience(), isStreamKept: true });
+      for (const k of [1, 2, 9, 3]) {
+        const verdict = await again(Uint8Array.of(k));
+        if (k === 9) expect(verdict).to.include({ code: "REMOTE_IGNORED", detail: "NINE: none of it" });
+        else expect(verdict).to.deep.equal(accept(Uint8Array.of(k)));
+      }
+      // A request's signal ends with its stream.
+      const [first] = signals as [AbortSignal];
+      if (areStreamsKept) expect(signals.map(({ aborted }) => aborted)).to.deep.equal([false, false, false, false]);
+      else if (!first.aborted) await new Promise((resolve) => first.addEventListener("abort", resolve, { once: true }));
+      const all = await Promise.all([4, 5, 6].map((k) => again(Uint8Array.of(k))));
+      expect(all).to.deep.equal([4, 5, 6].map((k) => accept(Uint8Array.of(k))));
+      expect(await again(new Uint8Array(11))).to.include({ code: "REMOTE_REJECTED" });
+      expect(await again(Uint8Array.of(7))).to.deep.equal(accept(Uint8Array.of(7)));
+      await a().disconnect(b().peerId);
+      expect(await again(Uint8Array.of(8))).to.deep.equal(accept(Uint8Array.of(8)));
+    }
+  });
+
   it("publishes to subscribers, whose validators decide, and survives a validator that throws", async () => {
     const heard = expectation<string[]>("the third message");
     const messages: string[] = [];
