@@ -1,6 +1,9 @@
 import { createReadStream, existsSync } from "node:fs";
-import type { TopicGraph } from "../node/reputation/graph.ts";
-import { coupledPriors, Q16, type Coupling } from "../node/reputation/coupled.ts";
+import { zeroHash } from "viem";
+import { SHARE_ONE } from "#protocol";
+import { leavesOf } from "../node/reputation/engine.ts";
+import type { Base, TopicGraph } from "../node/reputation/graph.ts";
+import { coupleTopics } from "../node/reputation/coupled.ts";
 import { parseRatings } from "../node/reputation/import.ts";
 import { solveExact } from "../node/reputation/solver/exact.ts";
 import { readScores, solveFloat } from "../node/reputation/solver/float.ts";
@@ -188,20 +191,20 @@ async function topicsRow(list: EdgeList, size: string): Promise<Result> {
     ),
     priors: stakes,
   }));
-  const coupling: Coupling = {
-    ...{ stakeShare: 0.75 * Q16, similarity: () => Q16 / 4, minClients: 2, isFraudulent: () => false },
-    ...{ stakeUnitWei: 100n, minStakeWei: 1n, floor: 0, penalty: undefined },
-  };
   await solveTopic(graphs[0] as TopicGraph);
   const startMs = performance.now();
   const first = await solveTopic(graphs[0] as TopicGraph);
   const singleMs = performance.now() - startMs;
-  const lastScores = graphs.map(() => first.scores);
+  const links = graphs.flatMap(({ topic: to }) =>
+    graphs.filter(({ topic }) => topic !== to).map(({ topic: from }) => ({ to, from, omega: SHARE_ONE / 4 })),
+  );
+  const leaves = leavesOf(graphs[0] as TopicGraph, first.scores);
+  const base = { ...first.lambda, root: zeroHash, leafCount: leaves.length, epoch: 1, leaves };
+  const bases = new Map(graphs.map(({ topic }): [bigint, Base] => [topic, { ...base, topic }]));
   const allStartMs = performance.now();
-  const topics = graphs.map((graph, index) => ({ graph, lastScores: lastScores[index] }));
-  const priors = coupledPriors(topics, coupling);
+  const coupled = coupleTopics(graphs, { minClients: 2, maxShare: SHARE_ONE / 2, links }, bases);
   const priorsMs = performance.now() - allStartMs;
-  for (const [index, graph] of graphs.entries()) await solveTopic({ ...graph, priors: priors[index] as Float64Array });
+  for (const graph of coupled) await solveTopic(graph);
   const value = (performance.now() - allStartMs) / singleMs;
   return figure(
     `${TOPICS} topics of ${size}, priors included, exact`,

@@ -5,7 +5,16 @@ import { deploy, DeploymentResultType, type DeploymentResult } from "@nomicfound
 import hre from "hardhat";
 import type { EthereumProvider } from "hardhat/types/providers";
 import { hexToNumber, isAddress, numberToHex, type Address, type Hex } from "viem";
-import { groupIdOf, issuerIdOf, parseDeployment, SuretyError, type Deployment } from "#protocol";
+import {
+  groupIdOf,
+  issuerIdOf,
+  noCouplings,
+  parseDeployment,
+  requireCouplings,
+  SuretyError,
+  type Couplings,
+  type Deployment,
+} from "#protocol";
 import { unreachable } from "../node/chain/connect.ts";
 import { LOCAL_CHAIN_ID } from "./cli/network.ts";
 import { confirmedTransactionOf, recoverLostTransactions, type Requester } from "./ignition/journal.ts";
@@ -22,6 +31,8 @@ export interface DeployParameters {
   readonly credentialIssuer?: Address;
   /** The ERC-20 in which deals are paid and stake is held; none = a test token is deployed. */
   readonly token?: Address;
+  /** How reputation in one topic counts in another; none = each topic stands alone. */
+  readonly couplings?: Couplings;
 }
 
 /** For a public network with a token of six decimals: days for epochs, two weeks to unbond, a bond of 1,000. */
@@ -66,7 +77,7 @@ export const deploymentFileOf = (deploymentDir: string): string => join(deployme
 /**
  * Deploys and wires every contract by Ignition, or what an earlier run has left to do, and writes the deployment file.
  * A second run sends nothing. The contracts are built before (`hardhat build`).
- * @throws SuretyError DEPLOY_PARAMETERS_INVALID, DEPLOY_PARAMETERS_CHANGED, DEPLOY_CHAIN_CHANGED, DEPLOY_FAILED or
+ * @throws SuretyError DEPLOY_PARAMETERS_INVALID, COUPLING_UNSTABLE, COUPLING_LINK, DEPLOY_PARAMETERS_CHANGED, DEPLOY_CHAIN_CHANGED, DEPLOY_FAILED or
  * CHAIN_UNREACHABLE; the signal's reason if it fired
  */
 export async function deploySurety(options: DeployOptions): Promise<Deployment> {
@@ -92,11 +103,19 @@ export async function deploySurety(options: DeployOptions): Promise<Deployment> 
 const moduleOf = ({ token }: DeployParameters) => (token === undefined ? Surety : SuretyOnToken);
 
 const named = (parameters: DeployParameters): Record<string, string> =>
-  Object.fromEntries(Object.entries(parameters).map(([name, value]) => [name, String(value)]));
+  Object.fromEntries(
+    Object.entries(parameters).map(([name, value]: [string, unknown]) => [
+      name,
+      typeof value === "object"
+        ? JSON.stringify(value, (_, field) => (typeof field === "bigint" ? String(field) : field) as unknown)
+        : String(value as string | bigint),
+    ]),
+  );
 
 function requireValid(parameters: DeployParameters): void {
   const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei, credentialIssuer, token } = parameters;
   const unbondingDelayMin = UNBONDING_EPOCHS_MIN * epochLengthSeconds;
+  requireCouplings(parameters.couplings ?? noCouplings);
   const checks: [boolean, string, unknown, string][] = [
     [epochLengthSeconds > 0n, "epochLengthSeconds", epochLengthSeconds, "at least 1"],
     [
@@ -212,7 +231,7 @@ async function runIgnition(
   chainId: number,
   signal: AbortSignal | undefined,
 ): Promise<DeploymentResult> {
-  const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei, token } = parameters;
+  const { epochLengthSeconds, unbondingDelaySeconds, publisherBondWei, token, couplings = noCouplings } = parameters;
   const accounts = (await provider.request({ method: "eth_accounts" })) as Address[];
   const issuer = parameters.credentialIssuer ?? accounts[0];
   if (issuer === undefined) throw deployFailed("the network has no account", deploymentDir);
@@ -231,6 +250,7 @@ async function runIgnition(
           epochLength: epochLengthSeconds,
           unbondingDelay: unbondingDelaySeconds,
           publisherBond: publisherBondWei,
+          couplings: { ...couplings, links: couplings.links.map((link) => ({ ...link })) },
           issuerId: issuerIdOf(issuer),
           groupId: groupIdOf(issuer),
           ...(token === undefined ? {} : { token }),

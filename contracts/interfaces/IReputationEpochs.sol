@@ -14,6 +14,29 @@ enum Fault {
     Unavailable
 }
 
+/// @notice A score in topic `from` counts omega / 2^16 in topic `to`.
+struct TopicLink {
+    uint64 to;
+    uint64 from;
+    uint32 omega;
+}
+
+/// @notice How reputation in one topic counts in another, fixed at deployment.
+/// @param minClients in-neighbours that an agent's row has to list in a topic for its score there to count elsewhere
+/// @param maxShare of what a stake counts, reputation elsewhere adds at most this: 2^16 = as much again, which is refused
+/// @param links ascending by `to`, then `from`; at most 8 lead to one topic, with omegas of 2^16 in all
+struct Couplings {
+    uint32 minClients;
+    uint32 maxShare;
+    TopicLink[] links;
+}
+
+/// @notice A leaf of a source topic's base.
+struct SourceLeaf {
+    uint256 leaf;
+    bytes32[] proof;
+}
+
 /// @title Reputation epochs: commit, challenge, finalize
 /// @notice A bonded publisher commits, for the epoch s that has just closed, one Merkle root per topic over the exact
 /// integer fixed point of EigenTrust. Any wrong row, sum, seat or prior is refuted in one transaction against the
@@ -25,7 +48,14 @@ enum Fault {
 /// @dev Leaf, most significant first: agent32 | score64 | cum64 | prior48 | rowSum48. Position = seat. Parent =
 /// keccak256(left, right); missing leaves of a level are zero words. Scores sum to 2^62.
 ///   F_j = ((65536 - A)·Σ_i w_ij·⌊t_i / W_i⌋ >> 16) + (multiplier·prior_j >> shift), A = ALPHA.
+/// Topics are coupled by their priors (arXiv 2606.17368 eq. 12). The base of a topic during s + 1 is its last root that had been
+/// finalized when s + 1 began. With t_h the score at the agent's seat in the base of source h, and T = A·2^46·2^shift / multiplier
+/// by λ of the target's own base:
+///   prior = min(stake + min(stake·maxShare >> 16, Σ_h omega_h·(t_h·T >> 62) >> 16), 2^48 - 1).
+/// A source counts if the base has the agent's seat and the ledger lists minClients in-neighbours of it, both at the close of s.
 interface IReputationEpochs {
+    /// @dev At construction.
+    event CouplingsSet(uint32 minClients, uint32 maxShare, TopicLink[] links);
     event EpochCommitted(
         uint32 indexed epoch,
         uint256 indexed candidateId,
@@ -64,7 +94,8 @@ interface IReputationEpochs {
         uint256 indexed candidateId,
         uint32 publisher,
         bytes32 root,
-        uint32 leafCount
+        uint32 leafCount,
+        uint32 finalizedIn
     );
     event BondReleased(uint256 indexed candidateId, uint32 indexed publisher);
 
@@ -96,6 +127,9 @@ interface IReputationEpochs {
     error ReputationEpochsBondHeld(uint256 candidateId);
     error ReputationEpochsBadChunk(uint256 candidateId, uint64 topic, uint256 chunk);
     error ReputationEpochsZeroBond();
+    error ReputationEpochsBadLink(uint64 to, uint64 from, uint32 omega);
+    /// @dev By this factor, in 2^-16, a difference in scores may survive from one epoch to the next: it has to be below `limit`.
+    error ReputationEpochsUnstable(uint256 factor, uint256 limit);
 
     /// @notice Commits a candidate for the last closed epoch; locks `publisherBond` of the publisher's stake. The caller is
     /// the publisher's owner, approved for it, or the address of one of its LOG signers.
@@ -176,13 +210,16 @@ interface IReputationEpochs {
         bytes32[] calldata proof
     ) external;
 
-    /// @notice Strikes a candidate whose prior for the agent is not min(stake at the close of the epoch, 2^48 - 1).
+    /// @notice Strikes a candidate whose prior for the agent is another than stake, ledger and bases say.
+    /// @param sources of each source topic that counts for the agent, in the order of the links, the leaf at the agent's seat
+    /// in the topic's base; none for an agent without stake, and none while the challenged topic has no base
     function challengePrior(
         uint256 candidateId,
         uint64 topic,
         uint32 agentId,
         uint256 leaf,
-        bytes32[] calldata proof
+        bytes32[] calldata proof,
+        SourceLeaf[] calldata sources
     ) external;
 
     /// @notice Asks for the leaves [256·chunk, 256·chunk + 256) of a topic on chain. The value sent, at least `requestFeeAt(block.basefee)`,
@@ -227,6 +264,15 @@ interface IReputationEpochs {
     function finalizedOf(
         uint64 topic
     ) external view returns (bytes32 root, uint32 epoch, uint32 leafCount, uint8 depth, uint256 candidateId);
+
+    /// @notice What priors of the last closed epoch read of a topic: its last root that had been finalized when the running epoch
+    /// began, whatever is finalized meanwhile; epoch 0 = none.
+    function baseOf(
+        uint64 topic
+    ) external view returns (bytes32 root, uint32 epoch, uint32 leafCount, uint8 depth, uint64 multiplier, uint8 shift);
+
+    /// @notice The couplings' parameters, and the links that lead to a topic.
+    function couplingsOf(uint64 topic) external view returns (Couplings memory);
 
     /// @notice A candidate of the running or the last epochs, while its slot stands; all zero = unknown.
     function candidateOf(

@@ -36,14 +36,6 @@ abstract contract EpochCandidates is IReputationEpochs {
         uint8 depth;
     }
 
-    struct FinalizedTopic {
-        bytes32 root;
-        uint32 epoch;
-        uint32 leafCount;
-        uint8 depth;
-        uint64 candidateId;
-    }
-
     /// @inheritdoc IReputationEpochs
     uint256 public immutable publisherBond;
     ITrustLedger internal immutable LEDGER;
@@ -53,7 +45,6 @@ abstract contract EpochCandidates is IReputationEpochs {
     uint256 internal immutable GENESIS;
     uint256 internal immutable EPOCH_LENGTH;
 
-    mapping(uint64 topic => FinalizedTopic) internal _finalized;
     mapping(uint256 ring => Round) internal _rounds;
     mapping(uint256 ringAndOrder => Candidate) internal _candidates;
     mapping(uint256 ringOrderAndTopic => CommittedTopic) internal _topics;

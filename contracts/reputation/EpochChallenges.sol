@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Fault, IReputationEpochs} from "../interfaces/IReputationEpochs.sol";
+import {Fault, IReputationEpochs, SourceLeaf} from "../interfaces/IReputationEpochs.sol";
 import {LeafTree} from "../libraries/LeafTree.sol";
 import {ReputationLeaf} from "../libraries/ReputationLeaf.sol";
 import {ReputationMap} from "../libraries/ReputationMap.sol";
-import {EpochCandidates} from "./EpochCandidates.sol";
+import {EpochPriors} from "./EpochPriors.sol";
 
 /// @title Challenges: each proves one false leaf against the ledger's own slots, in one transaction
-abstract contract EpochChallenges is EpochCandidates {
+abstract contract EpochChallenges is EpochPriors {
     using ReputationLeaf for uint256;
 
     /// @dev In `positions`: the leaf of j itself.
@@ -155,15 +155,15 @@ abstract contract EpochChallenges is EpochCandidates {
         uint64 topic,
         uint32 agentId,
         uint256 leaf,
-        bytes32[] calldata proof
+        bytes32[] calldata proof,
+        SourceLeaf[] calldata sources
     ) external {
         CommittedTopic memory committed = _challengeable(candidateId, topic);
         (uint32 seat, , ) = LEDGER.nodeAt(topic, agentId);
         if (!_isSeated(seat, committed)) revert ReputationEpochsBadChallenge(candidateId, topic, agentId);
         _requireLeaf(candidateId, topic, committed, seat, leaf, proof);
-        uint256 stake = VAULT.stakeAt(agentId);
-        if (stake > ReputationMap.MAX_PRIOR) stake = ReputationMap.MAX_PRIOR;
-        _strikeUnlessEqual(candidateId, topic, Fault.Prior, leaf.priorOf(), stake);
+        uint256 computed = _priorOf(candidateId, topic, agentId, sources);
+        _strikeUnlessEqual(candidateId, topic, Fault.Prior, leaf.priorOf(), computed);
     }
 
     /// @dev Seat 0 is dust, and a seat taken after the close has no leaf.

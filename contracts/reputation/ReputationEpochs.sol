@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Fault, IReputationEpochs} from "../interfaces/IReputationEpochs.sol";
+import {Couplings, Fault, IReputationEpochs} from "../interfaces/IReputationEpochs.sol";
 import {IStakeVault} from "../interfaces/IStakeVault.sol";
 import {ITrustLedger} from "../interfaces/ITrustLedger.sol";
 import {LeafTree} from "../libraries/LeafTree.sol";
@@ -11,6 +11,7 @@ import {Speakers} from "../libraries/Speakers.sol";
 import {TopicRoot} from "../libraries/Types.sol";
 import {EpochCandidates} from "./EpochCandidates.sol";
 import {EpochChallenges} from "./EpochChallenges.sol";
+import {EpochPriors} from "./EpochPriors.sol";
 import {EpochRequests} from "./EpochRequests.sol";
 
 /// @title Reputation epochs: commit, challenge, finalize
@@ -27,8 +28,9 @@ contract ReputationEpochs is EpochRequests, EpochChallenges {
         ITrustLedger ledger,
         IStakeVault vault,
         address registry,
-        uint256 publisherBond_
-    ) EpochCandidates(ledger, vault, registry, publisherBond_) {}
+        uint256 publisherBond_,
+        Couplings memory couplings
+    ) EpochCandidates(ledger, vault, registry, publisherBond_) EpochPriors(couplings) {}
 
     /// @inheritdoc IReputationEpochs
     function commit(
@@ -188,23 +190,35 @@ contract ReputationEpochs is EpochRequests, EpochChallenges {
     }
 
     function _finalize(uint32 epoch, uint64 topic) private {
-        FinalizedTopic storage pinned = _finalized[topic];
+        uint32 last = _finalized[topic].epoch;
         // INVARIANT: the finalized epoch of a topic only rises.
-        if (pinned.epoch >= epoch) revert ReputationEpochsAlreadyFinalized(topic, epoch, pinned.epoch);
+        if (last >= epoch) revert ReputationEpochsAlreadyFinalized(topic, epoch, last);
         uint256 candidateId = _firstStanding(epoch, topic);
         Candidate memory candidate = _candidates[_ringKey(candidateId)];
         if (candidate.openRequests != 0) {
             revert ReputationEpochsRequestsOpen(candidateId, candidate.openRequests);
         }
         CommittedTopic memory committed = _topics[_topicKey(candidateId, topic)];
-        _finalized[topic] = FinalizedTopic({
+        FinalizedTopic memory fresh = FinalizedTopic({
             root: committed.root,
             epoch: epoch,
             leafCount: committed.leafCount,
             depth: committed.depth,
-            candidateId: uint64(candidateId)
+            candidateId: uint64(candidateId),
+            multiplier: committed.multiplier,
+            shift: committed.shift,
+            finalizedIn: _closedEpoch() + 1
         });
-        emit TopicFinalized(topic, epoch, candidateId, candidate.publisher, committed.root, committed.leafCount);
+        _pin(topic, fresh);
+        emit TopicFinalized(
+            topic,
+            epoch,
+            candidateId,
+            candidate.publisher,
+            fresh.root,
+            fresh.leafCount,
+            fresh.finalizedIn
+        );
     }
 
     /// @dev Loops over all candidates of the epoch: at most MAX_STANDING that stand, and each other one has lost a bond.

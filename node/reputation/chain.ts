@@ -254,8 +254,12 @@ function decodeEpochsLog({ data, topics: signature }: RawLog): EpochEvent | unde
     }
     case "RequestFeeReclaimed":
       return { kind: "reclaimed", candidateId: args.candidateId, topic: args.topic, chunk: Number(args.chunk) };
-    case "TopicFinalized":
-      return { kind: "finalized", topic: args.topic, epoch: args.epoch, candidateId: args.candidateId };
+    case "CouplingsSet":
+      return { kind: "coupled", couplings: args };
+    case "TopicFinalized": {
+      const { topic, epoch, candidateId, leafCount, finalizedIn } = args;
+      return { kind: "finalized", topic, epoch, candidateId, leafCount, finalizedIn };
+    }
     case "BondReleased":
       return { kind: "released", candidateId: args.candidateId };
     default:

@@ -1,14 +1,8 @@
 import { bytesToHex } from "viem";
-import {
-  challengeCalls,
-  CHUNK_LEAVES,
-  decodeLeaves,
-  LEAF_BYTES,
-  LeafTree,
-  SuretyError,
-  type EpochClock,
-} from "#protocol";
-import { answeredLeaves, emptyBook, foldEpochEvent, type Candidate, type EpochBook } from "./book.ts";
+import { challengeCalls, LEAF_BYTES, SuretyError, type EpochClock } from "#protocol";
+import { LeafMemory, readBases, shownLeaves, type SeatCounts } from "./bases.ts";
+import { emptyBook, foldEpochEvent, type Candidate, type EpochBook } from "./book.ts";
+import { coupleTopics } from "./coupled.ts";
 import { computeEpoch, type ComputedTopic, type SolveProgress } from "./engine.ts";
 import { TrustFold, type TopicGraph, type TrustEvent } from "./graph.ts";
 import { completeClaims, patienceMsAt } from "./leaves/claims.ts";
@@ -67,6 +61,8 @@ export class ReputationDriver {
   readonly #tasks = new Set<Promise<void>>();
   #turn: Promise<unknown> = Promise.resolve();
   #view: ChainView | undefined;
+  /** The root fixes the leaves, whatever a reorg does. */
+  readonly #memory = new LeafMemory();
 
   constructor(options: DriverOptions) {
     this.#options = options;
@@ -248,17 +244,29 @@ export class ReputationDriver {
   /** Both roles of a node share one computation. */
   #compute(view: ChainView, epoch: number, signal: AbortSignal): Promise<Computed> {
     if (view.computing?.epoch === epoch) return view.computing.result;
-    const graphs = view.graphsAt(epoch);
-    const { onProgress } = this.#options;
-    const result = computeEpoch(graphs, { signal, ...(onProgress === undefined ? {} : { onProgress }) }).then(
-      (topics) => ({ epoch, graphs, topics }),
-    );
+    const result = this.#computeCoupled(view, epoch, signal);
     const computing = { epoch, result };
     view.computing = computing;
     result.catch(() => {
       if (view.computing === computing) view.computing = undefined;
     });
     return result;
+  }
+
+  async #computeCoupled(view: ChainView, epoch: number, signal: AbortSignal): Promise<Computed> {
+    const { onProgress, leaves } = this.#options;
+    // Stakes, couplings and bases are read of one view, before anything is waited for.
+    const [stakes, { book, clock, head }] = [view.graphsAt(epoch), view];
+    const bases = await readBases(
+      { book, epoch, seatCountAt: (topic, closed) => view.seatCountAt(topic, closed), memory: this.#memory },
+      { exchange: leaves, patienceMs: patienceMsAt(clock, epoch, head.timestamp) },
+      signal,
+    );
+    const graphs = coupleTopics(stakes, book.couplings, bases);
+    const topics = await computeEpoch(graphs, { signal, ...(onProgress === undefined ? {} : { onProgress }) });
+    this.#memory.prune(view.book);
+    this.#memory.keep(topics);
+    return { epoch, graphs, topics };
   }
 
   async #inspect(view: ChainView, candidateId: bigint, signal: AbortSignal) {
@@ -274,6 +282,8 @@ export class ReputationDriver {
     const patienceMs = patienceMsAt(view.clock, candidate.epoch, view.head.timestamp);
     const wanted = { candidate, claimed, graphs, requester: this.#chain.address, patienceMs };
     const completed = await completeClaims(wanted, leaves, signal);
+    // A later epoch may read these scores, and the chain does not show them.
+    this.#memory.keep(completed.claimed);
     return completed.narrow(findFault(completed.claimed, graphs));
   }
 
@@ -353,6 +363,11 @@ class ChainView {
     }
   }
 
+  /** Seats of a topic at the close of an epoch whose graphs were asked for, or of an earlier one. */
+  seatCountAt(topic: bigint, epoch: number): number {
+    return this.#trust.seatCountAt(topic, epoch);
+  }
+
   /** @param epoch not before one that was asked for: the fold goes forward only */
   graphsAt(epoch: number): TopicGraph[] {
     if (epoch < this.#trust.epoch) {
@@ -369,17 +384,10 @@ class ChainView {
 
 /** Leaves by whatever way they came: published with the commit, answered on request, or equal to our own. */
 export function claimedTopicsOf(candidate: Candidate, { graphs, topics }: Omit<Computed, "epoch">): ClaimedTopic[] {
-  const counts = candidate.topics.map(({ topic }) => graphs.find((graph) => graph.topic === topic)?.seatCount ?? 0);
-  const decoded = decodeLeaves(candidate.leaves, counts);
-  return candidate.topics.map((claimed, k) => {
+  const seatCountOf: SeatCounts = (topic) => graphs.find((graph) => graph.topic === topic)?.seatCount ?? 0;
+  return candidate.topics.map((claimed) => {
     const own = topics.find(({ topic }) => topic === claimed.topic);
-    if (own?.root === claimed.root) return { ...claimed, leaves: own.leaves };
-    const published = decoded.kind === "accept" ? decoded.value[k] : undefined;
-    const isPublished =
-      published !== undefined && published.length > 0 && new LeafTree(published).root === claimed.root;
-    const leaves = isPublished
-      ? published
-      : answeredLeaves(candidate, claimed.topic, Math.ceil((counts[k] as number) / CHUNK_LEAVES));
+    const leaves = own?.root === claimed.root ? own.leaves : shownLeaves(candidate, claimed, seatCountOf);
     return { ...claimed, leaves };
   });
 }

@@ -1,4 +1,5 @@
-import { ALPHA, SuretyError } from "#protocol";
+import { ALPHA, bridgedBy, scoreOfLeaf, SuretyError } from "#protocol";
+import { countedSourcesOf } from "./coupled.ts";
 import type { TopicGraph } from "./graph.ts";
 import type { TopicSolution } from "./solver/solve.ts";
 
@@ -15,7 +16,19 @@ export interface Contribution {
   readonly part: bigint;
 }
 
-/** A score taken apart: score = fromStake + Σ parts + rounding, to the unit. */
+/** What a score in another topic brought to the prior. */
+export interface Bridged {
+  readonly topic: bigint;
+  /** Of the base that was read. */
+  readonly epoch: number;
+  readonly score: bigint;
+  /** Q16. */
+  readonly omega: number;
+  /** In the stake token's smallest unit, before the cap. */
+  readonly broughtWei: bigint;
+}
+
+/** A score taken apart: score = fromStake + fromBridges + Σ parts + rounding, to the unit. */
 export interface ScoreExplanation {
   readonly topic: bigint;
   readonly seat: number;
@@ -24,8 +37,14 @@ export interface ScoreExplanation {
   /** 1 = the best of the topic. */
   readonly rank: number;
   readonly agentCount: number;
-  /** (multiplier·p̃) >> shift. */
+  /** (multiplier·stake) >> shift. */
   readonly fromStake: bigint;
+  /** What (multiplier·p̃) >> shift has beyond that: the prior's part that came from other topics. */
+  readonly fromBridges: bigint;
+  /** p̃ - stake, after the cap. */
+  readonly bridgedWei: bigint;
+  /** In the order of the links. */
+  readonly bridges: readonly Bridged[];
   /** Largest first. */
   readonly contributions: readonly Contribution[];
   /** What the parts lose by being rounded one by one; less than one unit each. */
@@ -51,13 +70,26 @@ export function explainScore(graph: TopicGraph, solution: TopicSolution, seat: n
   }
   contributions.sort((a, b) => (a.part === b.part ? a.seat - b.seat : a.part < b.part ? 1 : -1));
   const score = scores[seat] as bigint;
-  const fromStake = (lambda.multiplier * BigInt(graph.priors[seat] as number)) >> BigInt(lambda.shift);
-  const rounding = contributions.reduce((left, { part }) => left - part, score - fromStake);
+  const prior = BigInt(graph.priors[seat] as number);
+  const stake = BigInt((graph.bridges?.stakes ?? graph.priors)[seat] as number);
+  const partOf = (amount: bigint) => (lambda.multiplier * amount) >> BigInt(lambda.shift);
+  const [fromStake, fromBridges] = [partOf(stake), partOf(prior) - partOf(stake)];
+  const rounding = contributions.reduce((left, { part }) => left - part, score - fromStake - fromBridges);
   let rank = 1;
   for (let other = 1; other < graph.seatCount; other++) if ((scores[other] as bigint) > score) rank++;
   const { topic, agentIds, seatCount } = graph;
   const agentId = agentIds[seat] as number;
-  return { topic, seat, agentId, score, rank, agentCount: seatCount - 1, fromStake, contributions, rounding };
+  const own = { topic, seat, agentId, score, rank, agentCount: seatCount - 1 };
+  const bridges = bridgesOf(graph, seat);
+  return { ...own, fromStake, fromBridges, bridgedWei: prior - stake, bridges, contributions, rounding };
+}
+
+function bridgesOf(graph: TopicGraph, seat: number): Bridged[] {
+  return countedSourcesOf(graph, seat).map(({ source: { base, omega }, leaf }) => {
+    const score = scoreOfLeaf(leaf);
+    const broughtWei = bridgedBy(score, omega, graph.bridges?.budget ?? 0n) >> 16n;
+    return { topic: base.topic, epoch: base.epoch, score, omega, broughtWei };
+  });
 }
 
 function contributionOf(graph: TopicGraph, scores: BigUint64Array, edge: number): Contribution {

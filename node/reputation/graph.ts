@@ -1,4 +1,4 @@
-import { priorOf, SuretyError } from "#protocol";
+import { priorOf, SuretyError, type BaseRoot } from "#protocol";
 
 /** `Seated` and `Recorded` of ITrustLedger, and the events of IStakeVault that carry a stake, each in its epoch. */
 export type TrustEvent =
@@ -40,12 +40,45 @@ export interface TopicGraph {
   readonly inWeights: Uint32Array;
   /** W, at most MAX_ROW_SUM. */
   readonly rowSums: Uint32Array;
-  /** p̃, at most MAX_PRIOR, exact in a double. */
+  /** p̃, at most MAX_PRIOR, exact in a double: the stakes, until `coupleTopics` adds what reputation elsewhere brings. */
   readonly priors: Float64Array;
+  /** What the priors were made of; undefined: of stakes alone. */
+  readonly bridges?: TopicBridges;
+}
+
+/** What the priors of an epoch read of a topic: the last root that had been finalized when the epoch closed. */
+export interface Base extends BaseRoot {
+  readonly topic: bigint;
+  readonly epoch: number;
+  /** Packed, in order of seat; undefined: they were shown to us nowhere. */
+  readonly leaves: readonly bigint[] | undefined;
+}
+
+/** A topic whose scores count in another. */
+export interface SourceTopic {
+  /** Q16. */
+  readonly omega: number;
+  /** At the close of the same epoch. */
+  readonly graph: TopicGraph;
+  readonly base: Base;
+}
+
+export interface TopicBridges {
+  /** min(stake, MAX_PRIOR) by seat. */
+  readonly stakes: Float64Array;
+  /** `budgetOf` the topic's own base, above 0. */
+  readonly budget: bigint;
+  readonly minClients: number;
+  /** Q16. */
+  readonly maxShare: number;
+  /** In the order of the links; those that have a base. */
+  readonly sources: readonly SourceTopic[];
 }
 
 interface TopicState {
   readonly agentIds: number[];
+  /** Of each seat, the epoch in which it was taken: they ascend. */
+  readonly seatedIn: number[];
   readonly seatOf: Map<number, number>;
   /** By provider's seat: weight by client's seat. A Map iterates in order of insertion, which is the ledger's listing. */
   readonly inEdges: Map<number, number>[];
@@ -81,12 +114,21 @@ export class TrustFold {
     return topics.map((topic) => this.#graph(topic, this.#topics.get(topic) as TopicState));
   }
 
+  /** `seatsAt` at the close of an epoch that was taken in. */
+  seatCountAt(topic: bigint, epoch: number): number {
+    const seatedIn = this.#topics.get(topic)?.seatedIn ?? [];
+    let count = seatedIn.length;
+    while (count > 0 && (seatedIn[count - 1] as number) > epoch) count--;
+    return count === 1 ? 0 : count;
+  }
+
   #seat(event: TrustEvent & { kind: "seated" }): void {
     const state = this.#topics.get(event.topic) ?? createTopicState();
     if (event.seat !== state.agentIds.length || state.seatOf.has(event.agentId)) throw outOfOrder(event);
     this.#topics.set(event.topic, state);
     state.seatOf.set(event.agentId, event.seat);
     state.agentIds.push(event.agentId);
+    state.seatedIn.push(event.epoch);
     state.inEdges.push(new Map());
     state.rowSums.push(0);
   }
@@ -133,7 +175,7 @@ export class TrustFold {
 
 /** With the dust seat only. */
 function createTopicState(): TopicState {
-  return { agentIds: [0], seatOf: new Map(), inEdges: [new Map<number, number>()], rowSums: [0] };
+  return { agentIds: [0], seatedIn: [0], seatOf: new Map(), inEdges: [new Map<number, number>()], rowSums: [0] };
 }
 
 function outOfOrder(event: TrustEvent): SuretyError {

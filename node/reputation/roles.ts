@@ -1,6 +1,14 @@
 import type { Hex } from "viem";
 import { epochAt, startOfEpoch, type Challenge, type EpochClock, type SuretyError } from "#protocol";
-import { foldEpochEvent, openRequests, standingIn, type ChunkId, type EpochBook, type EpochEvent } from "./book.ts";
+import {
+  finalizedEpochOf,
+  foldEpochEvent,
+  openRequests,
+  standingIn,
+  type ChunkId,
+  type EpochBook,
+  type EpochEvent,
+} from "./book.ts";
 import type { ComputedTopic } from "./engine.ts";
 import type { Finding } from "./verify.ts";
 
@@ -108,7 +116,7 @@ export function finalizeWishes({ clock, now, book }: RoleState, delaySeconds: nu
       const isReady = openRequests(candidate).length === 0;
       for (const { topic } of candidate.topics) if (!first.has(topic)) first.set(topic, isReady);
     }
-    const topics = [...first].filter(([topic, isReady]) => isReady && (book.finalized.get(topic) ?? 0) < epoch);
+    const topics = [...first].filter(([topic, isReady]) => isReady && finalizedEpochOf(book, topic) < epoch);
     if (topics.length === 0) return [];
     const ids = topics.map(([topic]) => topic);
     return [{ key: `finalize:${epoch}:${ids.join()}`, kind: "finalize", epoch, topics: ids }];

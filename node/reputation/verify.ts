@@ -13,9 +13,11 @@ import {
   type Challenge,
   type Leaf,
   type RowLeaves,
+  type SourceLeaf,
   type TopicRoot,
   type TopicTruth,
 } from "#protocol";
+import { countedSourcesOf } from "./coupled.ts";
 import type { TopicGraph } from "./graph.ts";
 
 /** In-edges that one transaction proves: the prototype's 200 cost 2.26M gas at 100k leaves, of osaka's 16.7M. */
@@ -48,7 +50,7 @@ const costOrder: readonly (Challenge["kind"] | "unavailable")[] = [
 
 /**
  * Checks a candidate against the ledger, row by row: not against our own scores, since any exact fixed point is honest.
- * @param graphs all topics at the close of the candidate's epoch
+ * @param graphs all topics at the close of the candidate's epoch, coupled
  * @returns the cheapest challenge that strikes it, as the mirror of the contract confirms
  * @throws SuretyError VERIFY_GRAPH_MISSING when the candidate names a topic that we have not read
  */
@@ -147,9 +149,16 @@ function findSum(leaves: readonly Leaf[], prove: Prover): Challenge | undefined 
 function findPrior(leaves: readonly Leaf[], graph: TopicGraph, prove: Prover): Challenge | undefined {
   for (let seat = 1; seat < leaves.length; seat++) {
     if (leaves[seat]?.prior === BigInt(graph.priors[seat] as number)) continue;
-    return { kind: "prior", ...prove.onAgent(seat) };
+    return { kind: "prior", ...prove.onAgent(seat), sources: sourceLeavesOf(graph, seat) };
   }
   return undefined;
+}
+
+function sourceLeavesOf(graph: TopicGraph, seat: number): SourceLeaf[] {
+  return countedSourcesOf(graph, seat).map(({ source, seat: sourceSeat, leaf }) => ({
+    leaf,
+    proof: new LeafTree(source.base.leaves ?? []).proof(sourceSeat),
+  }));
 }
 
 /** Of all wrong rows the one with the fewest in-edges. Row sums and priors were checked before. */
@@ -196,6 +205,8 @@ function proveRow(graph: TopicGraph, seat: number, prove: Prover): Challenge {
 export function truthOf(graph: TopicGraph): TopicTruth {
   return {
     leafCount: graph.seatCount,
+    budget: graph.bridges?.budget ?? 0n,
+    maxShare: graph.bridges?.maxShare ?? 0,
     agent: (agentId) => {
       const seat = agentId === 0 ? -1 : graph.agentIds.indexOf(agentId);
       return seat < 0 ? undefined : agentTruthOf(graph, seat);
@@ -208,7 +219,8 @@ function agentTruthOf(graph: TopicGraph, seat: number): AgentTruth {
   return {
     seat,
     rowSum: BigInt(graph.rowSums[seat] as number),
-    prior: BigInt(graph.priors[seat] as number),
+    stakeWei: BigInt((graph.bridges?.stakes ?? graph.priors)[seat] as number),
+    sources: countedSourcesOf(graph, seat).map(({ source: { omega, base }, seat: at }) => ({ omega, base, seat: at })),
     inEdges: Array.from({ length: (graph.inStart[seat + 1] as number) - start }, (_, k) => ({
       seat: graph.inSeats[start + k] as number,
       weight: BigInt(graph.inWeights[start + k] as number),

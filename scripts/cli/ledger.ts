@@ -1,7 +1,10 @@
 import type { Hex } from "viem";
 import { SuretyError, trustLedgerAbi, type Deployment } from "#protocol";
 import type { ChainClient } from "../../node/chain/connect.ts";
+import { readBases } from "../../node/reputation/bases.ts";
+import { emptyBook, foldEpochEvent, type EpochEvent } from "../../node/reputation/book.ts";
 import { decodeReputationLog } from "../../node/reputation/chain.ts";
+import { coupleTopics } from "../../node/reputation/coupled.ts";
 import type { Opinion } from "../../node/reputation/risk.ts";
 import { TrustFold, type TopicGraph, type TrustEvent } from "../../node/reputation/graph.ts";
 
@@ -30,7 +33,7 @@ export interface LedgerState {
 const BLOCKS_PER_REQUEST = 10_000n;
 
 /**
- * Local trust and stakes from the chain's own events, with the transactions that made them.
+ * Local trust, and the priors that are committed for it, from the chain's own events, with the transactions that made them.
  * @param epoch the last one to take in; undefined = all that happened so far, the running epoch included
  */
 export async function readLedger(
@@ -44,21 +47,32 @@ export async function readLedger(
   const epochLengthSeconds = Number(await client.readContract({ ...ledger, functionName: "epochLength" }));
   const until = epoch ?? Number(running);
   const fold = new TrustFold();
+  let book = emptyBook;
   const deals: DealRecord[] = [];
   const head = await client.getBlockNumber();
   for (let fromBlock = BigInt(deployedAtBlock); fromBlock <= head; fromBlock += BLOCKS_PER_REQUEST) {
     signal.throwIfAborted();
     const last = fromBlock + BLOCKS_PER_REQUEST - 1n;
     const toBlock = last < head ? last : head;
-    const logs = await client.getLogs({ address: [contracts.trustLedger, contracts.stakeVault], fromBlock, toBlock });
+    const { trustLedger, stakeVault, reputationEpochs } = contracts;
+    const logs = await client.getLogs({ address: [trustLedger, stakeVault, reputationEpochs], fromBlock, toBlock });
     for (const log of logs) {
       const decoded = decodeReputationLog(log, contracts);
+      if (decoded?.source === "epochs" && isBefore(decoded.event, until)) book = foldEpochEvent(book, decoded.event);
       if (decoded?.source !== "trust" || decoded.event.epoch > until) continue;
       fold.apply(decoded.event);
       if (isRecord(decoded.event)) deals.push({ ...decoded.event, transactionHash: log.transactionHash });
     }
   }
-  return { epoch: until, epochLengthSeconds, graphs: fold.graphs(), deals };
+  const seatCountAt = (topic: bigint, closed: number) => fold.seatCountAt(topic, closed);
+  const bases = await readBases({ book, epoch: until, seatCountAt }, { exchange: undefined, patienceMs: 0 }, signal);
+  return { epoch: until, epochLengthSeconds, graphs: coupleTopics(fold.graphs(), book.couplings, bases), deals };
+}
+
+/** What came after the close plays no part in what the epoch's priors read. */
+function isBefore(event: EpochEvent, epoch: number): boolean {
+  if (event.kind === "finalized") return event.finalizedIn <= epoch;
+  return event.kind !== "committed" || event.epoch < epoch;
 }
 
 function isRecord(event: TrustEvent): event is TrustEvent & { readonly kind: "recorded" } {

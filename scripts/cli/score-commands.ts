@@ -1,6 +1,6 @@
 import { createReadStream, existsSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
-import { SCORE_SUM, SuretyError, topicIdOf } from "#protocol";
+import { SCORE_SUM, SHARE_ONE, SuretyError, topicIdOf } from "#protocol";
 import { explainScore, type ScoreExplanation } from "../../node/reputation/explain.ts";
 import type { TopicGraph } from "../../node/reputation/graph.ts";
 import { parseRatings, type ImportedRating } from "../../node/reputation/import.ts";
@@ -16,6 +16,7 @@ import {
 import { runAction, type Outcome, type Terminal } from "./action.ts";
 import { renderBarChart } from "./bar-chart.ts";
 import { graphOfTopic, opinionsOf, readLedger, type DealRecord } from "./ledger.ts";
+import { skills } from "../scenarios/skills.ts";
 import { connect } from "./network.ts";
 import { addNetworkOptions, jsonOption, parseInteger, type CommonOptions } from "./options.ts";
 
@@ -253,7 +254,7 @@ function dealsByClient(deals: readonly DealRecord[], provider: number): Map<numb
 }
 
 function linesOf(
-  { score, rank, agentCount, fromStake, contributions, rounding }: ScoreExplanation,
+  { score, rank, agentCount, fromStake, fromBridges, bridges, bridgedWei, contributions, rounding }: ScoreExplanation,
   agent: number,
   source: string,
   nameOf: Subject["nameOf"],
@@ -266,6 +267,13 @@ function linesOf(
   return [
     `${agent} in ${source}: ${score} of 2^62 = ${((Number(score) / Number(SCORE_SUM)) * 100).toFixed(4)} %, rank ${rank} of ${agentCount}`,
     `  ${share(fromStake)} %  from its own stake`,
+    ...(bridges.length === 0
+      ? []
+      : [`  ${share(fromBridges)} %  from other topics, which add ${bridgedWei} to what its stake counts`]),
+    ...bridges.map(
+      ({ topic, epoch, score: there, omega, broughtWei }) =>
+        `           ${topicName(topic)}: ${((Number(there) / Number(SCORE_SUM)) * 100).toFixed(3)} % in epoch ${epoch}, counts ${(omega / SHARE_ONE).toFixed(2)}, brings ${broughtWei}`,
+    ),
     ...contributions
       .slice(0, NAMED_CLIENTS)
       .flatMap((contribution) => [
@@ -284,8 +292,13 @@ function linesOf(
   ];
 }
 
+/** Ids are hashes of names: those of the known topics are told by name. */
+function topicName(topic: bigint): string {
+  return skills.find((skill) => topicIdOf(skill.topic) === topic)?.topic ?? `topic ${topic}`;
+}
+
 function chartOf(explanation: ScoreExplanation, agent: number, source: string, nameOf: Subject["nameOf"]) {
-  const { score, fromStake, contributions } = explanation;
+  const { score, fromStake, fromBridges, contributions } = explanation;
   const percent = (part: bigint) => (score === 0n ? 0 : (Number(part) / Number(score)) * 100);
   const bar = (label: string, part: bigint) => ({
     label,
@@ -299,6 +312,7 @@ function chartOf(explanation: ScoreExplanation, agent: number, source: string, n
     unit: `% of the score; ${source}`,
     bars: [
       bar("own stake", fromStake),
+      ...(fromBridges > 0n ? [bar("other topics", fromBridges)] : []),
       ...contributions
         .slice(0, NAMED_CLIENTS)
         .map(({ seat, weight, rowSum, part }) => bar(`client ${nameOf(seat)}: ${weight} of ${rowSum} points`, part)),

@@ -1,8 +1,9 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import type { Address } from "viem";
-import { SuretyError } from "#protocol";
+import { SuretyError, type Couplings } from "#protocol";
 import { runAction } from "../cli/action.ts";
+import { parseCouplings } from "../couplings.ts";
 import { deploymentPath, networkDir, rpcUrlOf } from "../cli/network.ts";
 import { addNetworkOptions, jsonOption, parseAddress, parseUint, type CommonOptions } from "../cli/options.ts";
 import { defaultParameters, deploySurety } from "../deploy.ts";
@@ -14,6 +15,7 @@ interface DeployCommandOptions extends CommonOptions {
   readonly publisherBond: bigint;
   readonly credentialIssuer?: Address;
   readonly token?: Address;
+  readonly couplings?: string;
   readonly reset: boolean;
 }
 
@@ -37,6 +39,10 @@ export function deployCommand(): Command {
       parseAddress,
     )
     .option("--token <address>", "ERC-20 with EIP-3009 for deals and stake; default: a test token", parseAddress)
+    .option(
+      "--couplings <file>",
+      "how reputation in one topic counts in another, for ever: JSON of topic names and similarities; default: not at all",
+    )
     .option("--reset", "forget a deployment of a chain that no longer exists", false)
     .addOption(jsonOption())
     .addHelpText(
@@ -46,6 +52,7 @@ export function deployCommand(): Command {
     )
     .action((options: DeployCommandOptions) =>
       runAction(options.json, async ({ progress, signal }) => {
+        const couplings = options.couplings === undefined ? undefined : readCouplings(options.couplings);
         progress("compiling");
         await buildContracts();
         const connection = await openNetwork(options);
@@ -63,6 +70,7 @@ export function deployCommand(): Command {
               publisherBondWei: options.publisherBond,
               ...(options.credentialIssuer === undefined ? {} : { credentialIssuer: options.credentialIssuer }),
               ...(options.token === undefined ? {} : { token: options.token }),
+              ...(couplings === undefined ? {} : { couplings }),
             },
           });
           return {
@@ -77,6 +85,14 @@ export function deployCommand(): Command {
         }
       }),
     );
+}
+
+function readCouplings(file: string): Couplings {
+  if (existsSync(file)) return parseCouplings(readFileSync(file, "utf8"));
+  throw new SuretyError("USAGE_FILE_MISSING", `There is no file at ${file}.`, {
+    values: { file },
+    next: "Name a JSON file of couplings.",
+  });
 }
 
 /** A connection to a network of hardhat.config.ts; --rpc-url takes the place of an http network's own. */

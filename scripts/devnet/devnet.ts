@@ -6,6 +6,7 @@ import { SuretyError, topicIdOf, type Deployment } from "#protocol";
 import { createIndexer, type Indexer } from "../../indexer/index.ts";
 import type { FinalizedTopic } from "../audit/score.ts";
 import { BatchSender } from "../cli/batch.ts";
+import { couplingsOf } from "../couplings.ts";
 import { deploySurety } from "../deploy.ts";
 import type { Scenario, ScenarioTask, TaskOutcome } from "../scenarios/scenario.ts";
 import { agentAccount } from "./accounts.ts";
@@ -116,7 +117,11 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
 
 type Say = (line: string) => void;
 
-async function startGround({ dir, signal }: DevnetOptions, stack: AsyncDisposableStack, say: Say): Promise<Ground> {
+async function startGround(
+  { dir, signal, scenario }: DevnetOptions,
+  stack: AsyncDisposableStack,
+  say: Say,
+): Promise<Ground> {
   say("compiling the contracts");
   await buildContracts();
   signal.throwIfAborted();
@@ -125,7 +130,9 @@ async function startGround({ dir, signal }: DevnetOptions, stack: AsyncDisposabl
   say(`chain at ${rpcUrl}; deploying`);
   const connection = await hre.network.create({ network: "localhost", override: { url: rpcUrl } });
   try {
-    const deployment = await deploySurety({ connection, deploymentDir: dir, signal, parameters: PARAMETERS });
+    const { couplings } = scenario;
+    const parameters = couplings === undefined ? PARAMETERS : { ...PARAMETERS, couplings: couplingsOf(couplings) };
+    const deployment = await deploySurety({ connection, deploymentDir: dir, signal, parameters });
     return { rpcUrl, deployment, client: createPublicClient({ transport: http(rpcUrl), cacheTime: 0 }) };
   } finally {
     await connection.close();
@@ -139,8 +146,9 @@ async function provision(
 ): Promise<Map<string, LocalAgent>> {
   say(`registering ${scenario.agents.length} agents with their commitments, log signers and stakes`);
   const commitments = await Promise.all(scenario.agents.map((agent) => commitAgent(dir, agent, signal)));
-  const endowments = scenario.agents.map(({ tokens, stake }, index) => ({
+  const endowments = scenario.agents.map(({ tokens, stake, joins = [] }, index) => ({
     ...{ account: agentAccount(index), uri: "", tokens, stake, commitment: commitments[index] ?? zeroHash },
+    joins: joins.map(topicIdOf),
   }));
   const { timestamp } = await client.getBlock();
   const sender = new BatchSender(rpcUrl, deployment.chainId);

@@ -6,6 +6,7 @@ import {
   signerHashOf,
   stakeVaultAbi,
   testTokenAbi,
+  trustLedgerAbi,
   typedDataDigest,
   type Deployment,
   type Signer,
@@ -29,6 +30,8 @@ export interface Endowment {
   readonly tokens: bigint;
   /** Tokens staked, in the token's smallest unit. */
   readonly stake: bigint;
+  /** Topics in which it takes a seat; default none. */
+  readonly joins?: readonly bigint[];
 }
 
 /** Ether for gas: a local chain's is free. */
@@ -39,7 +42,7 @@ const PROOF_LIFETIME_S = 3_600;
 const ZERO_WORD: Hex = `0x${"00".repeat(32)}`;
 
 /** Gas limits, generous: what is not used is not paid. */
-const gasOf = { register: 600_000n, mint: 150_000n, approve: 120_000n, stake: 300_000n };
+const gasOf = { register: 600_000n, mint: 150_000n, approve: 120_000n, stake: 300_000n, join: 150_000n };
 
 /**
  * Makes agents on a local chain: gas money by the simulator's own method, tokens from the open mint, registration with
@@ -122,7 +125,7 @@ function registration(
   });
 }
 
-function fundingOf({ contracts }: Deployment, agent: LocalAgent, { tokens, stake }: Endowment): Write[] {
+function fundingOf({ contracts }: Deployment, agent: LocalAgent, { tokens, stake, joins = [] }: Endowment): Write[] {
   const token = (functionName: string, args: readonly unknown[], gas: bigint) =>
     writeOf(agent, { abi: testTokenAbi, to: contracts.token, functionName, args, gas });
   const approve = (spender: Address) => token("approve", [spender, MAX_UINT256], gasOf.approve);
@@ -139,6 +142,17 @@ function fundingOf({ contracts }: Deployment, agent: LocalAgent, { tokens, stake
       gas: gasOf.stake,
     };
     writes.push(approve(contracts.stakeVault), writeOf(agent, vault));
+  }
+  for (const topic of joins) {
+    const args = [topic, Number(agent.agentId)];
+    const ledger = {
+      abi: trustLedgerAbi as Abi,
+      to: contracts.trustLedger,
+      functionName: "join",
+      args,
+      gas: gasOf.join,
+    };
+    writes.push(writeOf(agent, ledger));
   }
   return writes;
 }

@@ -54,6 +54,7 @@ function deployOn(m: IgnitionModuleBuilder, token: TokenFuture) {
     stakeVault,
     identityRegistry,
     m.getParameter("publisherBond"),
+    m.getParameter("couplings"),
   ]);
   // The deployer governs the curves; on a public network that is to be a timelock or a multisignature.
   const bondCurve = m.contract("BondCurve", [reputationEpochs, trustLedger, identityRegistry, m.getAccount(0)]);

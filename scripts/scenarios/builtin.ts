@@ -23,6 +23,15 @@ const OPEN_WITHIN_MS = 4_000;
 const REVIEW_S = 60;
 /** The price again as a bond at the best score, twice of it without one, half of the difference gone at the uniform share. */
 const BOND_CURVE = { slashShare: 65_536, factorAtZero: 131_072, halfScore: 65_536n };
+/** Who runs tools well reads their figures well: of two clients' praise there, half counts here, up to half of the stake again. */
+const COUPLINGS = {
+  minClients: 2,
+  maxShare: 0.5,
+  links: [
+    { to: "data_analysis", from: "devops_tool_execution", similarity: 0.5 },
+    { to: "devops_tool_execution", from: "data_analysis", similarity: 0.25 },
+  ],
+};
 /** In the second round: half of the best score found. What stake alone gives the careless and the silent one is less. */
 const MIN_SCORE = 0.5;
 
@@ -101,10 +110,11 @@ function tasksOf(by: string, minScore: number): ScenarioTask[] {
 export const builtinScenario: Scenario = {
   name: "builtin",
   topics: skills.map(({ topic }) => topic),
+  couplings: COUPLINGS,
   agents: [
     provider(0, "analyst", "data_analysis", [4n, 95, "honest"], ["publisher"]),
     provider(1, "reviewer", "code_review_security", [5n, 97, "honest"], ["watcher"]),
-    provider(2, "operator", "devops_tool_execution", [3n, 90, "honest"]),
+    { ...provider(2, "operator", "devops_tool_execution", [3n, 90, "honest"]), joins: ["data_analysis"] },
     provider(3, "careless", "data_analysis", [2n, 90, "careless"]),
     provider(3, "silent", "code_review_security", [1n, 90, "silent"]),
     buyer(4, "buyer-1"),

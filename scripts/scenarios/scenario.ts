@@ -1,5 +1,6 @@
 import type { Specification } from "../../node/application.ts";
 import type { Role } from "../../node/config.ts";
+import type { NamedCouplings } from "../couplings.ts";
 
 /** One agent of a scenario. */
 export interface ScenarioAgent {
@@ -12,6 +13,8 @@ export interface ScenarioAgent {
   /** In the token's smallest unit. */
   readonly tokens: bigint;
   readonly stake: bigint;
+  /** Topics in which it takes a seat before it has dealt there: what its reputation elsewhere counts shows from then on. */
+  readonly joins?: readonly string[];
 }
 
 /** One task that an agent has others do. */
@@ -53,6 +56,8 @@ export interface Scenario {
   /** Rounds of tasks: the next one starts when an epoch over the one before is finalized. */
   readonly rounds: readonly (readonly ScenarioTask[])[];
   readonly topics: readonly string[];
+  /** How reputation in one of them counts in another; none: not at all. */
+  readonly couplings?: NamedCouplings;
   /** Figures of this scenario, by name. */
   summarize(outcomes: readonly TaskOutcome[]): Record<string, unknown>;
 }

@@ -3,7 +3,8 @@ pragma solidity 0.8.37;
 
 import {IERC721Receiver} from "@openzeppelin/contracts/token/ERC721/IERC721Receiver.sol";
 import {IdentityRegistry} from "../../contracts/identity/IdentityRegistry.sol";
-import {Fault} from "../../contracts/interfaces/IReputationEpochs.sol";
+import {Couplings, Fault, IReputationEpochs, TopicLink} from "../../contracts/interfaces/IReputationEpochs.sol";
+import {ReputationMap} from "../../contracts/libraries/ReputationMap.sol";
 import {TopicRoot} from "../../contracts/libraries/Types.sol";
 import {TestToken} from "../../contracts/mocks/TestToken.sol";
 import {ReputationEpochs} from "../../contracts/reputation/ReputationEpochs.sol";
@@ -41,6 +42,8 @@ contract ReputationEpochsHandler is IERC721Receiver {
     /// @notice Strikes that were reserved, and so were paid.
     uint256 public paidCount;
     uint32 public lastFinalized;
+    /// @notice Epochs of roots by the epoch in which they were the last to be finalized; 0 = none was in it.
+    mapping(uint256 finalizedIn => uint32 epoch) public lastFinalizedIn;
     Entry[] private _entries;
 
     constructor() payable {
@@ -48,7 +51,10 @@ contract ReputationEpochsHandler is IERC721Receiver {
         token = new TestToken();
         ledger = new TrustLedger(EPOCH_LENGTH, address(registry));
         vault = new StakeVault(token, registry, ledger, uint48(2 * EPOCH_LENGTH));
-        epochs = new ReputationEpochs(ledger, vault, address(registry), BOND);
+        TopicLink[] memory links = new TopicLink[](1);
+        links[0] = TopicLink({to: TOPIC, from: TOPIC + 1, omega: 1 << 15});
+        Couplings memory couplings = Couplings({minClients: 1, maxShare: 1 << 15, links: links});
+        epochs = new ReputationEpochs(ledger, vault, address(registry), BOND, couplings);
         address[] memory modules = new address[](1);
         modules[0] = address(epochs);
         vault.setModules(modules);
@@ -172,6 +178,7 @@ contract ReputationEpochsHandler is IERC721Receiver {
         try epochs.finalize(epoch, topics) {
             require(epoch > lastFinalized && ledger.epoch() >= epoch + 2, "finalized too early or again");
             lastFinalized = epoch;
+            lastFinalizedIn[ledger.epoch()] = epoch;
             (, , , , uint256 candidateId) = epochs.finalizedOf(TOPIC);
             require(candidateId == _firstUnstruck(epoch), "not the first that stands");
         } catch {}
@@ -290,5 +297,81 @@ contract ReputationEpochsInvariants {
     function invariant_FinalizedEpochOnlyRises() public view {
         (, uint32 epoch, , , ) = _epochs.finalizedOf(_handler.TOPIC());
         require(epoch == _handler.lastFinalized(), "finalized");
+    }
+
+    /// The base is the last root that had been finalized before the running epoch began, whatever was finalized since.
+    function invariant_BaseIsWhatWasFinalizedBeforeTheEpoch() public view {
+        uint32 expected;
+        for (uint256 past = _handler.ledger().epoch() - 1; past != 0 && expected == 0; --past) {
+            expected = _handler.lastFinalizedIn(past);
+        }
+        (bytes32 root, uint32 epoch, uint32 leafCount, , uint64 multiplier, ) = _epochs.baseOf(_handler.TOPIC());
+        require(epoch == expected, "base");
+        require(expected == 0 ? root == 0 && multiplier == 0 : leafCount == 2 && multiplier == 1, "what it holds");
+    }
+}
+
+/// @notice What couplings a deployment takes, and what a prior can come to.
+contract CouplingsFuzz {
+    TrustLedger private _ledger;
+    StakeVault private _vault;
+    IdentityRegistry private _registry;
+
+    function setUp() public {
+        _registry = new IdentityRegistry();
+        _ledger = new TrustLedger(12 hours, address(_registry));
+        _vault = new StakeVault(new TestToken(), _registry, _ledger, 2 days);
+    }
+
+    /// A cap of c is taken if differences between two histories shrink by 2c / (1 + c) < 1, which is c < 1.
+    function testFuzz_CapIsTakenIfEpochsSettle(uint32 maxShare) public {
+        if (maxShare % 2 == 0) maxShare = uint32(65_535 + (maxShare % 4));
+        Couplings memory couplings = Couplings({minClients: 1, maxShare: maxShare, links: new TopicLink[](0)});
+        try this.deploy(couplings) returns (ReputationEpochs epochs) {
+            require(maxShare < 65_535 && epochs.couplingsOf(9).maxShare == maxShare, "unstable");
+        } catch (bytes memory reason) {
+            require(maxShare >= 65_535, "stable");
+            require(bytes4(reason) == IReputationEpochs.ReputationEpochsUnstable.selector, "reason");
+        }
+    }
+
+    /// Links are taken in ascending order, without repetition, with omegas of one at most, and read back.
+    function testFuzz_LinksAreTakenInOrder(uint64 to, uint8 count, uint32 omega, uint8 broken) public {
+        (to, count, omega) = (to | 1, count % 10, omega % 9_000);
+        TopicLink[] memory links = new TopicLink[](count);
+        for (uint8 k; k < count; ++k) links[k] = TopicLink({to: to, from: 2 * (uint64(k) + 1), omega: omega});
+        bool isBroken = count > 1 && broken % 3 == 0;
+        if (isBroken) links[count - 1].from = links[count - 2].from - (broken % 2 == 0 ? 1 : 0);
+        bool isTaken = !isBroken && (count == 0 || (omega != 0 && count <= 8 && uint256(omega) * count <= 65_536));
+        Couplings memory couplings = Couplings({minClients: 3, maxShare: 1, links: links});
+        try this.deploy(couplings) returns (ReputationEpochs epochs) {
+            require(isTaken, "taken");
+            require(keccak256(abi.encode(epochs.couplingsOf(to))) == keccak256(abi.encode(couplings)), "read back");
+        } catch (bytes memory reason) {
+            require(!isTaken, "refused");
+            require(bytes4(reason) == IReputationEpochs.ReputationEpochsBadLink.selector, "reason");
+        }
+    }
+
+    /// Reputation elsewhere adds at most the cap's share of the stake, never takes anything, and counts for nothing without stake.
+    function testFuzz_PriorIsStakeAndAtMostTheCap(
+        uint112 stake,
+        uint64 score,
+        uint64 multiplier,
+        uint8 shift,
+        uint16 maxShare
+    ) public pure {
+        uint256 budget = ReputationMap.budgetOf(uint256(multiplier) + 1, shift % 85);
+        uint256 bridged = 8 * ReputationMap.bridgedBy(score, 1 << 16, budget);
+        uint256 prior = ReputationMap.priorOf(stake, bridged, maxShare);
+        uint256 alone = ReputationMap.priorOf(stake, 0, maxShare);
+        uint256 most = uint256(stake) + (uint256(stake) * maxShare) / 65_536;
+        require(alone == (stake < ReputationMap.MAX_PRIOR ? stake : ReputationMap.MAX_PRIOR), "alone");
+        require(prior >= alone && prior <= most && prior <= ReputationMap.MAX_PRIOR, "prior");
+        require(ReputationMap.priorOf(stake, bridged + 1, maxShare) >= prior, "monotone");
+    }
+
+    function deploy(Couplings calldata couplings) external returns (ReputationEpochs) {
+        return new ReputationEpochs(_ledger, _vault, address(_registry), 1, couplings);
     }
 }

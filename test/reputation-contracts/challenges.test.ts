@@ -241,11 +241,14 @@ describe("ReputationEpochs: challenges", () => {
     const [seat] = await world.ledger.read.nodeAt([small.snapshot.topic, newcomer]);
     expect(seat).to.be.at.least(small.snapshot.agents.length);
     const args = [candidateId, small.snapshot.topic, newcomer, at(small.words, 1), small.tree.proof(1)];
-    for (const name of ["challengeSeat", "challengePrior"] as const) {
-      expect(await outcomeOf(world, { name, args })).to.equal("ReputationEpochsBadChallenge");
-      expect(await outcomeOf(world, { name, args: args.with(2, RIVAL) }), "never seated").to.equal(
-        "ReputationEpochsBadChallenge",
-      );
+    for (const [name, sources] of [
+      ["challengeSeat", []],
+      ["challengePrior", [[]]],
+    ] as const) {
+      for (const agentId of [newcomer, RIVAL]) {
+        const challenge = { name, args: [...args.with(2, agentId), ...sources] };
+        expect(await outcomeOf(world, challenge), `agent ${agentId}`).to.equal("ReputationEpochsBadChallenge");
+      }
     }
   });
 

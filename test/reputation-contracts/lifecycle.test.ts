@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { network } from "hardhat";
 import { keccak256, zeroHash, type Hex } from "viem";
-import { packScoreQuery, purposes, structTypes, topicIdOf, unpackLeaf } from "#protocol";
+import { noCouplings, packScoreQuery, purposes, structTypes, topicIdOf, unpackLeaf } from "#protocol";
 import { at, buildEpoch, solveHonestly, TrustGraph, type Epoch } from "./trust-graph.ts";
 import {
   commit,
@@ -456,7 +456,7 @@ describe("ReputationEpochs: what it never heard of", () => {
 
   it("is not built for publishers without a bond", async () => {
     const { world } = await load();
-    const args = [world.ledger.address, world.vault.address, world.registry.address, 0n] as const;
+    const args = [world.ledger.address, world.vault.address, world.registry.address, 0n, noCouplings] as const;
     await world.viem.assertions.revertWithCustomError(
       world.viem.deployContract("ReputationEpochs", args),
       world.epochs,

@@ -1,6 +1,17 @@
 // What the tests expect of the chain, computed a second time: the ledger's closed state from the recorded ratings, and the
 // exact fixed point by plain sweeps. Nothing here asks a contract.
-import { LeafTree, MAX_DUST, packLeaf, priorOf, rowValue, SCORE_SUM, type Lambda } from "#protocol";
+import {
+  LeafTree,
+  MAX_DUST,
+  packLeaf,
+  priorOf,
+  rowValue,
+  SCORE_SUM,
+  unpackLeaf,
+  type Couplings,
+  type Lambda,
+  type SourceLeaf,
+} from "#protocol";
 
 export interface Edge {
   readonly clientSeat: number;
@@ -14,6 +25,8 @@ export interface Snapshot {
   readonly rowSums: readonly bigint[];
   readonly rows: readonly (readonly Edge[])[];
   readonly priors: readonly bigint[];
+  /** What `challengePrior` has to be shown beside the agent's own leaf. */
+  readonly sourceLeaves: readonly (readonly SourceLeaf[])[];
 }
 
 export interface Epoch {
@@ -54,7 +67,8 @@ export class TrustGraph {
     );
     for (const { clientSeat, weight } of rows.flat()) rowSums[clientSeat] = at(rowSums, clientSeat) + weight;
     const priors = this.#agents.map((agentId, seat) => (seat === 0 ? 0n : priorOf(stakeOf(agentId))));
-    return { topic: this.topic, agents: [...this.#agents], rowSums, rows, priors };
+    const sourceLeaves = this.#agents.map(() => []);
+    return { topic: this.topic, agents: [...this.#agents], rowSums, rows, priors, sourceLeaves };
   }
 
   #takeSeat(agentId: number): number {
@@ -68,6 +82,42 @@ export class TrustGraph {
     const { satisfied, unsatisfied } = this.#sums.get(`${i},${j}`) ?? { satisfied: 0n, unsatisfied: 0n };
     return satisfied > unsatisfied ? satisfied - unsatisfied : 0n;
   }
+}
+
+/**
+ * The same topics with what reputation elsewhere adds to the stakes, from the definition in IReputationEpochs.
+ * @param bases the epochs that were finalized before the one after the close began
+ */
+export function coupleSnapshots(
+  snapshots: readonly Snapshot[],
+  { minClients, maxShare, links }: Couplings,
+  bases: ReadonlyMap<bigint, Epoch>,
+): Snapshot[] {
+  return snapshots.map((snapshot) => {
+    const own = bases.get(snapshot.topic);
+    if (own === undefined) return snapshot;
+    const budget = ((9_830n << 46n) << BigInt(own.lambda.shift)) / own.lambda.multiplier;
+    const bridged = snapshot.agents.map((agentId, seat) => {
+      const stake = at(snapshot.priors, seat);
+      const leaves: SourceLeaf[] = [];
+      let sum = 0n;
+      for (const { to, from, omega } of links) {
+        const [source, base] = [snapshots.find(({ topic }) => topic === from), bases.get(from)];
+        const there = source === undefined || agentId === 0 ? -1 : source.agents.indexOf(agentId);
+        if (to !== snapshot.topic || base === undefined || there < 1 || there >= base.words.length) continue;
+        if (stake === 0n || budget === 0n || at(source?.rows ?? [], there).length < minClients) continue;
+        leaves.push({ leaf: at(base.words, there), proof: base.tree.proof(there) });
+        sum += BigInt(omega) * ((unpackLeaf(at(base.words, there)).score * budget) >> 62n);
+      }
+      const most = (stake * BigInt(maxShare)) >> 16n;
+      return { prior: priorOf(stake + (sum >> 16n < most ? sum >> 16n : most)), leaves };
+    });
+    return {
+      ...snapshot,
+      priors: bridged.map(({ prior }) => prior),
+      sourceLeaves: bridged.map(({ leaves }) => leaves),
+    };
+  });
 }
 
 const SWEEPS = 300;

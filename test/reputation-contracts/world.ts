@@ -12,7 +12,14 @@ import {
   parseEventLogs,
   type Hex,
 } from "viem";
-import { encodeLeaves, reportCommitmentOf, reputationEpochsAbi, stakeVaultAbi } from "#protocol";
+import {
+  encodeLeaves,
+  noCouplings,
+  reportCommitmentOf,
+  reputationEpochsAbi,
+  stakeVaultAbi,
+  type Couplings,
+} from "#protocol";
 import { at, type Epoch, type TrustGraph } from "./trust-graph.ts";
 
 export type Chain = Awaited<ReturnType<typeof network.create>>;
@@ -22,14 +29,15 @@ export const PUBLISHER_BOND = 5_000_000n;
 export const BURN_ACCOUNT = "0x000000000000000000000000000000000000dEaD";
 const OWN_POSITION = 0xffff;
 
-export async function deployWorld({ viem, networkHelpers }: Chain) {
+/** @param couplings of the topics; none: each stands alone */
+export async function deployWorld({ viem, networkHelpers }: Chain, couplings: Couplings = noCouplings) {
   const [, recorder, owner, publisher, rival, challenger, stranger] = await viem.getWalletClients();
   const registry = await viem.deployContract("IdentityRegistry");
   const token = await viem.deployContract("TestToken");
   const ledger = await viem.deployContract("TrustLedger", [EPOCH_LENGTH, registry.address]);
   const vaultArgs = [token.address, registry.address, ledger.address, Number(2n * EPOCH_LENGTH)] as const;
   const vault = await viem.deployContract("StakeVault", vaultArgs);
-  const epochsArgs = [ledger.address, vault.address, registry.address, PUBLISHER_BOND] as const;
+  const epochsArgs = [ledger.address, vault.address, registry.address, PUBLISHER_BOND, couplings] as const;
   const epochs = await viem.deployContract("ReputationEpochs", epochsArgs);
   await ledger.write.setRecorders([[account(recorder)]]);
   await vault.write.setModules([[epochs.address]]);
@@ -148,7 +156,8 @@ export function leafChallenge(
   seat: number,
 ): Challenge {
   const agentId = at(snapshot.agents, seat);
-  return { name, args: [candidateId, snapshot.topic, agentId, at(words, seat), tree.proof(seat)] };
+  const sources = name === "challengePrior" ? [at(snapshot.sourceLeaves, seat)] : [];
+  return { name, args: [candidateId, snapshot.topic, agentId, at(words, seat), tree.proof(seat), ...sources] };
 }
 
 export function sumChallenge(candidateId: bigint, { snapshot, words, tree }: Epoch, index: number): Challenge {

@@ -7,14 +7,19 @@ import { join } from "node:path";
 import hre, { network } from "hardhat";
 import { getAddress, zeroAddress } from "viem";
 import { groupIdOf, issuerIdOf, parseDeployment, SuretyError, type Deployment } from "#protocol";
+import { couplingsOf } from "../../scripts/couplings.ts";
 import { deploySurety, deploymentFileOf, type DeployOptions, type DeployParameters } from "../../scripts/deploy.ts";
 import Surety from "../../scripts/ignition/Surety.ts";
+import { builtinScenario } from "../../scripts/scenarios/builtin.ts";
 import { isNightly } from "../fixtures/profile.ts";
 
+/** The built-in scenario's: topic ids have 64 bits. */
+const couplings = couplingsOf(builtinScenario.couplings ?? { minClients: 0, maxShare: 0, links: [] });
 const parameters: DeployParameters = {
   epochLengthSeconds: 60n,
   unbondingDelaySeconds: 121n,
   publisherBondWei: 1_000_000n,
+  couplings,
 };
 
 /** Transactions of one deployment: each contract, and each call that wires them; reading what a contract made sends none. */
@@ -97,6 +102,10 @@ describe("deploySurety", () => {
     expect(getAddress(await escrow.read.registry())).to.equal(contracts.identityRegistry);
     expect(getAddress(await escrow.read.ledger())).to.equal(contracts.trustLedger);
     expect(await epochs.read.publisherBond()).to.equal(parameters.publisherBondWei);
+    const { links, ...shares } = couplings;
+    for (const link of links) {
+      expect(await epochs.read.couplingsOf([link.to])).to.deep.equal({ ...shares, links: [link] });
+    }
     const credentials = await viem.getContractAt("Credentials", contracts.credentials);
     const issuer = deployer?.account.address ?? zeroAddress;
     expect(getAddress(await credentials.read.registry())).to.equal(contracts.identityRegistry);

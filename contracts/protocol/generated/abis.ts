@@ -6158,6 +6158,25 @@ export const reputationEpochsAbi = [
       { internalType: "contract IStakeVault", name: "vault", type: "address" },
       { internalType: "address", name: "registry", type: "address" },
       { internalType: "uint256", name: "publisherBond_", type: "uint256" },
+      {
+        components: [
+          { internalType: "uint32", name: "minClients", type: "uint32" },
+          { internalType: "uint32", name: "maxShare", type: "uint32" },
+          {
+            components: [
+              { internalType: "uint64", name: "to", type: "uint64" },
+              { internalType: "uint64", name: "from", type: "uint64" },
+              { internalType: "uint32", name: "omega", type: "uint32" },
+            ],
+            internalType: "struct TopicLink[]",
+            name: "links",
+            type: "tuple[]",
+          },
+        ],
+        internalType: "struct Couplings",
+        name: "couplings",
+        type: "tuple",
+      },
     ],
     stateMutability: "nonpayable",
     type: "constructor",
@@ -6223,6 +6242,15 @@ export const reputationEpochsAbi = [
       { internalType: "uint8", name: "shift", type: "uint8" },
     ],
     name: "ReputationEpochsBadLambda",
+    type: "error",
+  },
+  {
+    inputs: [
+      { internalType: "uint64", name: "to", type: "uint64" },
+      { internalType: "uint64", name: "from", type: "uint64" },
+      { internalType: "uint32", name: "omega", type: "uint32" },
+    ],
+    name: "ReputationEpochsBadLink",
     type: "error",
   },
   {
@@ -6387,6 +6415,14 @@ export const reputationEpochsAbi = [
     name: "ReputationEpochsUnknownTopic",
     type: "error",
   },
+  {
+    inputs: [
+      { internalType: "uint256", name: "factor", type: "uint256" },
+      { internalType: "uint256", name: "limit", type: "uint256" },
+    ],
+    name: "ReputationEpochsUnstable",
+    type: "error",
+  },
   { inputs: [], name: "ReputationEpochsZeroBond", type: "error" },
   {
     anonymous: false,
@@ -6408,6 +6444,26 @@ export const reputationEpochsAbi = [
       { indexed: false, internalType: "uint256", name: "reward", type: "uint256" },
     ],
     name: "CandidateStruck",
+    type: "event",
+  },
+  {
+    anonymous: false,
+    inputs: [
+      { indexed: false, internalType: "uint32", name: "minClients", type: "uint32" },
+      { indexed: false, internalType: "uint32", name: "maxShare", type: "uint32" },
+      {
+        components: [
+          { internalType: "uint64", name: "to", type: "uint64" },
+          { internalType: "uint64", name: "from", type: "uint64" },
+          { internalType: "uint32", name: "omega", type: "uint32" },
+        ],
+        indexed: false,
+        internalType: "struct TopicLink[]",
+        name: "links",
+        type: "tuple[]",
+      },
+    ],
+    name: "CouplingsSet",
     type: "event",
   },
   {
@@ -6479,6 +6535,7 @@ export const reputationEpochsAbi = [
       { indexed: false, internalType: "uint32", name: "publisher", type: "uint32" },
       { indexed: false, internalType: "bytes32", name: "root", type: "bytes32" },
       { indexed: false, internalType: "uint32", name: "leafCount", type: "uint32" },
+      { indexed: false, internalType: "uint32", name: "finalizedIn", type: "uint32" },
     ],
     name: "TopicFinalized",
     type: "event",
@@ -6508,6 +6565,20 @@ export const reputationEpochsAbi = [
     name: "answerLeaves",
     outputs: [],
     stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "baseOf",
+    outputs: [
+      { internalType: "bytes32", name: "root", type: "bytes32" },
+      { internalType: "uint32", name: "epoch", type: "uint32" },
+      { internalType: "uint32", name: "leafCount", type: "uint32" },
+      { internalType: "uint8", name: "depth", type: "uint8" },
+      { internalType: "uint64", name: "multiplier", type: "uint64" },
+      { internalType: "uint8", name: "shift", type: "uint8" },
+    ],
+    stateMutability: "view",
     type: "function",
   },
   {
@@ -6567,6 +6638,15 @@ export const reputationEpochsAbi = [
       { internalType: "uint32", name: "agentId", type: "uint32" },
       { internalType: "uint256", name: "leaf", type: "uint256" },
       { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+      {
+        components: [
+          { internalType: "uint256", name: "leaf", type: "uint256" },
+          { internalType: "bytes32[]", name: "proof", type: "bytes32[]" },
+        ],
+        internalType: "struct SourceLeaf[]",
+        name: "sources",
+        type: "tuple[]",
+      },
     ],
     name: "challengePrior",
     outputs: [],
@@ -6635,6 +6715,33 @@ export const reputationEpochsAbi = [
     name: "commit",
     outputs: [{ internalType: "uint256", name: "candidateId", type: "uint256" }],
     stateMutability: "nonpayable",
+    type: "function",
+  },
+  {
+    inputs: [{ internalType: "uint64", name: "topic", type: "uint64" }],
+    name: "couplingsOf",
+    outputs: [
+      {
+        components: [
+          { internalType: "uint32", name: "minClients", type: "uint32" },
+          { internalType: "uint32", name: "maxShare", type: "uint32" },
+          {
+            components: [
+              { internalType: "uint64", name: "to", type: "uint64" },
+              { internalType: "uint64", name: "from", type: "uint64" },
+              { internalType: "uint32", name: "omega", type: "uint32" },
+            ],
+            internalType: "struct TopicLink[]",
+            name: "links",
+            type: "tuple[]",
+          },
+        ],
+        internalType: "struct Couplings",
+        name: "couplings",
+        type: "tuple",
+      },
+    ],
+    stateMutability: "view",
     type: "function",
   },
   {

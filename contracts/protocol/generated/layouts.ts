@@ -70,5 +70,14 @@ export const storageSlots = {
     _pairs: 4n,
     _inNeighbours: 5n,
   },
-  reputationEpochs: { _finalized: 0n, _rounds: 1n, _candidates: 2n, _topics: 3n, _requests: 4n, _rowParts: 5n },
+  reputationEpochs: {
+    _rounds: 0n,
+    _candidates: 1n,
+    _topics: 2n,
+    _requests: 3n,
+    _finalized: 4n,
+    _finalizedBefore: 5n,
+    _sources: 6n,
+    _rowParts: 7n,
+  },
 } as const;

@@ -28,7 +28,7 @@ export const versionSlot = (agentId: bigint, of?: BindingsContract): Hex => next
 export const signerSlot = (signerHash: Hex, of: BindingsContract = "identityRegistry"): Hex =>
   mappingSlot(storageSlots[of]._signers, signerHash);
 export const stakeSlot = (agentId: bigint): Hex => mappingSlot(storageSlots.stakeVault._stakes, agentId);
-/** First of two words: the root, then epoch, leaf count, depth and candidate. */
+/** First of two words: the root, then epoch, leaf count, depth, candidate and what it was finalized with. */
 export const finalizedSlot = (topic: bigint): Hex => mappingSlot(storageSlots.reputationEpochs._finalized, topic);
 
 const addressKey = (address: Address): Hex => numberToHex(BigInt(address), { size: 32 });
@@ -178,7 +178,10 @@ export const decodeBatch = (word: bigint) => ({
 /** Anchors._revocations: 48 bits. */
 export const decodeBatchRevocation = (word: bigint): number => Number(bitsOf(word, 0, 48));
 
-/** Second word of ReputationEpochs.FinalizedTopic: epoch32 | leafCount32 | depth8 | candidateId64. */
+/**
+ * Second word of ReputationEpochs.FinalizedTopic: epoch32 | leafCount32 | depth8 | candidateId64 | multiplier64 | shift8 |
+ * finalizedIn32, least significant first.
+ */
 export function decodeFinalized(word: bigint): { epoch: number; leafCount: number; depth: number } {
   return {
     epoch: Number(bitsOf(word, 0, 32)),

@@ -1,6 +1,7 @@
 import { bytesToHex, hexToBytes, type Hex } from "viem";
 import { accept, reject, type Verdict } from "../errors.ts";
 import type { TopicRoot } from "./commit.ts";
+import { bridgedBy, coupledPriorOf, type BaseRoot, type SourceLeaf } from "./coupling.ts";
 import { unpackLeaf } from "./leaf.ts";
 import { MAX_DUST, rowValue, SCORE_SUM, type InEdge } from "./map.ts";
 import { verifyMultiproof, verifyProof, type PlacedLeaf } from "./tree.ts";
@@ -44,7 +45,8 @@ export type Challenge =
       readonly proof: readonly Hex[];
       readonly nextProof: readonly Hex[];
     }
-  | ({ readonly kind: "prior" } & OnAgent)
+  /** `sources`: one leaf of each source that counts for the agent, in the order of the links. */
+  | ({ readonly kind: "prior"; readonly sources: readonly SourceLeaf[] } & OnAgent)
   | ({ readonly kind: "row"; readonly topic: bigint; readonly agentId: number } & RowLeaves)
   /** A row that does not fit one transaction: its parts, then j itself. */
   | ({ readonly kind: "longRow"; readonly parts: readonly RowLeaves[] } & OnAgent);
@@ -56,14 +58,27 @@ export const OWN_POSITION = 0xffff;
 export interface AgentTruth {
   readonly seat: number;
   readonly rowSum: bigint;
-  /** min(stake, MAX_PRIOR) */
-  readonly prior: bigint;
+  readonly stakeWei: bigint;
+  /** Sources that count for the agent, in the order of the links; none without stake or budget. */
+  readonly sources: readonly SourceTruth[];
   /** In the ledger's order of listing. */
   readonly inEdges: readonly { readonly seat: number; readonly weight: bigint }[];
 }
 
+/** A score of an agent in another topic, that the contract takes for its prior. */
+export interface SourceTruth {
+  readonly omega: number;
+  /** The agent's, in the base. */
+  readonly seat: number;
+  readonly base: BaseRoot;
+}
+
 /** One topic at the close of the epoch. */
 export interface TopicTruth {
+  /** `budgetOf` the topic's own base; 0 = it has none, or no sources. */
+  readonly budget: bigint;
+  /** Of the couplings. */
+  readonly maxShare: number;
   /** `seatsAt` */
   readonly leafCount: number;
   /** undefined: the agent had no seat */
@@ -90,7 +105,7 @@ export function challengeCalls(candidateId: bigint, challenge: Challenge): Epoch
     case "seat":
       return [call("challengeSeat", challenge.agentId, challenge.leaf, challenge.proof)];
     case "prior":
-      return [call("challengePrior", challenge.agentId, challenge.leaf, challenge.proof)];
+      return [call("challengePrior", challenge.agentId, challenge.leaf, challenge.proof, challenge.sources)];
     case "row": {
       const { agentId, leaves, positions, proof } = challenge;
       return [call("challengeRow", agentId, leaves, positions, proof)];
@@ -120,9 +135,27 @@ export function judgeChallenge(committed: TopicRoot, truth: TopicTruth, challeng
   if (!verifyProof(committed.root, truth.leafCount, own, challenge.proof)) return badProof(agent.seat);
   if (challenge.kind === "longRow") return judgeLongRow(committed, truth, agent, challenge);
   const leaf = unpackLeaf(challenge.leaf);
-  if (challenge.kind === "prior") return unlessEqual("prior", leaf.prior, agent.prior);
+  if (challenge.kind === "prior") return judgePrior(truth, agent, challenge);
   const isHeld = leaf.agentId === challenge.agentId && leaf.rowSum === agent.rowSum;
   return isHeld ? holds("seat") : accept("seat");
+}
+
+function judgePrior(
+  { budget, maxShare }: TopicTruth,
+  { stakeWei, sources }: AgentTruth,
+  challenge: Challenge & { kind: "prior" },
+): Verdict<Fault> {
+  let bridged = 0n;
+  for (const [k, { omega, seat, base }] of sources.entries()) {
+    const shown = challenge.sources[k];
+    if (shown === undefined) return reject("CHALLENGE_BAD", "a source that counts is not shown");
+    const { leaf, proof } = shown;
+    if (!verifyProof(base.root, base.leafCount, { index: seat, word: leaf }, proof)) return badProof(seat);
+    bridged += bridgedBy(unpackLeaf(leaf).score, omega, budget);
+  }
+  if (challenge.sources.length > sources.length)
+    return reject("CHALLENGE_BAD", "a source that does not count is shown");
+  return unlessEqual("prior", unpackLeaf(challenge.leaf).prior, coupledPriorOf(stakeWei, bridged, maxShare));
 }
 
 function judgeEdge(

@@ -48,6 +48,11 @@ export function unpackLeaf(word: bigint): Leaf {
   };
 }
 
+/** A leaf's score alone. */
+export function scoreOfLeaf(word: bigint): bigint {
+  return (word >> 160n) & U64;
+}
+
 /** Packed leaves as they travel in `commit`: 32 bytes each, big-endian, in order of seat. */
 export function encodeLeaves(words: readonly bigint[]): Uint8Array {
   const bytes = new Uint8Array(words.length * LEAF_BYTES);

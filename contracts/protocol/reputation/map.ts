@@ -6,7 +6,7 @@ export const SCORE_SUM = 1n << 62n;
 export const MAX_DUST = SCORE_SUM >> 28n;
 /** Row sums saturate here, in the ledger. */
 export const MAX_ROW_SUM = 1n << 24n;
-/** Priors saturate here: p̃ = min(stake at the close, 2^48 - 1). */
+/** Priors saturate here. */
 export const MAX_PRIOR = (1n << 48n) - 1n;
 
 /** The largest shift that an honest λ needs: λ ≥ α·S / Σp̃ > 2^59 / 2^80, and multiplier < 2^63. */
@@ -46,7 +46,7 @@ export function rowValue(inEdges: Iterable<InEdge>, lambda: Lambda, prior: bigin
   );
 }
 
-/** p̃ of an agent whose stake at the close of the epoch was this, in the stake token's smallest unit. */
+/** p̃ of an agent without reputation elsewhere whose stake at the close of the epoch was this, in the token's smallest unit. */
 export function priorOf(stakeWei: bigint): bigint {
   return stakeWei < MAX_PRIOR ? stakeWei : MAX_PRIOR;
 }

@@ -9,6 +9,7 @@ import {
   packLeaf,
   packScoreQuery,
   reputationEpochsAbi,
+  SHARE_ONE,
   SuretyError,
   topicIdOf,
   unpackLeaf,
@@ -22,7 +23,9 @@ import type { Heads } from "../../../node/chain/port.ts";
 import { createReputationChain } from "../../../node/reputation/chain.ts";
 import { ReputationDriver, type DriverOptions, type RoleReport } from "../../../node/reputation/driver.ts";
 import { computeEpoch, type ComputedTopic } from "../../../node/reputation/engine.ts";
+import { coupleTopics } from "../../../node/reputation/coupled.ts";
 import { graphsAtClose } from "../../../node/reputation/graph.ts";
+import type { LeafExchange } from "../../../node/reputation/port.ts";
 import { findFault, MAX_ROW_EDGES_PER_CALL } from "../../../node/reputation/verify.ts";
 import {
   deployWorld,
@@ -42,12 +45,18 @@ const [PUBLISHER, RIVAL] = [AGENTS + 1, AGENTS + 2];
 /** Accounts of Hardhat's public test mnemonic, in the order of test/reputation-contracts/world.ts. */
 const signers = { publisher: 3, rival: 4, challenger: 5, stranger: 6 } as const;
 const topics = ["code_generation", "data_analysis"].map(topicIdOf).sort((a, b) => (a < b ? -1 : 1));
+/** From the second epoch after the first finalized one on, each topic counts half in the other. */
+const couplings = {
+  minClients: 2,
+  maxShare: SHARE_ONE / 2,
+  links: [topics, topics.toReversed()].map(([to = 0n, from = 0n]) => ({ to, from, omega: SHARE_ONE / 2 })),
+};
 const never = new AbortController().signal;
 
 /** Epoch 1 with ratings in two topics; what epoch 2 brings must not matter. */
 async function createScene() {
   const chain = await network.create();
-  const world = await deployWorld(chain);
+  const world = await deployWorld(chain, couplings);
   await registerAgents(world, world.accounts.owner, AGENTS);
   await registerAgents(world, world.accounts.publisher, 1);
   await registerAgents(world, world.accounts.rival, 1);
@@ -74,7 +83,7 @@ async function createScene() {
 type Scene = Awaited<ReturnType<typeof createScene>>;
 
 describe("publisher and watcher on a chain", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let scene: Scene;
   let heads: Heads;
   let reports: RoleReport[];
@@ -132,12 +141,25 @@ describe("publisher and watcher on a chain", function () {
     new Set(reports.filter((r) => r.role === role).map((r) => r.effect.kind));
   const publisher = { agentId: PUBLISHER, rank: 0, isReleasing: true };
 
-  /** What an honest publisher of epoch 1 computes. */
-  const computeFirst = async () => {
+  const readGraphs = async (epoch: number) => {
     const to = await scene.client.getBlockNumber();
     const logs = await chainOf("rival").readLogs(0n, to, never);
-    const events = logs.flatMap((log) => (log.source === "trust" ? [log.event] : []));
-    return { graphs: graphsAtClose(events, 1), computed: await computeEpoch(graphsAtClose(events, 1)) };
+    return graphsAtClose(
+      logs.flatMap((log) => (log.source === "trust" ? [log.event] : [])),
+      epoch,
+    );
+  };
+  /** What an honest publisher of epoch 1 computes: nothing was finalized yet. */
+  const computeFirst = async () => {
+    const graphs = await readGraphs(1);
+    return { graphs, computed: await computeEpoch(graphs) };
+  };
+  /** Epoch 3 by the graphs at its close and epoch 1 as the base, and what it were without any. */
+  const computeThird = async () => {
+    const [{ computed: first }, graphs] = [await computeFirst(), await readGraphs(3)];
+    const bases = first.map(({ tree, ...topic }) => ({ ...topic, epoch: 1, leafCount: tree.leafCount }));
+    const coupled = coupleTopics(graphs, couplings, new Map(bases.map((base) => [base.topic, base])));
+    return { computed: await computeEpoch(coupled), plain: await computeEpoch(graphs) };
   };
   const commitAs = async (agentId: number, account: Hex, given: readonly ComputedTopic[], leaves: Hex) => {
     const roots = given.map(({ topic, root, multiplier, shift }) => ({ topic, root, multiplier, shift }));
@@ -394,6 +416,74 @@ describe("publisher and watcher on a chain", function () {
     await reported("finalize");
     expect(kindsOf("watcher")).not.to.include.members(["challenge"]);
     expect((await world.epochs.read.finalizedOf([topics[0] as bigint]))[0]).to.equal(computed[0]?.root);
+  });
+
+  it("commits what reputation elsewhere adds to a stake, and strikes who leaves it out, for the prior", async () => {
+    const { world, rate } = scene;
+    start("publisher", { publisher });
+    start("challenger", { isWatching: true });
+    await goTo(world, 2n);
+    await reported("commit");
+    await goTo(world, 3n);
+    await reported("finalize");
+    await reported("commit", 2);
+    for (const topic of topics) await rate(topic, 5);
+    await goTo(world, 4n);
+    await reported("commit", 3);
+    await reported("inspect", 3);
+    const { computed, plain } = await computeThird();
+    const [candidateId, liar] = [3n << 32n, (3n << 32n) + 1n];
+    let bridged = 0;
+    for (const [k, { topic, root, leaves }] of computed.entries()) {
+      expect((await world.epochs.read.topicOf([candidateId, topic]))[0]).to.equal(root);
+      const without = (plain[k] as ComputedTopic).leaves;
+      bridged += leaves.filter(
+        (leaf, seat) => unpackLeaf(leaf).prior > unpackLeaf(without[seat] as bigint).prior,
+      ).length;
+    }
+    expect(bridged).to.be.above(2);
+    expect([...kindsOf("watcher")]).not.to.include("challenge");
+    const leaves = bytesToHex(encodeLeaves(plain.flatMap((topic) => topic.leaves)));
+    await commitAs(RIVAL, world.accounts.rival, plain, leaves);
+    await reported("challenge");
+    expect((await world.epochs.read.candidateOf([liar]))[3]).to.equal(faults.indexOf("prior"));
+    expect((await world.epochs.read.candidateOf([candidateId]))[3]).to.equal(0);
+  });
+
+  it("neither commits nor challenges where a base's leaves are unreadable, says so, and goes on once it has them", async () => {
+    const { world } = scene;
+    await goTo(world, 2n);
+    const { computed: first } = await computeFirst();
+    await commitAs(PUBLISHER, world.accounts.publisher, first, "0x");
+    await goTo(world, 3n);
+    await world.epochs.write.finalize([1, topics]);
+    await goTo(world, 4n);
+    const { computed } = await computeThird();
+    await commitAs(
+      PUBLISHER,
+      world.accounts.publisher,
+      computed,
+      bytesToHex(encodeLeaves(computed.flatMap((t) => t.leaves))),
+    );
+    let isReadable = false;
+    const leaves: LeafExchange = {
+      keep: () => undefined,
+      find: ({ root }) =>
+        Promise.resolve([isReadable ? first.find((topic) => topic.root === root)?.leaves : undefined]),
+    };
+    start("rival", { publisher: { ...publisher, agentId: RIVAL }, isWatching: true, leaves });
+    while (reports.length < 4) {
+      await world.networkHelpers.mine();
+      await new Promise(setImmediate);
+    }
+    expect(
+      new Set(reports.map(({ effect, error }) => `${effect.kind}: ${error?.code} ${error?.isRetryable}`)),
+    ).to.deep.equal(new Set(["compute: BASE_UNREADABLE true"]));
+    isReadable = true;
+    await until(() => Promise.resolve(kindsOf("watcher").has("inspect")));
+    const done = reports.filter(({ error }) => error === undefined).map(({ effect }) => effect.kind);
+    expect(new Set(done)).to.deep.equal(new Set(["compute", "inspect"]));
+    expect(await world.epochs.read.candidateCountOf([3])).to.deep.equal([1, 1]);
   });
 
   it("names the last block before the close as the closing one", async () => {

@@ -141,7 +141,14 @@ describe("publisher", () => {
     const play = createPlayer(publisher(), stepPublisher);
     const wishes = play(committed(topics, 1n), at(3));
     expect(kinds(wishes)).to.deep.equal(["compute", "finalize", "release"]);
-    const finalized = topics.map(({ topic }): EpochEvent => ({ kind: "finalized", topic, epoch: 1, candidateId: 1n }));
+    const finalized = topics.map(({ topic }): EpochEvent => ({
+      kind: "finalized",
+      topic,
+      epoch: 1,
+      candidateId: 1n,
+      leafCount: 9,
+      finalizedIn: 3,
+    }));
     const restarted = createPlayer(publisher(), stepPublisher);
     expect(
       kinds(restarted(committed(topics, 1n), ...finalized, { kind: "released", candidateId: 1n }, at(3))),
