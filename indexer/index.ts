@@ -6,6 +6,7 @@ import { contractsOf, identityOf, siteOf } from "./deployment-parts.ts";
 import type { ExplorerOptions } from "./site/site.ts";
 import type { Row } from "./entities.ts";
 import { leavesStates } from "./handlers/leaves.ts";
+import { LeafFiles } from "./leaf-files/leaf-files.ts";
 import { startServer, type IndexerServer } from "./graphql/server.ts";
 import { createDecoder, foldedAbis, type ContractName } from "./handlers/decode.ts";
 import { StatusBoard, type IndexerStatus } from "./status.ts";
@@ -60,6 +61,8 @@ export interface IndexerOptions {
   readonly historyBlocks?: number;
   /** Who is told of the chain's events. */
   readonly webhooks?: readonly Subscription[];
+  /** Folders and URLs where files of leaves lie by their root, for topics whose leaves fit no commit. Default none. */
+  readonly leafSources?: readonly string[];
   /** Milliseconds, for freshness and the ETA only. Default Date.now. */
   readonly now?: () => number;
 }
@@ -100,6 +103,10 @@ export function createIndexer(options: IndexerOptions): Indexer {
   const webhooks = new Webhooks({
     ...{ store, subscriptions: options.webhooks ?? [], chainId: deployment.chainId, decode },
     ...{ deployment: contractsOf(deployment), now: options.now ?? Date.now },
+    ...{ status: () => board.read(), until: (predicate, signal) => board.until(predicate, signal) },
+  });
+  const leafFiles = new LeafFiles({
+    ...{ store, sources: options.leafSources ?? [], now: options.now ?? Date.now },
     ...{ status: () => board.read(), until: (predicate, signal) => board.until(predicate, signal) },
   });
   const stopping = new AbortController();
@@ -152,7 +159,7 @@ export function createIndexer(options: IndexerOptions): Indexer {
         webhooks: () => webhooks.status(),
       });
       const running = AbortSignal.any([signal, stopping.signal]);
-      const parts = [index(running), webhooks.run(running)].map((part) =>
+      const parts = [index(running), webhooks.run(running), leafFiles.run(running)].map((part) =>
         part.catch((error: unknown) => {
           if (!running.aborted) board.end(error instanceof Error ? error : new Error(String(error)));
           // What ends one ends the other.
@@ -239,11 +246,13 @@ export interface StoredStatus {
   readonly leaves: Readonly<Record<string, number>>;
   /** Requests for leaves that wait for an answer, the most urgent first, at most 20. */
   readonly leavesWaiting: readonly { readonly id: string; readonly answerBy: number }[];
+  /** Files of leaves, by what became of them. */
+  readonly leafFiles: Readonly<Record<string, number>>;
 }
 
 const MAX_WAITING_SHOWN = 20;
 
-async function leavesIn(snapshot: Snapshot): Promise<Pick<StoredStatus, "leaves" | "leavesWaiting">> {
+async function leavesIn(snapshot: Snapshot): Promise<Pick<StoredStatus, "leaves" | "leavesWaiting" | "leafFiles">> {
   const equal = (column: string, value: string) => ({ column, comparison: "eq", value }) as const;
   const counts = leavesStates.map(async (state) => {
     const where = [equal("state", "standing"), equal("leavesState", state)];
@@ -255,6 +264,7 @@ async function leavesIn(snapshot: Snapshot): Promise<Pick<StoredStatus, "leaves"
   });
   return {
     leaves: Object.fromEntries(await Promise.all(counts)),
+    leafFiles: await snapshot.leafFileCounts(),
     leavesWaiting: (waiting as readonly Row<"leafRequests">[]).map(({ id, answerBy }) => ({ id, answerBy })),
   };
 }

@@ -10,6 +10,7 @@ import type { AnyRow, TableName } from "../entities.ts";
 import { itemsOf, parseJsonUri, textOf } from "../handlers/registration-file.ts";
 import type { Condition } from "../store/store.ts";
 import { rowsOf, type QueryContext } from "./context.ts";
+import { leavesFileField } from "./leaf-files.ts";
 import { MAX_FIRST } from "./limits.ts";
 import { bytesScalar } from "./scalars.ts";
 
@@ -68,6 +69,7 @@ const feedbackFile: Field = {
 /** Computed fields by table. */
 export const computedFields: Partial<Record<TableName, Readonly<Record<string, Field>>>> = {
   agents: { operators, agentURIType: uriType("agentURI") },
+  topicRoots: { leavesFile: leavesFileField },
   feedbacks: { feedbackURIType: uriType("feedbackURI"), feedbackFile },
 };
 

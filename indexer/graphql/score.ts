@@ -14,6 +14,7 @@ import type { AnyRow, Row } from "../entities.ts";
 import type { Condition, RowQuery } from "../store/store.ts";
 import { blockArgument, rowsAt, type BlockHeight } from "./block-height.ts";
 import type { QueryContext } from "./context.ts";
+import { createLeafReader, type LeafReader, type ScoreLeaf } from "./leaf-files.ts";
 import { MAX_FIRST } from "./limits.ts";
 import { bigIntScalar, bytesScalar } from "./scalars.ts";
 
@@ -38,6 +39,7 @@ export function scoreField(
   candidateType: ObjectType,
 ): GraphQLFieldConfig<unknown, QueryContext> {
   const trees = new Map<Hex, LeafTree>();
+  const files = createLeafReader();
   return {
     type: scoreProofType(agentType, candidateType),
     args: {
@@ -51,16 +53,13 @@ export function scoreField(
       const root = await findRoot(context, args.topic, args.epoch ?? null);
       if (root === undefined) return null;
       const candidate = (await context.rows.get("candidates", root.candidate)) as Row<"candidates">;
-      requireVerified(root);
       const agent = `${context.deployment.chainId}:${args.agentId}`;
-      const [score] = await find<"scores">(context, "scores", [
-        equal("candidate", root.candidate),
-        equal("topic", root.topic),
-        equal("agent", agent),
-      ]);
-      if (score === undefined || score.agent.endsWith(":0")) return null;
-      const tree = await treeOf(context, root, trees);
-      return scoreProof(context, { root, candidate, score, proof: tree.proof(score.seat) });
+      const isOnChain = root.leavesState === "verified";
+      const found = isOnChain
+        ? await leafOfRows(context, root, agent, trees)
+        : await leafOfFile(context, root, agent, files);
+      if (found === undefined || agent.endsWith(":0")) return null;
+      return scoreProof(context, { root, candidate, found });
     },
   };
 }
@@ -129,11 +128,35 @@ async function findRoot(
     .sort((a, b) => (BigInt(a.candidate) < BigInt(b.candidate) ? -1 : 1))[0];
 }
 
-function requireVerified({ leavesState, root }: Row<"topicRoots">): void {
-  if (leavesState === "verified") return;
-  throw new GraphQLError(`The leaves of root ${root} are ${leavesState}: no score of it is shown.`, {
-    extensions: { code: "SCORE_NOT_VERIFIED", leavesState, root },
-  });
+async function leafOfRows(
+  context: QueryContext,
+  root: Row<"topicRoots">,
+  agent: string,
+  trees: Map<Hex, LeafTree>,
+): Promise<ScoreLeaf | undefined> {
+  const where = [equal("candidate", root.candidate), equal("topic", root.topic), equal("agent", agent)];
+  const [score] = await find<"scores">(context, "scores", where);
+  if (score === undefined) return undefined;
+  return { ...score, proof: (await treeOf(context, root, trees)).proof(score.seat) };
+}
+
+/** Of leaves that no log holds: they came as a file, if they came. */
+async function leafOfFile(
+  { rows, deployment }: QueryContext,
+  { root, leafCount, leavesState, topic }: Row<"topicRoots">,
+  agent: string,
+  files: LeafReader,
+): Promise<ScoreLeaf | undefined> {
+  const id = { root: root as Hex, leafCount };
+  const fileState = (await rows.snapshot.leafFile(id))?.state ?? null;
+  if (fileState !== "verified") {
+    const came = fileState === null ? "" : `, their file is ${fileState}`;
+    throw new GraphQLError(`The leaves of root ${root} are ${leavesState}${came}: no score of it is shown.`, {
+      extensions: { code: "SCORE_NOT_VERIFIED", leavesState, fileState, root },
+    });
+  }
+  const seat = await rows.get("seats", `${topic}:${agent.slice(`${deployment.chainId}:`.length)}`);
+  return seat === undefined ? undefined : files.leafOf(rows, id, seat);
 }
 
 async function treeOf(
@@ -166,11 +189,10 @@ async function treeOf(
 interface ScoreParts {
   readonly root: Row<"topicRoots">;
   readonly candidate: Row<"candidates">;
-  readonly score: Row<"scores">;
-  readonly proof: readonly Hex[];
+  readonly found: ScoreLeaf;
 }
 
-async function scoreProof(context: QueryContext, { root, candidate, score, proof }: ScoreParts): Promise<unknown> {
+async function scoreProof(context: QueryContext, { root, candidate, found: score }: ScoreParts): Promise<unknown> {
   const { rows, deployment } = context;
   const word = packScoreQuery({ topic: BigInt(root.topic), epoch: root.epoch, index: score.seat });
   const topic = await rows.get("topics", root.topic);
@@ -185,12 +207,12 @@ async function scoreProof(context: QueryContext, { root, candidate, score, proof
     index: score.seat,
     leaf: score.leaf,
     leafCount: root.leafCount,
-    proof,
+    proof: score.proof,
     query: word,
     proofCalldata: encodeFunctionData({
       abi: reputationEpochsAbi,
       functionName: "verifyScore",
-      args: [word, BigInt(score.leaf), proof],
+      args: [word, BigInt(score.leaf), score.proof],
     }),
     contract: deployment.contracts.reputationEpochs.toLowerCase(),
     finality: finalityOf(root, topic),

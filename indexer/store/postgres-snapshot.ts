@@ -3,6 +3,7 @@ import { SuretyError } from "#protocol";
 import type { AnyRow, Row, TableName } from "../entities.ts";
 import { decodeChain, decodeEvent } from "./codec.ts";
 import { decodeBlock, decodeRecord, decodeWriter, postgresDialect, WRITER_SQL } from "./postgres-sql.ts";
+import { readLeafFiles } from "./postgres-leaves.ts";
 import { changesSql, countSql, eventsSql, formerSql, selectSql, type Sql } from "./sql.ts";
 import type { PastRows, RowView, Snapshot } from "./store.ts";
 
@@ -13,8 +14,8 @@ export const STATEMENT_TIMEOUT_MS = 5_000;
 /** Rows that a scan reads at once. */
 const SCAN_ROWS = 1_000;
 
-/** Takes a connection and opens a read-only transaction on it: all that it reads is of one block. */
-export async function takeSnapshot(pool: Pool): Promise<Snapshot> {
+/** Takes a connection and opens a read-only transaction on it: all that it reads is of one block. @param kept the schema that no rebuild drops */
+export async function takeSnapshot(pool: Pool, kept: string): Promise<Snapshot> {
   if (pool.totalCount - pool.idleCount >= MAX_SNAPSHOTS) throw tooManySnapshots();
   const client = await pool.connect();
   if (client.listenerCount("error") === 0) client.on("error", () => undefined);
@@ -24,23 +25,28 @@ export async function takeSnapshot(pool: Pool): Promise<Snapshot> {
     );
     // The first read fixes the block. A database that no indexer has opened yet has no tables.
     const [found] = await ask(client, { text: "SELECT to_regclass('writer') AS known", values: [] });
-    if (found?.["known"] === null) return snapshotOf(client, { identity: undefined, chain: undefined });
+    if (found?.["known"] === null) return snapshotOf(client, kept, { identity: undefined, chain: undefined });
     const [identity] = await ask(client, { text: "SELECT text FROM identity", values: [] });
     const [chain] = await ask(client, { text: "SELECT * FROM chain", values: [] });
     const [writer] = await ask(client, { text: WRITER_SQL, values: [] });
     const stored = { identity: identity?.["text"] as string | undefined, chain: decodeChain(chain) };
-    return snapshotOf(client, { ...stored, writer: writer === undefined ? undefined : decodeWriter(writer) });
+    return snapshotOf(client, kept, { ...stored, writer: writer === undefined ? undefined : decodeWriter(writer) });
   } catch (error) {
     client.release(true);
     throw error;
   }
 }
 
-function snapshotOf(client: PoolClient, stored: Pick<Snapshot, "identity" | "chain" | "writer">): Snapshot {
+function snapshotOf(
+  client: PoolClient,
+  kept: string,
+  stored: Pick<Snapshot, "identity" | "chain" | "writer">,
+): Snapshot {
   let isOpen = true;
   return {
     ...stored,
     ...viewOf(client, (table, id) => getRow(client, table, id)),
+    ...readLeafFiles((text, values = []) => ask(client, { text, values: values as Sql["values"] }), kept),
     async block(by) {
       const [column, value] = "number" in by ? (["number", by.number] as const) : (["hash", by.hash] as const);
       const [found] = await ask(client, { text: `SELECT * FROM blocks WHERE ${column} = $1`, values: [value] });

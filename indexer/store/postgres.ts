@@ -4,6 +4,7 @@ import { SuretyError } from "#protocol";
 import type { AnyRow, TableName } from "../entities.ts";
 import { decodeChain } from "./codec.ts";
 import { foldLoading, type LoadRows, type PlacedEvent } from "./fold-loading.ts";
+import { PostgresLeafFiles } from "./postgres-leaves.ts";
 import { MAX_SNAPSHOTS, takeSnapshot } from "./postgres-snapshot.ts";
 import { decodeBlock, decodeRecord, encodeRecord, postgresSchema, upsertSql } from "./postgres-sql.ts";
 import type { RowBuffer } from "./row-buffer.ts";
@@ -53,6 +54,7 @@ class PostgresStore implements Store {
   readonly #schema: string;
   readonly #keptSchema: string;
   readonly #cursors: string;
+  readonly leafFiles: PostgresLeafFiles;
   #writer: PoolClient | undefined;
   #identity = "";
   #isOpen = false;
@@ -64,6 +66,7 @@ class PostgresStore implements Store {
     this.#schema = schema;
     this.#keptSchema = `${schema}_kept`;
     this.#cursors = `${this.#keptSchema}.cursors`;
+    this.leafFiles = new PostgresLeafFiles(() => this.#opened(), this.#keptSchema);
   }
 
   async open(identity: string): Promise<{ chain: StoredChain | undefined; isForeign: boolean }> {
@@ -178,7 +181,7 @@ class PostgresStore implements Store {
 
   async snapshot(): Promise<Snapshot> {
     try {
-      return await takeSnapshot(await this.#opened());
+      return await takeSnapshot(await this.#opened(), this.#keptSchema);
     } catch (cause) {
       if (cause instanceof SuretyError) throw cause;
       throw unavailable(cause);

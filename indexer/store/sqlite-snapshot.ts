@@ -3,6 +3,7 @@ import { SuretyError } from "#protocol";
 import { columnsOf, type AnyRow, type Row, type TableName } from "../entities.ts";
 import { decodeChain, decodeEvent, decodeRow, decodeValues, type SqlValue } from "./codec.ts";
 import { changesSql, countSql, eventsSql, formerSql, selectSql, sqliteDialect, type Sql } from "./sql.ts";
+import { readLeafFiles } from "./sqlite-leaves.ts";
 import type { BlockRef, PastRows, RowView, Snapshot, StoredChain } from "./store.ts";
 
 /** Snapshots open at the same time. Each holds a connection (about 2 MB); more readers are refused and asked to retry. */
@@ -68,6 +69,10 @@ class Reader {
         return found === undefined ? undefined : ({ ...found } as unknown as BlockRef);
       },
       asOf: (number) => this.#past(number),
+      ...readLeafFiles(
+        (sql, ...values) => this.#statement(sql).get(...values),
+        (sql) => this.#statement(sql).all(),
+      ),
       events: ({ block, logIndex }, upTo, first) =>
         this.#all(eventsSql([block, logIndex, upTo, first], sqliteDialect)).map(decodeEvent),
       hasEventsOf: ({ number, hash }) =>

@@ -7,6 +7,7 @@ import { foldEvent } from "../handlers/fold.ts";
 import { decodeChain, decodeRow, encodeRow, type SqlValue } from "./codec.ts";
 import { RowBuffer } from "./row-buffer.ts";
 import { schemaStatements } from "./sql.ts";
+import { leafTables, SqliteLeafFiles } from "./sqlite-leaves.ts";
 import { SnapshotPool } from "./sqlite-snapshot.ts";
 import {
   notUndoable,
@@ -36,6 +37,7 @@ class SqliteStore implements Store {
   readonly #readers: SnapshotPool;
   readonly #chainId: number;
   readonly #statements = new Map<string, StatementSync>();
+  readonly leafFiles: SqliteLeafFiles;
   #identity = "";
 
   constructor(path: string, chainId: number) {
@@ -45,6 +47,7 @@ class SqliteStore implements Store {
     this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 2000");
     this.#db.exec("CREATE TABLE IF NOT EXISTS identity (one INTEGER PRIMARY KEY CHECK (one = 1), text TEXT) STRICT");
     this.#db.exec("CREATE TABLE IF NOT EXISTS cursors (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT");
+    this.leafFiles = new SqliteLeafFiles(this.#db);
     this.#readers = new SnapshotPool(path);
     this.#chainId = chainId;
   }
@@ -109,8 +112,9 @@ class SqliteStore implements Store {
     this.#statements.clear();
     this.#transact(() => {
       // Also tables of an older schema, whatever they were called.
+      const kept = ["identity", "cursors", ...leafTables].map((name) => `'${name}'`).join(", ");
       const old = this.#db
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('identity', 'cursors')")
+        .prepare(`SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN (${kept})`)
         .all();
       for (const { name } of old) this.#db.exec(`DROP TABLE "${name as string}"`);
       for (const statement of schemaStatements()) this.#db.exec(statement);

@@ -1,5 +1,5 @@
 import type { Hex } from "viem";
-import { SuretyError } from "#protocol";
+import { SuretyError, type LeavesId } from "#protocol";
 import type { AnyRow, Row, TableName, Value } from "../entities.ts";
 import type { DecodedEvent, RawLog } from "../handlers/decode.ts";
 
@@ -103,8 +103,52 @@ export interface PastRows extends RowView {
   changesOf(table: TableName): Awaitable<number>;
 }
 
+/**
+ * announced: the chain names the root. available: a source gives the file, and part of it is here. verified: all of it is here and
+ * hashes to the root. missing: no source has it. false: what sources gave does not hash to it. All but verified are tried again.
+ */
+export const leafFileStates = ["announced", "available", "verified", "missing", "false"] as const;
+export type LeafFileState = (typeof leafFileStates)[number];
+
+/** How far a file of leaves has come. A root's leaves are the same on every branch: reorganisations do not touch it. */
+export interface LeafFile extends LeavesId {
+  /** The newest epoch in which the root was seen. */
+  readonly epoch: number;
+  readonly state: LeafFileState;
+  /** From the first on; each was judged before it was stored. */
+  readonly knownChunks: number;
+  /** Failed ones in a row. */
+  readonly attempts: number;
+  /** Unix seconds. */
+  readonly retryAt: number;
+  /** What the last attempt met. */
+  readonly detail: string | null;
+}
+
+/** Files of leaves as of a snapshot. */
+export interface LeafFileReader {
+  leafFile(id: LeavesId): Awaitable<LeafFile | undefined>;
+  /** The tree's levels from the chunks' roots up; undefined = no outline is here. */
+  leafTop(id: LeavesId): Awaitable<Uint8Array | undefined>;
+  /** The levels of one chunk of 256 leaves, the packed leaves first. */
+  leafChunk(id: LeavesId, chunk: number): Awaitable<Uint8Array | undefined>;
+  leafFileCounts(): Awaitable<Readonly<Record<LeafFileState, number>>>;
+}
+
+/** Files of leaves, which no log holds: they are kept over `wipe`, since the chain cannot give them again. */
+export interface LeafFileStore {
+  read(id: LeavesId): Promise<LeafFile | undefined>;
+  top(id: LeavesId): Promise<Uint8Array | undefined>;
+  /** @param top as judged; undefined = as it was */
+  write(file: LeafFile, top?: Uint8Array): Promise<void>;
+  /** Stores chunks from `first` on, and how far the file has come with them, in one transaction. */
+  writeChunks(file: LeafFile, first: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /** Drops the files of the oldest epochs until at most so many leaves are stored. */
+  prune(maxLeaves: number): Promise<void>;
+}
+
 /** The rows as of one block, however long the reader takes and whatever is written meanwhile. */
-export interface Snapshot extends RowView {
+export interface Snapshot extends RowView, LeafFileReader {
   /** What the rows were folded for, as `Store.open` was told; undefined before the first `open`. */
   readonly identity: string | undefined;
   readonly chain: StoredChain | undefined;
@@ -169,6 +213,7 @@ export interface Store {
   readCursor(name: string): Promise<string | undefined>;
   /** After `readCursor`. */
   writeCursor(name: string, text: string): Promise<void>;
+  readonly leafFiles: LeafFileStore;
   snapshot(): Awaitable<Snapshot>;
   close(): Promise<void>;
 }

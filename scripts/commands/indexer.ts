@@ -28,6 +28,7 @@ interface IndexerCommandOptions extends CommonOptions {
   readonly history?: number;
   readonly readOnly?: boolean;
   readonly webhooks?: string;
+  readonly leaves?: readonly string[];
 }
 
 export function indexerCommand(): Command {
@@ -83,6 +84,15 @@ export function indexerCommand(): Command {
         .conflicts("readOnly")
         .env("SURETY_WEBHOOKS"),
     )
+    .addOption(
+      new Option(
+        "--leaves <place...>",
+        "folders and URLs where files of leaves lie by their root, such as a node's https://…/leaves",
+      )
+        .argParser(parsePlaces)
+        .conflicts("readOnly")
+        .env("SURETY_LEAVES"),
+    )
     .option("--topic <name...>", "names of topics that the pages show instead of their hashes")
     .addOption(jsonOption())
     .action((options: IndexerCommandOptions) =>
@@ -98,6 +108,7 @@ export function indexerCommand(): Command {
         const { host, port } = options;
         const corsOrigins = options.cors === undefined ? {} : { corsOrigins: options.cors };
         const webhooks = options.webhooks === undefined ? [] : readSubscriptions(options.webhooks);
+        const leafSources = options.leaves ?? [];
         const history = options.history === undefined ? {} : { historyBlocks: options.history };
         await runIndexer(
           {
@@ -111,6 +122,7 @@ export function indexerCommand(): Command {
               ...history,
               store,
               webhooks,
+              leafSources,
               explorer: explorerOf(options),
             },
             onListening: ({ graphqlUrl, url }) => {
@@ -172,6 +184,11 @@ function parseUrls(text: string, before: readonly string[] = []): readonly strin
   return [...before, ...urls];
 }
 
+/** commander argument parser: folders and URLs, one or several in one text, as an environment variable holds them. */
+function parsePlaces(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(/\s+/).filter((place) => place !== "")];
+}
+
 /** newHeads over a WebSocket, where the endpoint has one, tell of a block at once. */
 function clientOf(url: string): PublicClient {
   return createPublicClient({ transport: url.startsWith("ws") ? webSocket(url) : http(url), cacheTime: 0 });
@@ -195,7 +212,7 @@ const nameOf = (location: StoreLocation): string =>
 async function status(options: CommonOptions, signal: AbortSignal): Promise<Outcome> {
   const { client, deployment } = await connect(options, signal);
   const stored = await statusOfStored(client, deployment, locationOf(options));
-  const { block, hash, head, finalized, undoFloor, isOnChain, leaves, leavesWaiting } = stored;
+  const { block, hash, head, finalized, undoFloor, isOnChain, leaves, leavesWaiting, leafFiles } = stored;
   return {
     result: stored,
     isFailed: !isOnChain,
@@ -204,6 +221,9 @@ async function status(options: CommonOptions, signal: AbortSignal): Promise<Outc
       `final up to ${finalized}, can be undone down to ${undoFloor}`,
       isOnChain ? "the chain has that block" : "the chain has another block there: start the indexer, which undoes it",
       `leaves of standing commits: ${Object.entries(leaves)
+        .map(([state, count]) => `${count} ${state}`)
+        .join(", ")}`,
+      `files of leaves: ${Object.entries(leafFiles)
         .map(([state, count]) => `${count} ${state}`)
         .join(", ")}`,
       ...leavesWaiting.map(

@@ -15,6 +15,7 @@ import { deploySurety } from "../deploy.ts";
 import { buildContracts, startLocalChain } from "../devnet/chain.ts";
 import { runRoles } from "../devnet/publish.ts";
 import { bundlePath, importRatings, type ImportResult } from "../scenarios/rating-import.ts";
+import { leavesCommand } from "../cli/leaves-commands.ts";
 import { computeCommand, explainCommand } from "../cli/score-commands.ts";
 
 interface RoleOptions extends CommonOptions {
@@ -46,6 +47,7 @@ export function reputationCommand(): Command {
   const reputation = new Command("reputation").description("compute, explain, commit, watch and import reputation");
   reputation.addCommand(computeCommand());
   reputation.addCommand(explainCommand());
+  reputation.addCommand(leavesCommand());
   addNetworkOptions(reputation.command("commit"))
     .description("publish the next closed epoch: compute, commit, answer for the leaves; ends when it is committed")
     .requiredOption("--key-file <path>", "key of the publishing agent, whose stake is the bond")

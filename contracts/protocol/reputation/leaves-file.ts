@@ -83,11 +83,15 @@ export function judgeOutline(outline: Uint8Array, { root, leafCount }: LeavesId)
 }
 
 function rootOfOutline(outline: Uint8Array, leafCount: number): Hex {
-  return bytesToHex(topLevelsOf(outline, leafCount).at(-1) as Uint8Array);
+  return bytesToHex(hashTop(outline, leafCount).at(-1) as Uint8Array);
 }
 
-/** From the chunks' roots up to the root. */
-export function topLevelsOf(outline: Uint8Array, leafCount: number): Uint8Array[] {
+/** The levels from the chunks' roots up to the root, one after the other: of an outline, what a proof needs. */
+export function topLevelsOf(outline: Uint8Array, leafCount: number): Uint8Array {
+  return concatenate(hashTop(outline, leafCount));
+}
+
+function hashTop(outline: Uint8Array, leafCount: number): Uint8Array[] {
   const { chunkHeight, depth } = fileLayoutOf(leafCount);
   return hashLevels(outline, chunkHeight, depth);
 }
@@ -138,26 +142,33 @@ function leavesInChunk(leafCount: number, chunk: number): number {
   return Math.min(leafCount - chunk * CHUNK_LEAVES, CHUNK_LEAVES);
 }
 
-/** One leaf's proof, from its chunk's levels and those above the chunks. @param seat below the number of leaves */
-export function proofFromLevels(
-  seat: number,
-  levels: Uint8Array,
-  topLevels: readonly Uint8Array[],
-  leafCount: number,
-): Hex[] {
-  const { chunkHeight, depth } = fileLayoutOf(leafCount);
+/** One leaf's proof. @param levels of its chunk, @param top from the chunks' roots up, both as they are stored; @param seat below the number of leaves */
+export function proofFromLevels(seat: number, levels: Uint8Array, top: Uint8Array, leafCount: number): Hex[] {
+  const { chunkHeight, depth, chunkCount } = fileLayoutOf(leafCount);
   const chunk = Math.floor(seat / CHUNK_LEAVES);
-  const proof: Hex[] = [];
-  let [offset, nodeCount] = [0, leavesInChunk(leafCount, chunk)];
-  for (let height = 0; height < chunkHeight; height++) {
-    const end = offset + nodeCount * LEAF_BYTES;
-    proof.push(nodeAt(levels.subarray(offset, end), height, ((seat % CHUNK_LEAVES) >>> height) ^ 1));
-    [offset, nodeCount] = [end, Math.ceil(nodeCount / 2)];
+  const inChunk = { bytes: levels, nodeCount: leavesInChunk(leafCount, chunk), from: 0, to: chunkHeight };
+  const above = { bytes: top, nodeCount: chunkCount, from: chunkHeight, to: depth };
+  return [...siblingsIn(inChunk, seat % CHUNK_LEAVES), ...siblingsIn(above, chunk)];
+}
+
+interface StoredLevels {
+  /** Levels one after the other, the lowest first. */
+  readonly bytes: Uint8Array;
+  /** Of the lowest level. */
+  readonly nodeCount: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+function siblingsIn({ bytes, nodeCount, from, to }: StoredLevels, index: number): Hex[] {
+  const siblings: Hex[] = [];
+  let [offset, count] = [0, nodeCount];
+  for (let height = from; height < to; height++) {
+    const end = offset + count * LEAF_BYTES;
+    siblings.push(nodeAt(bytes.subarray(offset, end), height, (index >>> (height - from)) ^ 1));
+    [offset, count] = [end, Math.ceil(count / 2)];
   }
-  for (let height = chunkHeight; height < depth; height++) {
-    proof.push(nodeAt(topLevels[height - chunkHeight] as Uint8Array, height, (seat >>> height) ^ 1));
-  }
-  return proof;
+  return siblings;
 }
 
 /** The roots of all chunks of leaves in order of seat. */

@@ -1,8 +1,14 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "chai";
 import { GraphQLClient, type ClientError } from "graphql-request";
 import { type Hex, bytesToHex, decodeFunctionResult, hexToBytes, keccak256, numberToHex, toHex } from "viem";
-import { encodeLeaves, LeafTree, reputationEpochsAbi, verifyProof } from "#protocol";
-import { createIndexer, type Indexer } from "../../../indexer/index.ts";
+import { encodeLeaves, encodeLeavesFile, fileNameOf, LeafTree, reputationEpochsAbi, verifyProof } from "#protocol";
+import { createIndexer, verifyStored, type Indexer } from "../../../indexer/index.ts";
 import { topicRootOf } from "../../reputation-contracts/world.ts";
 import { solveHonestly, TrustGraph, type Epoch } from "../../reputation-contracts/trust-graph.ts";
 import {
@@ -44,6 +50,7 @@ describe("scores and their proofs", () => {
   let indexer: Indexer;
   let graphql: GraphQLClient;
   let honest: Epoch;
+  let second: Epoch;
   let commitTx: Hex;
   const [topic, otherTopic] = TOPICS;
 
@@ -74,7 +81,7 @@ describe("scores and their proofs", () => {
       }
     }
     const epochs = graphs.map((graph) => solveHonestly(graph.close((agentId) => 10_000n * BigInt(agentId))));
-    honest = epochs[0] as Epoch;
+    [honest, second] = epochs as [Epoch, Epoch];
     await goToEpoch(2n);
     commitTx = await commit([honest], bytesToHex(encodeLeaves(honest.words)));
     // The second topic comes with one leaf's score moved, the first again without leaves.
@@ -96,9 +103,11 @@ describe("scores and their proofs", () => {
     await chain.rpc("evm_mine");
   }
 
-  async function commit(epochs: readonly Epoch[], leaves: Hex): Promise<Hex> {
+  const commit = (epochs: readonly Epoch[], leaves: Hex): Promise<Hex> => commitRoots(epochs.map(topicRootOf), leaves);
+
+  async function commitRoots(roots: readonly ReturnType<typeof topicRootOf>[], leaves: Hex): Promise<Hex> {
     const { agentId, account } = agentAt(chain, 0);
-    const args = [agentId, keccak256(toHex("closing")), epochs.map(topicRootOf), leaves] as const;
+    const args = [agentId, keccak256(toHex("closing")), roots, leaves] as const;
     return chain.epochs.write.commit(args, { account });
   }
 
@@ -121,6 +130,96 @@ describe("scores and their proofs", () => {
     ]);
     const error = (await ask(1, otherTopic, 1).catch((reason: unknown) => reason)) as ClientError;
     expect(error.response.errors?.[0]?.extensions).to.include({ code: "SCORE_NOT_VERIFIED", leavesState: "mismatch" });
+  });
+
+  it("gives scores of leaves that came as a file, past a source that lies, and again after a reorg and a restart without any", async () => {
+    const { client, deployment } = chain;
+    const place = mkdtempSync(join(tmpdir(), "surety-score-"));
+    const words = second.words;
+    const { root } = new LeafTree(words);
+    const lying = createServer((_request, response) => {
+      const bytes = encodeLeavesFile(words);
+      bytes[bytes.length - 1] = (bytes[bytes.length - 1] as number) ^ 1;
+      response.end(bytes);
+    });
+    lying.listen(0, "127.0.0.1");
+    await once(lying, "listening");
+    const liar = `http://127.0.0.1:${(lying.address() as AddressInfo).port}`;
+    const store = { folder: join(place, "index") };
+    const open = async (leafSources: string[]) => {
+      const own = createIndexer({ client, deployment, store, pollIntervalMs: 10, leafSources, explorer: false });
+      await own.start();
+      await own.ready();
+      return { own, graphql: new GraphQLClient(own.graphqlUrl) };
+    };
+    const reachedBy = async (of: Indexer) => {
+      const { number, hash } = await client.getBlock();
+      await of.reached({ number: Number(number), hash });
+    };
+    const stateIn = async (of: GraphQLClient, asOf = root) => {
+      const query = `{ topicRoots(where: { root: "${asOf}" }) { leavesState leavesFile { state knownLeafCount detail } } }`;
+      const { topicRoots } = await of.request<{
+        topicRoots: {
+          leavesState: string;
+          leavesFile: { state: string; knownLeafCount: string; detail: string | null } | null;
+        }[];
+      }>(query);
+      return topicRoots[0];
+    };
+    const until = async (of: GraphQLClient, state: string, asOf = root) => {
+      while ((await stateIn(of, asOf))?.leavesFile?.state !== state)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    const scoreIn = async (of: GraphQLClient) =>
+      (await of.request<ScoreAnswer>(SCORE, { agentId: 2, topic: otherTopic.toString(), epoch: 1 })).score;
+    const expectProven = async (of: GraphQLClient) => {
+      const answer = await scoreIn(of);
+      const leaf = { index: Number(answer?.index), word: BigInt(answer?.leaf ?? 0) };
+      expect(leaf.word).to.equal(words[leaf.index]);
+      expect(verifyProof(root, Number(answer?.leafCount), leaf, answer?.proof ?? [])).to.equal(true);
+      expect(answer?.agent.id).to.equal("31337:2");
+    };
+    let { own, graphql: asked } = await open([liar]);
+    try {
+      await until(asked, "false");
+      expect(await stateIn(asked)).to.deep.include({ leavesState: "mismatch" });
+      const error = (await scoreIn(asked).catch((reason: unknown) => reason)) as ClientError;
+      expect(error.response.errors?.[0]?.extensions).to.include({ code: "SCORE_NOT_VERIFIED", fileState: "false" });
+      await own.stop();
+      writeFileSync(join(place, fileNameOf(root)), encodeLeavesFile(words));
+      ({ own, graphql: asked } = await open([liar, place]));
+      await until(asked, "verified");
+      await expectProven(asked);
+      // A branch with a root of its own goes, and comes again: what was loaded of it is still here, without any source.
+      const fork = await chain.rpc("evm_snapshot");
+      const others = words.with(-1, (words.at(-1) as bigint) + 1n);
+      const other = { topic: otherTopic, root: new LeafTree(others).root, multiplier: 1n, shift: 0 };
+      writeFileSync(join(place, fileNameOf(other.root)), encodeLeavesFile(others));
+      await commitRoots([other], "0x");
+      await until(asked, "verified", other.root);
+      await chain.rpc("evm_revert", fork);
+      await chain.rpc("evm_mine");
+      await reachedBy(own);
+      expect(await stateIn(asked, other.root)).to.equal(undefined);
+      rmSync(join(place, fileNameOf(other.root)));
+      const again = await chain.rpc("evm_snapshot");
+      await commitRoots([other], "0x");
+      await reachedBy(own);
+      expect((await stateIn(asked, other.root))?.leavesFile).to.include({ state: "verified" });
+      await chain.rpc("evm_revert", again);
+      await chain.rpc("evm_mine");
+      await reachedBy(own);
+      await own.stop();
+      rmSync(join(place, fileNameOf(root)));
+      ({ own, graphql: asked } = await open([]));
+      await expectProven(asked);
+      const checked = await verifyStored(client, deployment, store, new AbortController().signal);
+      expect(checked.differenceCount).to.equal(0);
+    } finally {
+      await own.stop();
+      lying.close();
+      rmSync(place, { recursive: true, force: true });
+    }
   });
 
   it("gives a committed score with its proof, and calls it standing until it is finalized", async () => {
