@@ -157,7 +157,7 @@ describe("scores and their proofs", () => {
       await of.reached({ number: Number(number), hash });
     };
     const stateIn = async (of: GraphQLClient, asOf = root) => {
-      const query = `{ topicRoots(where: { root: "${asOf}" }) { leavesState leavesFile { state knownLeafCount detail } } }`;
+      const query = `{ topicRoots(where: { root: "${asOf}", topic: "${otherTopic}" }) { leavesState leavesFile { state knownLeafCount detail } } }`;
       const { topicRoots } = await of.request<{
         topicRoots: {
           leavesState: string;
