@@ -70,6 +70,30 @@ describe("the guides for explaining and for challenging scores", function () {
     expect(report).to.include.keys("score", "rank", "fromStake", "contributions", "rounding", "risk");
   });
 
+  it("come with files of leaves that the chain vouches for, and a changed byte shows", async () => {
+    const { dir, rpcUrl } = network;
+    const at = ["--network", "network", "--rpc-url", rpcUrl, "--data-dir", dir];
+    const named = ["--topic", "data_analysis", ...at];
+    const leaves = (...words: readonly string[]) => cli.json("reputation", "leaves", ...words);
+    const epoch = await network.finalizeEpoch();
+    const written = await leaves("export", ...named, "--epoch", String(epoch), "--out", join(dir, "leaves"));
+    expect(written.code, JSON.stringify(written.result)).to.equal(0);
+    const path = written.result["path"] as string;
+    const { code, result } = await leaves("check", path, ...named);
+    expect([code, result["holds"], result["leafCount"]]).to.deep.equal([0, true, 4]);
+    expect(result["best"]).to.have.lengthOf(3);
+    const forged = Uint8Array.from(readFileSync(path));
+    forged[forged.length - 1]! ^= 1;
+    writeFileSync(join(dir, "forged.leaves"), forged);
+    const refused = await leaves("check", join(dir, "forged.leaves"), ...named);
+    expect([refused.code, refused.result["holds"]]).to.deep.equal([1, false]);
+    const other = await leaves("check", path, "--root", `0x${"11".repeat(32)}`);
+    expect([other.code, other.result["holds"]]).to.deep.equal([1, false]);
+    expect((await cli.failure("reputation", "leaves", "check", join(dir, "none.leaves")))[1]).to.equal(
+      "USAGE_FILE_MISSING",
+    );
+  });
+
   it("find the wrong row of a forged epoch and none in an honest one, strike, and are paid", async () => {
     const { deployment, dir, rpcUrl } = network;
     const { contracts } = deployment;
@@ -83,7 +107,7 @@ describe("the guides for explaining and for challenging scores", function () {
         ...{ abi: reputationEpochsAbi, address: contracts.reputationEpochs, eventName },
         ...{ fromBlock: 0n, strict: true },
       });
-    const candidates = (await read("EpochCommitted")).map(({ args }) => args.candidateId);
+    const candidates = (await read("EpochCommitted")).map(({ args }) => args.candidateId).slice(-2);
     const code = join(dir, "code");
     mkdirSync(code);
     symlinkSync(join(root, "node_modules"), join(code, "node_modules"));
